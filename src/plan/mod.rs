@@ -1,0 +1,9 @@
+//! From a frozen graph to a fixed list of steps: lower → fuse → colour memory. The same plan runs on every device.
+//!
+//! Uses `graph`. Deliberately absent: values and devices; `host` and `gpu` execute what is planned here.
+
+mod executor;
+mod step;
+
+pub use executor::{Counters, Executor, ReadId};
+pub use step::*;

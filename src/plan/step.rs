@@ -1,0 +1,280 @@
+//! The vocabulary of a plan: buffers, regions, and the steps that devices execute. Pure data, the same for every device.
+
+use crate::graph::{ConvSpec, Dist, FirSpec, Op, Real, Shape};
+
+/// Regions inside a shared buffer start at multiples of this many elements (256 bytes: the portable binding alignment).
+pub const ALIGN: usize = 64;
+
+/// The buffer every program has first: `[seed low, seed high, step, 0]` as u32, read by [`Work::Rand`] and [`Work::Draw`].
+pub const RNG: usize = 0;
+
+/// Element type of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// 32-bit float.
+    F32,
+    /// 32-bit unsigned integer; packed bytes too.
+    U32,
+}
+
+/// What a buffer is for; `danskin plan` sums bytes by class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// Seed and step counter.
+    Rng,
+    /// Per-step values written by the host: learning rates, γ.
+    Scalar,
+    /// The resident data set.
+    Data,
+    /// Weights of a network, flat.
+    Param,
+    /// Gradients of a network, flat.
+    Grad,
+    /// First and second moments of the optimiser, flat.
+    Moment,
+    /// Moving average of the weights, flat.
+    Ema,
+    /// Tensors that persist between runs: running statistics, adversarial images.
+    State,
+    /// Batches and latents.
+    Input,
+    /// Values a caller reads: images, logged scalars.
+    Output,
+    /// Intermediate values, shared by lifetime.
+    Work,
+}
+
+impl Class {
+    /// Lower-case name for tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Rng => "rng",
+            Class::Scalar => "scalar",
+            Class::Data => "data",
+            Class::Param => "param",
+            Class::Grad => "grad",
+            Class::Moment => "moment",
+            Class::Ema => "ema",
+            Class::State => "state",
+            Class::Input => "input",
+            Class::Output => "output",
+            Class::Work => "work",
+        }
+    }
+}
+
+/// A buffer of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// Unique name: `D.param`, `work 3`.
+    pub name: String,
+    /// Length in elements.
+    pub len: usize,
+    /// Element type.
+    pub element: Element,
+    /// What it is for.
+    pub class: Class,
+}
+
+/// A contiguous range of a buffer, in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Region {
+    /// Index into the program's buffers.
+    pub buffer: usize,
+    /// First element; a multiple of [`ALIGN`].
+    pub offset: usize,
+    /// Number of elements.
+    pub len: usize,
+}
+
+/// How a chain walks one of its inputs: element (i₀, i₁, …) of the iteration space is at `offset + Σ iₐ·strides[a]`
+/// of the input's region. Stride 0 repeats (expand); permuted strides transpose; an offset slices.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct View {
+    /// One stride an extent of the chain, in elements.
+    pub strides: Vec<usize>,
+    /// Start inside the region.
+    pub offset: usize,
+}
+
+/// One line of a chain; operands are indices of earlier lines.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Instr {
+    /// The current element of input `.0`.
+    Load(usize),
+    /// A constant.
+    Const(Real),
+    /// A pointwise primitive (`Op::is_pointwise`) of one to three earlier lines.
+    Apply(Op, Vec<usize>),
+}
+
+/// A fused pointwise expression in single-assignment form over a (collapsed) iteration space. The last line is its value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Chain {
+    /// Extents of the iteration space, row-major, neighbours merged where every view allows it; at least one.
+    pub extents: Vec<usize>,
+    /// One view an input of the step.
+    pub views: Vec<View>,
+    /// The expression.
+    pub instrs: Vec<Instr>,
+}
+
+impl Chain {
+    /// Elements of the iteration space.
+    pub fn elems(&self) -> usize {
+        self.extents.iter().product()
+    }
+
+    /// Whether input `i` is read in the order of iteration: element n at `offset + n`.
+    pub fn is_contiguous(&self, i: usize) -> bool {
+        let strides = Shape::from(self.extents.as_slice()).strides();
+        (0..self.extents.len()).all(|a| self.extents[a] == 1 || self.views[i].strides[a] == strides[a])
+    }
+}
+
+/// Extents of a convolution: x [n, spec.input, cin], w [spec.kernel, cin/groups, cout], y [n, spec.output(), cout].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvDims {
+    /// Stride, padding, groups, kernel, input extent.
+    pub spec: ConvSpec,
+    /// Batch.
+    pub n: usize,
+    /// Channels of x.
+    pub cin: usize,
+    /// Channels of y.
+    pub cout: usize,
+}
+
+/// Drawing a batch from a resident data set of u8 images.
+///
+/// Inputs: images (U32 buffer; bytes packed little-endian, image i at byte i·H·W·C, NHWC), then, if `labels`, one u32 an
+/// image. Outputs: batch [n,H,W,C] = byte/127.5 − 1, then, if `labels`, their labels [n] as f32.
+/// Image j of the batch is number `(u64(word) · count) >> 32` of the set, with word = lane j%4 of Philox block
+/// (j/4, step, stream, 0); with `mirror` it is flipped along W where the top bit of lane j%4 of block (j/4, step, stream, 1)
+/// is set.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Draw {
+    /// Images in the set.
+    pub count: usize,
+    /// Batch.
+    pub n: usize,
+    /// Extents H, W, C.
+    pub image: [usize; 3],
+    /// Whether labels are drawn too.
+    pub labels: bool,
+    /// Flip half of the images along W.
+    pub mirror: bool,
+    /// Random stream.
+    pub stream: u32,
+}
+
+/// What a step computes. Tensors are contiguous row-major in their regions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Work {
+    /// output[i] = chain(i). Expand, Permute, Slice, Const and copies are chains with strided views.
+    Pointwise(Chain),
+    /// Sum of the chain over the extents where `reduced` is set; the output runs over the others, in order.
+    Reduce { chain: Chain, reduced: Vec<bool> },
+    /// The input `from` at `start` inside zeros of `to`.
+    Pad { from: Shape, to: Shape, start: Vec<usize> },
+    /// [m,k]·[k,n] with transposes: a is stored [k,m] if `ta`, b is stored [n,k] if `tb`.
+    MatMul { ta: bool, tb: bool, m: usize, n: usize, k: usize },
+    /// (x, w) → y
+    Conv(ConvDims),
+    /// (y, w) → x
+    ConvX(ConvDims),
+    /// (x, y) → w
+    ConvW(ConvDims),
+    /// Filter of an input [N,H,W,C].
+    Fir { spec: FirSpec, input: [usize; 4] },
+    /// (table [rows,cols], index [count]) → [count,cols]
+    Gather { rows: usize, cols: usize, count: usize },
+    /// (values [count,cols], index [count]) → [rows,cols]
+    ScatterAdd { rows: usize, cols: usize, count: usize },
+    /// (x [n,h,w,c], grid [n,ho,wo,2]) → [n,ho,wo,c]
+    Sample { n: usize, c: usize, from: [usize; 2], to: [usize; 2] },
+    /// (y [n,ho,wo,c], grid [n,ho,wo,2]) → [n,h,w,c], with `from` = (h, w) and `to` = (ho, wo)
+    SampleAdjoint { n: usize, c: usize, from: [usize; 2], to: [usize; 2] },
+    /// Random numbers: element i is lane i%4 of Philox block (i/4, step, stream, 0).
+    Rand { dist: Dist, stream: u32 },
+    /// A batch from the resident data set.
+    Draw(Draw),
+    /// Sanitise + Adam + EMA over a network's flat buffers.
+    ///
+    /// Inputs: scalars [8] = lr, β₁, β₂, ε, 1/(1−β₁ᵗ), 1/(1−β₂ᵗ), EMA β, 0; gradients; owner (U32: index of the tensor
+    /// that owns each block of [`ALIGN`] elements). Outputs, all read and written: weights, first moment, second moment,
+    /// EMA weights, counters (U32, one a tensor: gradients that were not finite, added up).
+    /// Gradients: NaN → 0, then limited to ±1e5. p −= lr·(m·c₁)/(√(v·c₂)+ε), then ema = p + β(ema − p).
+    Adam,
+    /// Copies `count` scalars, scalar i at element i·ALIGN of the input, to row `step % rows` of the output [rows, count].
+    LogRow { count: usize, rows: usize },
+}
+
+/// One unit of work of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What it computes.
+    pub work: Work,
+    /// Read-only regions, in the order `work` documents.
+    pub inputs: Vec<Region>,
+    /// Written regions (for [`Work::Adam`] read too).
+    pub outputs: Vec<Region>,
+    /// Room for partial results, where the device asked for it.
+    pub scratch: Option<Region>,
+    /// Which tensor this makes, for tables and errors: `conv_x %41`.
+    pub label: String,
+    /// Floating-point operations.
+    pub flops: u64,
+}
+
+impl Step {
+    /// Short name of the kernel family.
+    pub fn name(&self) -> &'static str {
+        match &self.work {
+            Work::Pointwise(_) => "pointwise",
+            Work::Reduce { .. } => "reduce",
+            Work::Pad { .. } => "pad",
+            Work::MatMul { .. } => "matmul",
+            Work::Conv(_) => "conv",
+            Work::ConvX(_) => "conv_x",
+            Work::ConvW(_) => "conv_w",
+            Work::Fir { .. } => "fir",
+            Work::Gather { .. } => "gather",
+            Work::ScatterAdd { .. } => "scatter_add",
+            Work::Sample { .. } => "sample",
+            Work::SampleAdjoint { .. } => "sample_adjoint",
+            Work::Rand { .. } => "rand",
+            Work::Draw(_) => "draw",
+            Work::Adam => "adam",
+            Work::LogRow { .. } => "log_row",
+        }
+    }
+
+    /// Bytes read and written, each region once.
+    pub fn bytes(&self) -> u64 {
+        let all = self.inputs.iter().chain(&self.outputs).chain(&self.scratch);
+        4 * all.map(|r| r.len as u64).sum::<u64>()
+    }
+}
+
+/// The steps of one phase.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Name of the phase.
+    pub name: String,
+    /// In order of execution.
+    pub steps: Vec<Step>,
+    /// Least bytes of intermediate values any order-preserving allocation needs.
+    pub live_bytes: u64,
+    /// Bytes of the work buffers this plan touches.
+    pub work_bytes: u64,
+}
+
+/// Everything a device needs to train: its buffers and the plans over them. Index 0 of `buffers` is [`RNG`].
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// Persistent and work buffers.
+    pub buffers: Vec<Buffer>,
+    /// One a phase.
+    pub plans: Vec<Plan>,
+}
