@@ -5,6 +5,7 @@ pub mod attack;
 pub mod autodiff;
 pub mod error;
 pub mod graph;
+pub mod host;
 pub mod kernels;
 pub mod loss;
 pub mod nn;
