@@ -1,10 +1,14 @@
 //! GPU-native training of GANs and adversarially robust networks on wgpu, without CUDA.
 #![warn(missing_docs)]
 
+pub mod attack;
 pub mod autodiff;
 pub mod error;
 pub mod graph;
+pub mod host;
 pub mod kernels;
+pub mod loss;
+pub mod nn;
 pub mod philox;
 pub mod plan;
 
