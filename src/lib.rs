@@ -2,9 +2,12 @@
 #![warn(missing_docs)]
 
 pub mod autodiff;
+pub mod data;
 pub mod error;
 pub mod graph;
+pub mod grid;
 pub mod kernels;
+pub mod metrics;
 pub mod philox;
 pub mod plan;
 
