@@ -3,13 +3,18 @@
 
 pub mod attack;
 pub mod autodiff;
+pub mod data;
 pub mod error;
 pub mod graph;
+pub mod grid;
 pub mod host;
 pub mod kernels;
 pub mod loss;
+pub mod metrics;
 pub mod nn;
+pub mod optim;
 pub mod philox;
 pub mod plan;
+pub mod train;
 
 pub use error::{Error, Result};
