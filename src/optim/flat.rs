@@ -68,7 +68,9 @@ impl Flat {
                     Init::Zeros => 0.0,
                     Init::Ones => 1.0,
                     Init::Constant(c) => c as f32,
-                    Init::Normal { mean, std } => (mean + std * philox::normal_at(seed, stream, u32::MAX, i as u64)) as f32,
+                    Init::Normal { mean, std } => {
+                        (mean + std * philox::normal_at(seed, stream, u32::MAX, i as u64)) as f32
+                    }
                 };
             }
         }

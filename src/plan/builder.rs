@@ -29,10 +29,17 @@ pub type Places = HashMap<String, Region>;
 /// Builds a [`Program`].
 pub struct Builder {
     options: Options,
-    program: Program,
-    /// Capacities of the work buffers, shared by all plans (they run one after another), and their indices once made.
-    slots: Vec<usize>,
-    slot_buffer: Vec<usize>,
+    buffers: Vec<Buffer>,
+    /// Plans whose values have no memory yet: they run one after another, so all share the work buffers.
+    drafts: Vec<DraftPlan>,
+}
+
+/// A plan before memory was given to its values.
+struct DraftPlan {
+    name: String,
+    drafts: Vec<Draft>,
+    /// Lengths of its values.
+    lens: Vec<usize>,
 }
 
 /// Where a draft's operand lives: fixed, or the value made by an earlier draft.
@@ -46,7 +53,7 @@ enum Place {
 struct Draft {
     work: Work,
     inputs: Vec<Place>,
-    output: Place,
+    outputs: Vec<Place>,
     label: String,
     flops: u64,
 }
@@ -54,7 +61,7 @@ struct Draft {
 impl Builder {
     /// A program with the RNG buffer alone.
     pub fn new(options: Options) -> Builder {
-        let mut builder = Builder { options, program: Program::default(), slots: vec![], slot_buffer: vec![] };
+        let mut builder = Builder { options, buffers: vec![], drafts: vec![] };
         let rng = builder.buffer("rng", 4, Element::U32, Class::Rng);
         debug_assert_eq!(rng.buffer, RNG);
         builder
@@ -62,8 +69,8 @@ impl Builder {
 
     /// Adds a buffer and returns the whole of it.
     pub fn buffer(&mut self, name: &str, len: usize, element: Element, class: Class) -> Region {
-        self.program.buffers.push(Buffer { name: name.into(), len, element, class });
-        Region { buffer: self.program.buffers.len() - 1, offset: 0, len }
+        self.buffers.push(Buffer { name: name.into(), len, element, class });
+        Region { buffer: self.buffers.len() - 1, offset: 0, len }
     }
 
     /// Lowers a graph to a plan. `leaves` says where inputs, parameters and states live, `roots` where each root goes.
@@ -80,108 +87,117 @@ impl Builder {
         }
         lowering.roots(name, roots)?;
         let Lowering { drafts, lens, .. } = lowering;
-        let plan = self.allocate(name, drafts, &lens);
-        self.program.plans.push(plan);
-        Ok(self.program.plans.len() - 1)
+        Ok(self.push(name, drafts, lens))
     }
 
     /// Adds a plan of one step that no graph describes: an optimiser, a batch draw, a log row.
     pub fn step(&mut self, name: &str, work: Work, inputs: Vec<Region>, outputs: Vec<Region>) -> usize {
-        let flops = match work {
+        let flops = match &work {
             Work::Adam => 16 * outputs[0].len as u64,
+            Work::Reduce { chain, .. } => (chain.instrs.len() * chain.elems()) as u64,
             _ => 0,
         };
-        let step = Step { work, inputs, outputs, scratch: None, label: name.into(), flops };
-        self.program.plans.push(Plan { name: name.into(), steps: vec![step], live_bytes: 0, work_bytes: 0 });
-        self.program.plans.len() - 1
+        let fixed = |regions: Vec<Region>| regions.into_iter().map(Place::Fixed).collect();
+        let draft = Draft { work, inputs: fixed(inputs), outputs: fixed(outputs), label: name.into(), flops };
+        self.push(name, vec![draft], vec![])
     }
 
     /// Sum of squares of a whole buffer as a plan of one step: gradient norms.
     pub fn sum_squares(&mut self, name: &str, input: Region, output: Region) -> usize {
         let view = View { strides: vec![1], offset: 0 };
         let instrs = vec![Instr::Load(0), Instr::Apply(Op::Mul, vec![0, 0])];
-        let work =
-            Work::Reduce { chain: Chain { extents: vec![input.len], views: vec![view], instrs }, reduced: vec![true] };
-        let draft = Draft {
-            work,
-            inputs: vec![Place::Fixed(input)],
-            output: Place::Fixed(output),
-            label: name.into(),
-            flops: 2 * input.len as u64,
-        };
-        let plan = self.allocate(name, vec![draft], &[]);
-        self.program.plans.push(plan);
-        self.program.plans.len() - 1
+        let chain = Chain { extents: vec![input.len], views: vec![view], instrs };
+        self.step(name, Work::Reduce { chain, reduced: vec![true] }, vec![input], vec![output])
     }
 
-    /// The finished program: work buffers get their final sizes.
+    fn push(&mut self, name: &str, drafts: Vec<Draft>, lens: Vec<usize>) -> usize {
+        self.drafts.push(DraftPlan { name: name.into(), drafts, lens });
+        self.drafts.len() - 1
+    }
+
+    /// Gives every value a work buffer, by lifetime over all plans, and turns drafts into steps.
     pub fn finish(mut self) -> Program {
-        for (slot, &buffer) in self.slot_buffer.iter().enumerate() {
-            self.program.buffers[buffer].len = self.slots[slot];
+        let plans = std::mem::take(&mut self.drafts);
+        let mut lives: Vec<Life> = vec![];
+        let mut homes: Vec<Homes> = vec![];
+        let mut time = 0;
+        for plan in &plans {
+            homes.push(self.lives_of(plan, time, &mut lives));
+            time += plan.drafts.len();
         }
-        self.program
+        let (slot, lens) = colour(&lives);
+        let work: Vec<Region> = lens
+            .iter()
+            .enumerate()
+            .map(|(i, &len)| self.buffer(&format!("work {i}"), len, Element::F32, Class::Work))
+            .collect();
+        let region = |life: usize| Region { len: lives[life].len, ..work[slot[life]] };
+        let plans = plans
+            .into_iter()
+            .zip(&homes)
+            .map(|(plan, home)| {
+                let own = &lives[home.lives.clone()];
+                let mut touched: Vec<usize> = slot[home.lives.clone()].to_vec();
+                touched.sort_unstable();
+                touched.dedup();
+                let at = |place: &Place| match place {
+                    Place::Fixed(region) => *region,
+                    Place::Value(v) => home.values[*v].map_or(Region { buffer: RNG, offset: 0, len: 0 }, region),
+                };
+                let steps = plan.drafts.iter().zip(&home.scratch).map(|(draft, scratch)| Step {
+                    work: draft.work.clone(),
+                    inputs: draft.inputs.iter().map(at).collect(),
+                    outputs: draft.outputs.iter().map(at).collect(),
+                    scratch: scratch.map(region),
+                    label: draft.label.clone(),
+                    flops: draft.flops,
+                });
+                Plan {
+                    steps: steps.collect(),
+                    name: plan.name,
+                    live_bytes: 4 * live_peak(own) as u64,
+                    work_bytes: touched.iter().map(|&s| 4 * lens[s] as u64).sum(),
+                }
+            })
+            .collect();
+        Program { buffers: self.buffers, plans }
     }
 
-    /// Gives every value a work buffer and turns drafts into steps.
-    fn allocate(&mut self, name: &str, drafts: Vec<Draft>, lens: &[usize]) -> Plan {
-        let mut lives: Vec<Life> = lens.iter().map(|&len| Life { len, first: 0, last: 0 }).collect();
-        for (t, draft) in drafts.iter().enumerate() {
-            if let Place::Value(v) = draft.output {
-                (lives[v].first, lives[v].last) = (t, t);
-            }
-            for input in &draft.inputs {
-                if let Place::Value(v) = *input {
-                    lives[v].last = t;
+    /// Appends the lives of a plan's values and scratch, with `start` as the time of its first step.
+    fn lives_of(&self, plan: &DraftPlan, start: usize, lives: &mut Vec<Life>) -> Homes {
+        let begin = lives.len();
+        let mut span: Vec<Option<(usize, usize)>> = vec![None; plan.lens.len()];
+        for (i, draft) in plan.drafts.iter().enumerate() {
+            for place in draft.outputs.iter().chain(&draft.inputs) {
+                if let Place::Value(v) = *place {
+                    let first = span[v].map_or(start + i, |(first, _)| first);
+                    span[v] = Some((first, start + i));
                 }
             }
         }
-        let mut scratch = vec![None; drafts.len()];
-        for (t, draft) in drafts.iter().enumerate() {
-            let len = (self.options.scratch)(&draft.work);
-            if len > 0 {
-                scratch[t] = Some(lives.len());
-                lives.push(Life { len, first: t, last: t });
-            }
-        }
-        // Values that were redirected to a root's region have no length left.
-        let mut order: Vec<usize> = (0..lives.len()).filter(|&v| lives[v].len > 0).collect();
-        order.sort_by_key(|&v| lives[v].first);
-        let sorted: Vec<Life> = order.iter().map(|&v| lives[v]).collect();
-        let assigned = colour(&sorted, &mut self.slots);
-        while self.slot_buffer.len() < self.slots.len() {
-            let region = self.buffer(&format!("work {}", self.slot_buffer.len()), 0, Element::F32, Class::Work);
-            self.slot_buffer.push(region.buffer);
-        }
-        let mut region = vec![Region { buffer: 0, offset: 0, len: 0 }; lives.len()];
-        for (&v, &slot) in order.iter().zip(&assigned) {
-            region[v] = Region { buffer: self.slot_buffer[slot], offset: 0, len: lives[v].len };
-        }
-        let mut touched = assigned;
-        touched.sort_unstable();
-        touched.dedup();
-        let at = |place: &Place| match place {
-            Place::Fixed(region) => *region,
-            Place::Value(v) => region[*v],
+        let mut add = |len: usize, first: usize, last: usize| {
+            lives.push(Life { len, first, last });
+            lives.len() - 1
         };
-        let steps = drafts
-            .iter()
-            .zip(&scratch)
-            .map(|(draft, scratch)| Step {
-                work: draft.work.clone(),
-                inputs: draft.inputs.iter().map(at).collect(),
-                outputs: vec![at(&draft.output)],
-                scratch: scratch.map(|v| region[v]),
-                label: draft.label.clone(),
-                flops: draft.flops,
-            })
-            .collect();
-        Plan {
-            name: name.into(),
-            steps,
-            live_bytes: 4 * live_peak(&sorted) as u64,
-            work_bytes: touched.iter().map(|&s| 4 * self.slots[s] as u64).sum(),
-        }
+        let values =
+            span.iter().zip(&plan.lens).map(|(s, &len)| s.map(|(first, last)| add(len, first, last))).collect();
+        let scratch = plan.drafts.iter().enumerate().map(|(i, draft)| {
+            let len = (self.options.scratch)(&draft.work);
+            (len > 0).then(|| add(len, start + i, start + i))
+        });
+        let scratch = scratch.collect();
+        Homes { values, scratch, lives: begin..lives.len() }
     }
+}
+
+/// The lives of one plan.
+struct Homes {
+    /// By value; `None` where a root's region replaced the value.
+    values: Vec<Option<usize>>,
+    /// By step.
+    scratch: Vec<Option<usize>>,
+    /// All of them.
+    lives: std::ops::Range<usize>,
 }
 
 /// One graph on its way to drafts.
@@ -230,7 +246,7 @@ impl Lowering<'_> {
         let output = Place::Value(self.lens.len() - 1);
         self.place[id] = Some(output);
         let label = format!("{} %{id} {}", node.op.kind().name(), node.shape);
-        self.drafts.push(Draft { work, inputs, output, label, flops });
+        self.drafts.push(Draft { work, inputs, outputs: vec![output], label, flops });
         Ok(())
     }
 
@@ -317,20 +333,17 @@ impl Lowering<'_> {
         let is_v = |p: &Place| matches!(p, Place::Value(w) if *w == v);
         let in_buffer = |p: &Place| fixed(p).is_some_and(|r| r.buffer == region.buffer);
         let conflict = self.drafts.iter().any(|d| {
-            (is_v(&d.output) && d.inputs.iter().any(in_buffer)) || (d.inputs.iter().any(is_v) && in_buffer(&d.output))
+            (d.outputs.iter().any(is_v) && d.inputs.iter().any(in_buffer))
+                || (d.inputs.iter().any(is_v) && d.outputs.iter().any(in_buffer))
         });
         if conflict {
             return false;
         }
         for draft in &mut self.drafts {
-            if is_v(&draft.output) {
-                draft.output = Place::Fixed(region);
-            }
-            for input in draft.inputs.iter_mut().filter(|i| is_v(i)) {
-                *input = Place::Fixed(region);
+            for place in draft.outputs.iter_mut().chain(&mut draft.inputs).filter(|p| is_v(p)) {
+                *place = Place::Fixed(region);
             }
         }
-        self.lens[v] = 0;
         true
     }
 }
@@ -338,7 +351,7 @@ impl Lowering<'_> {
 fn copy(name: &str, len: usize, from: Place, to: Place) -> Draft {
     let views = vec![View { strides: vec![1], offset: 0 }];
     let work = Work::Pointwise(Chain { extents: vec![len], views, instrs: vec![Instr::Load(0)] });
-    Draft { work, inputs: vec![from], output: to, label: format!("copy to {name}"), flops: 0 }
+    Draft { work, inputs: vec![from], outputs: vec![to], label: format!("copy to {name}"), flops: 0 }
 }
 
 fn fixed(place: &Place) -> Option<Region> {

@@ -10,32 +10,32 @@ pub(super) struct Life {
     pub last: usize,
 }
 
-/// Assigns each life a slot and lets slots grow to hold what they are given. Slots are free at the start. Lives come in
-/// order of `first`. Returns the slot of each life.
-pub(super) fn colour(lives: &[Life], slots: &mut Vec<usize>) -> Vec<usize> {
-    let mut busy_until: Vec<Option<usize>> = vec![None; slots.len()];
-    let mut assigned = Vec::with_capacity(lives.len());
-    for life in lives {
-        let is_free = |slot: usize| busy_until[slot].is_none_or(|last| last < life.first);
-        let free: Vec<usize> = (0..slots.len()).filter(|&s| is_free(s)).collect();
-        // The tightest that fits; else the largest, grown; else a new one.
-        let fits = free.iter().copied().filter(|&s| slots[s] >= life.len).min_by_key(|&s| slots[s]);
-        let slot = fits.or_else(|| free.iter().copied().max_by_key(|&s| slots[s])).unwrap_or_else(|| {
-            slots.push(0);
-            busy_until.push(None);
+/// Assigns each life a slot; returns the slots of the lives and the lengths of the slots. The largest values choose first,
+/// so that no slot ever grows and small values fill the gaps between large ones.
+pub(super) fn colour(lives: &[Life]) -> (Vec<usize>, Vec<usize>) {
+    let mut order: Vec<usize> = (0..lives.len()).collect();
+    order.sort_by_key(|&v| (std::cmp::Reverse(lives[v].len), lives[v].first));
+    let mut slots: Vec<(usize, Vec<Life>)> = vec![];
+    let mut assigned = vec![0; lives.len()];
+    for v in order {
+        let life = lives[v];
+        let meets = |other: &Life| life.first <= other.last && other.first <= life.last;
+        // Of the slots that are free all that time the tightest: the last, as they come in order of length.
+        let slot = (0..slots.len()).rev().find(|&s| !slots[s].1.iter().any(meets)).unwrap_or_else(|| {
+            slots.push((life.len, vec![]));
             slots.len() - 1
         });
-        slots[slot] = slots[slot].max(life.len);
-        busy_until[slot] = Some(life.last);
-        assigned.push(slot);
+        slots[slot].1.push(life);
+        assigned[v] = slot;
     }
-    assigned
+    (assigned, slots.into_iter().map(|(len, _)| len).collect())
 }
 
 /// Elements alive at the worst moment: what any allocation in this order needs.
 pub(super) fn live_peak(lives: &[Life]) -> usize {
+    let start = lives.iter().map(|l| l.first).min().unwrap_or(0);
     let end = lives.iter().map(|l| l.last + 1).max().unwrap_or(0);
-    (0..end).map(|t| lives.iter().filter(|l| l.first <= t && t <= l.last).map(|l| l.len).sum()).max().unwrap_or(0)
+    (start..end).map(|t| lives.iter().filter(|l| l.first <= t && t <= l.last).map(|l| l.len).sum()).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -50,8 +50,7 @@ mod tests {
                 Life { len: 10 + (i * 37) % 90, first, last: first + (i * 7) % 5 }
             })
             .collect();
-        let mut slots = vec![];
-        let assigned = colour(&lives, &mut slots);
+        let (assigned, slots) = colour(&lives);
         for (i, a) in lives.iter().enumerate() {
             assert!(slots[assigned[i]] >= a.len);
             for (j, b) in lives.iter().enumerate().skip(i + 1) {

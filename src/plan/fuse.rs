@@ -84,9 +84,11 @@ fn keep_shared(dag: &Dag, keep: &mut [bool]) {
     let mut chains: Vec<Vec<NodeId>> = vec![vec![]; dag.nodes.len()];
     for id in (0..dag.nodes.len()).rev() {
         let node = &dag.nodes[id];
-        if chains[id].len() > 1 && in_chains(&node.op) {
-            let (arithmetic, loads) = costs[id];
-            keep[id] |= arithmetic > CHEAP || loads > CHEAP_LOADS;
+        let (arithmetic, loads) = costs[id];
+        if chains[id].len() > 1 && in_chains(&node.op) && (arithmetic > CHEAP || loads > CHEAP_LOADS) {
+            // What an expand repeats is kept small, before it is repeated.
+            let source = if matches!(node.op, Op::Expand) { base(dag, node.src[0]) } else { id };
+            keep[source] |= in_chains(&dag.nodes[source].op);
         }
         let ends: Vec<NodeId> = if keep[id] || matches!(node.op, Op::Sum(_)) { vec![id] } else { chains[id].clone() };
         for &s in &node.src {

@@ -117,8 +117,7 @@ pub struct Gan {
     pub plans: Plans,
 }
 
-const SCALARS: [&str; 7] =
-    ["adam_g", "adam_d", "r1_gamma", "r2_gamma", "gp_lambda", "attack_eps", "attack_alpha"];
+const SCALARS: [&str; 7] = ["adam_g", "adam_d", "r1_gamma", "r2_gamma", "gp_lambda", "attack_eps", "attack_alpha"];
 
 impl Gan {
     /// Builds the program. `samples` is the batch of the sample plan, `ring_rows` how many iterations are logged between reads,
@@ -243,7 +242,22 @@ impl Gan {
         let program = b.finish();
         let spec = spec.clone();
         Ok(Gan {
-            spec, program, g, d, states, data, real, real_g, latents, images, scalars, scalar_at, log_names, ring, ring_rows, plans,
+            spec,
+            program,
+            g,
+            d,
+            states,
+            data,
+            real,
+            real_g,
+            latents,
+            images,
+            scalars,
+            scalar_at,
+            log_names,
+            ring,
+            ring_rows,
+            plans,
         })
     }
 

@@ -105,12 +105,7 @@ impl<'g> Networks<'g> {
 
     fn finish(self) -> Phase {
         let states = self.g.states().into_iter().chain(self.d.states()).collect();
-        Phase {
-            dag: self.graph.freeze(&self.roots),
-            g_params: self.g.params(),
-            d_params: self.d.params(),
-            states,
-        }
+        Phase { dag: self.graph.freeze(&self.roots), g_params: self.g.params(), d_params: self.d.params(), states }
     }
 }
 

@@ -1,1 +1,2 @@
 mod host_eval;
+mod plan;
