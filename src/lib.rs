@@ -2,10 +2,13 @@
 #![warn(missing_docs)]
 
 pub mod autodiff;
+pub mod cli;
+pub mod config;
 pub mod error;
 pub mod graph;
 pub mod kernels;
 pub mod philox;
 pub mod plan;
+pub mod train;
 
 pub use error::{Error, Result};
