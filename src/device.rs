@@ -6,12 +6,12 @@ use crate::plan::{Executor, Options, Program, Work};
 use crate::{Error, Result, gpu, host, kernels};
 
 /// A device that a program can be loaded on.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Device {
     /// The processor, all cores.
     Host,
-    /// A GPU adapter, by the name that [`gpu`] resolves: `vulkan:1`.
-    Gpu(String),
+    /// An open GPU; programs loaded on it share their compiled kernels.
+    Gpu(gpu::Device),
 }
 
 impl Device {
@@ -23,18 +23,14 @@ impl Device {
     pub fn select(name: &str) -> Result<(Device, Option<String>)> {
         match name {
             "host" => Ok((Device::Host, None)),
-            "auto" => Ok(match gpu::hardware_adapter() {
-                Some(adapter) => (Device::Gpu(adapter), None),
+            "auto" => match gpu::list().iter().find(|facts| !facts.is_software()) {
+                Some(facts) => Ok((Device::Gpu(gpu::Device::open(&facts.id)?), None)),
                 None => {
-                    let threads = host::default_threads();
-                    let notice = format!("no hardware GPU found: training on the host with {threads} threads");
-                    (Device::Host, Some(notice))
+                    let notice = format!("no hardware GPU found: using the host, {} threads", host::default_threads());
+                    Ok((Device::Host, Some(notice)))
                 }
-            }),
-            other => {
-                gpu::find_adapter(other)?;
-                Ok((Device::Gpu(other.to_owned()), None))
-            }
+            },
+            adapter => Ok((Device::Gpu(gpu::Device::open(adapter)?), None)),
         }
     }
 
@@ -67,9 +63,46 @@ impl Device {
                 }
                 Ok(Box::new(host::Host::new(program, None)?))
             }
-            Device::Gpu(name) => Ok(Box::new(gpu::Gpu::new(name, program)?)),
+            Device::Gpu(device) => Ok(Box::new(gpu::Gpu::load(device.clone(), program)?)),
         }
     }
+}
+
+/// A line a device, the one that `auto` takes marked, with what it can do.
+pub fn list() -> Vec<String> {
+    let adapters = gpu::list();
+    let auto = adapters.iter().position(|facts| !facts.is_software());
+    let mark = |chosen: bool| if chosen { "*" } else { " " };
+    let yes = |can: bool| if can { "yes" } else { "no" };
+    let mut lines: Vec<String> = adapters
+        .iter()
+        .enumerate()
+        .map(|(i, f)| {
+            let subgroups = f.subgroups.map_or("none".to_owned(), |[least, most]| format!("{least}-{most}"));
+            let matrices = match f.cooperative_matrix.as_slice() {
+                [] => "none".to_owned(),
+                shapes => shapes.join(", "),
+            };
+            format!(
+                "{} {}  {} ({}, {})\n      buffers to {} MiB, bindings to {} MiB, workgroup memory {} KiB, {} threads; \
+                 f16 {}, subgroups {subgroups}, timestamps {}, cooperative matrices {matrices}",
+                mark(auto == Some(i)),
+                f.id,
+                f.name,
+                f.kind,
+                f.driver,
+                f.max_buffer >> 20,
+                f.max_binding >> 20,
+                f.workgroup_memory >> 10,
+                f.workgroup_threads,
+                yes(f.f16),
+                yes(f.timestamps),
+            )
+        })
+        .collect();
+    lines.push(format!("{} host  {} threads", mark(auto.is_none()), host::default_threads()));
+    lines.push("* is what --device auto takes; software adapters are never taken unasked".to_owned());
+    lines
 }
 
 /// Bytes of memory the operating system can hand out, where it says so.

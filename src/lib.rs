@@ -3,7 +3,11 @@
 
 pub mod attack;
 pub mod autodiff;
+pub mod check;
+pub mod cli;
+pub mod config;
 pub mod data;
+pub mod device;
 pub mod error;
 pub mod graph;
 pub mod grid;

@@ -3,9 +3,10 @@
 //! Everything that changes the course of training is a function of (configuration, seed, step): per-step values are computed
 //! here in f64, sent as one write, and the plans of the iteration go out as one submission.
 
-use super::checkpoint::{Checkpoint, NamedTensor, TensorData};
+use super::checkpoint::{Checkpoint, NamedTensor, Values};
 use super::feed::Feed;
 use super::gan::{Gan, Intervals, Network};
+use super::sampler::tensor;
 use super::settings::Settings;
 use crate::device::Device;
 use crate::nn::layout;
@@ -17,8 +18,10 @@ use std::collections::VecDeque;
 
 /// Stream of the latents of sample grids; the step counter is the seed of each sample.
 const Z_SAMPLE: u32 = 100;
-/// Images the sample plan makes at once.
-pub const SAMPLE_BATCH: usize = 16;
+/// Images the sample plan makes at once …
+const SAMPLE_IMAGES: usize = 16;
+/// … and points of a 2-D toy.
+const SAMPLE_POINTS: usize = 250;
 
 /// Scalars of one iteration, in the order of [`Trainer::log_names`].
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +78,8 @@ impl Trainer {
     pub fn new(settings: Settings, feed: Feed, device: &Device) -> Result<Trainer> {
         let options = device.options(settings.fuse);
         let lazy = settings.penalty_every > 1;
-        let gan = Gan::new(&settings.gan, feed.resident(), SAMPLE_BATCH, settings.log_every, lazy, options)?;
+        let samples = if settings.gan.sample.len() == 3 { SAMPLE_IMAGES } else { SAMPLE_POINTS };
+        let gan = Gan::new(&settings.gan, feed.resident(), samples, settings.log_every, lazy, options)?;
         let device = device.load(gan.program.clone())?;
         let start = Decay { beta1: 1.0, beta2: 1.0 };
         let mut trainer = Trainer {
@@ -148,6 +152,11 @@ impl Trainer {
     /// Sets the number of attack steps an iteration from now on; the plans stay as they are.
     pub fn set_attack_steps(&mut self, steps: u32) {
         self.settings.attack_steps = steps;
+    }
+
+    /// Roll-backs so far.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
     }
 
     /// Moves every random stream: called after a roll-back.
@@ -264,21 +273,16 @@ impl Trainer {
         Ok(Some(Logged { rows, nonfinite }))
     }
 
-    /// Latents of the sample with this seed: the same on every device and at every step.
-    pub fn latents(&self, seeds: &[u32]) -> Vec<f32> {
-        let z = self.settings.gan.z;
-        let at = |seed: u32, i: usize| philox::normal_at(self.settings.seed, Z_SAMPLE, seed, i as u64) as f32;
-        seeds.iter().flat_map(|&seed| (0..z).map(move |i| at(seed, i))).collect()
-    }
-
     /// Samples of the averaged generator, one a seed: NHWC images in [-1, 1], or points.
     pub fn sample(&mut self, seeds: &[u32]) -> Result<Vec<f32>> {
-        let per_image = self.gan.images.len / SAMPLE_BATCH;
+        let z = self.settings.gan.z;
+        let at_once = self.gan.latents.len / z;
+        let per_image = self.gan.images.len / at_once;
         let mut images = Vec::with_capacity(seeds.len() * per_image);
-        for chunk in seeds.chunks(SAMPLE_BATCH) {
-            let mut latents = self.latents(chunk);
-            latents.resize(self.gan.latents.len, 0.0);
-            self.device.write(self.gan.latents, &latents)?;
+        for chunk in seeds.chunks(at_once) {
+            let mut z = latents(self.settings.seed, z, chunk);
+            z.resize(self.gan.latents.len, 0.0);
+            self.device.write(self.gan.latents, &z)?;
             self.device.run(&[(self.gan.plans.sample, 1)])?;
             let batch = self.device.read(self.gan.images)?;
             images.extend_from_slice(&batch[..chunk.len() * per_image]);
@@ -298,15 +302,15 @@ impl Trainer {
                     let shape = layout::torch_shape(spec.layout, &spec.shape).to_vec();
                     let data = layout::to_torch(spec.layout, &spec.shape, span);
                     let name = format!("{prefix}{}", spec.name);
-                    tensors.push(NamedTensor { name, shape, data: TensorData::F32(data) });
+                    tensors.push(NamedTensor { name, shape, data: Values::F32(data) });
                 }
             }
             let name = format!("nonfinite.{}", network_name(network));
             let counts = self.device.read_u32(network.bad)?;
-            tensors.push(NamedTensor { name, shape: vec![counts.len()], data: TensorData::U32(counts) });
+            tensors.push(NamedTensor { name, shape: vec![counts.len()], data: Values::U32(counts) });
         }
         for (spec, region) in &self.gan.states {
-            let data = TensorData::F32(self.device.read(*region)?);
+            let data = Values::F32(self.device.read(*region)?);
             tensors.push(NamedTensor { name: spec.name.clone(), shape: spec.shape.to_vec(), data });
         }
         let bits = |v: f64| format!("{:016x}", v.to_bits());
@@ -326,10 +330,6 @@ impl Trainer {
     /// A checkpoint of another model: missing tensors, other shapes.
     pub fn restore(&mut self, checkpoint: &Checkpoint, place: &std::path::Path) -> Result<()> {
         let refuse = |reason: String| Error::checkpoint(place, reason);
-        let find = |name: &str| {
-            let found = checkpoint.tensors.iter().find(|t| t.name == name);
-            found.ok_or_else(|| refuse(format!("holds no tensor {name}: is it a checkpoint of this model?")))
-        };
         // Read everything before anything is overwritten.
         let mut writes: Vec<(Region, Vec<f32>)> = vec![];
         let mut counts: Vec<(Region, Vec<u32>)> = vec![];
@@ -337,31 +337,21 @@ impl Trainer {
             for (prefix, region) in flats(network) {
                 let mut values = vec![0.0; network.flat.len];
                 for entry in &network.flat.entries {
-                    let tensor = find(&format!("{prefix}{}", entry.spec.name))?;
                     let spec = &entry.spec;
                     let shape = layout::torch_shape(spec.layout, &spec.shape);
-                    let TensorData::F32(data) = &tensor.data else {
-                        return Err(refuse(format!("{} is not of type f32", tensor.name)));
-                    };
-                    if *tensor.shape != *shape || data.len() != shape.elems() {
-                        let found = &tensor.shape;
-                        return Err(refuse(format!("{} has shape {found:?}, this model needs {shape}", tensor.name)));
-                    }
+                    let data = tensor(checkpoint, place, &format!("{prefix}{}", spec.name), &shape)?;
                     let span = layout::from_torch(spec.layout, &spec.shape, data);
                     values[entry.offset..entry.offset + span.len()].copy_from_slice(&span);
                 }
                 writes.push((region, values));
             }
-            match &find(&format!("nonfinite.{}", network_name(network)))?.data {
-                TensorData::U32(data) if data.len() == network.bad.len => counts.push((network.bad, data.clone())),
-                _ => return Err(refuse("its counters have another shape: is it a checkpoint of this model?".into())),
+            match checkpoint.tensor(&format!("nonfinite.{}", network_name(network))).map(|t| &t.data) {
+                Some(Values::U32(data)) if data.len() == network.bad.len => counts.push((network.bad, data.clone())),
+                _ => return Err(refuse("holds no counters of this model: is it a checkpoint of it?".into())),
             }
         }
         for (spec, region) in &self.gan.states {
-            match &find(&spec.name)?.data {
-                TensorData::F32(data) if data.len() == region.len => writes.push((*region, data.clone())),
-                _ => return Err(refuse(format!("{} does not have shape {}", spec.name, spec.shape))),
-            }
+            writes.push((*region, tensor(checkpoint, place, &spec.name, &spec.shape)?.to_vec()));
         }
         let meta = |key: &str| {
             checkpoint.meta.get(key).ok_or_else(|| refuse(format!("its header lacks {key}: is it a checkpoint?")))
@@ -408,4 +398,10 @@ fn flats(network: &Network) -> [(&'static str, Region); 4] {
 
 fn network_name(network: &Network) -> &str {
     network.flat.entries.first().and_then(|e| e.spec.name.split('.').next()).unwrap_or("network")
+}
+
+/// Latents of the samples with these seeds: the same on every device and at every step.
+pub(super) fn latents(seed: u64, z: usize, seeds: &[u32]) -> Vec<f32> {
+    let at = |sample: u32, i: usize| philox::normal_at(seed, Z_SAMPLE, sample, i as u64) as f32;
+    seeds.iter().flat_map(|&sample| (0..z).map(move |i| at(sample, i))).collect()
 }

@@ -1,33 +1,8 @@
 //! Plans: what fusion and colouring promise, on the phases of real models.
 
-use danskin::loss;
-use danskin::nn::{Activation, Dcgan, Mlp, Model, R3gan};
+use danskin::check::models;
 use danskin::plan::{Class, Options, Program, Work};
 use danskin::train::{Gan, GanSpec, Resident};
-
-/// One of each kind of model, with every penalty that suits it.
-pub fn specs() -> Vec<(&'static str, GanSpec)> {
-    let base = |model: Model, loss, sample: &[usize]| GanSpec {
-        z: model.latent(),
-        model,
-        loss,
-        batch: 4,
-        sample: sample.to_vec(),
-        r1: false,
-        r2: false,
-        gp: false,
-        attack: false,
-    };
-    let dcgan = |d_norm| Model::Dcgan(Dcgan { size: 32, z: 16, ngf: 8, ndf: 8, channels: 3, d_norm });
-    let r3gan = Model::R3gan(R3gan { size: 16, z: 16, widths: vec![32, 32, 16], blocks: vec![1; 3], channels: 3 });
-    let mlp = Model::Mlp(Mlp { z: 8, hidden: 32, layers: 2, activation: Activation::Leaky });
-    vec![
-        ("dcgan ns", GanSpec { attack: true, ..base(dcgan(true), loss::Gan::Ns, &[32, 32, 3]) }),
-        ("dcgan hinge r1", GanSpec { r1: true, ..base(dcgan(false), loss::Gan::Hinge, &[32, 32, 3]) }),
-        ("r3gan", GanSpec { r1: true, r2: true, ..base(r3gan, loss::Gan::Rpgan, &[16, 16, 3]) }),
-        ("mlp wgan-gp", GanSpec { gp: true, ..base(mlp, loss::Gan::Wgan, &[2]) }),
-    ]
-}
 
 /// The program of a spec.
 pub fn program(spec: &GanSpec, fuse: bool) -> Gan {
@@ -41,7 +16,7 @@ fn dispatches(program: &Program) -> usize {
 
 #[test]
 fn no_step_reads_and_writes_one_buffer() {
-    for (name, spec) in specs() {
+    for (name, spec) in models() {
         for fuse in [true, false] {
             for plan in &program(&spec, fuse).program.plans {
                 for step in &plan.steps {
@@ -63,7 +38,7 @@ fn no_step_reads_and_writes_one_buffer() {
 
 #[test]
 fn regions_lie_inside_their_buffers() {
-    for (name, spec) in specs() {
+    for (name, spec) in models() {
         let program = program(&spec, true).program;
         for step in program.plans.iter().flat_map(|p| &p.steps) {
             for r in step.inputs.iter().chain(&step.outputs).chain(&step.scratch) {
@@ -76,7 +51,7 @@ fn regions_lie_inside_their_buffers() {
 
 #[test]
 fn fusion_removes_most_pointwise_steps() {
-    for (name, spec) in specs() {
+    for (name, spec) in models() {
         let (fused, plain) = (program(&spec, true).program, program(&spec, false).program);
         let pointwise = |p: &Program| {
             p.plans.iter().flat_map(|p| &p.steps).filter(|s| matches!(s.work, Work::Pointwise(_))).count()
@@ -94,7 +69,7 @@ fn fusion_removes_most_pointwise_steps() {
 
 #[test]
 fn work_memory_stays_near_the_liveness_bound() {
-    for (name, spec) in specs() {
+    for (name, spec) in models() {
         let program = program(&spec, true).program;
         let bound = program.plans.iter().map(|p| p.live_bytes).max().unwrap();
         let work: u64 = program.buffers.iter().filter(|b| b.class == Class::Work).map(|b| 4 * b.len as u64).sum();
