@@ -1,1 +1,3 @@
+mod gradients;
 mod host_eval;
+mod numeric;
