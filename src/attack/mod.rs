@@ -131,8 +131,7 @@ pub fn start<'g>(norm: Norm, x0: Tensor<'g>, eps: Tensor<'g>, bounds: Bounds, st
             direction * (reciprocal_length(direction) * radius)
         }
     };
-    // The projection costs nothing against the rounding of a length that is ε to the last bit.
-    project(norm, x0 + delta * everywhere(eps, x0), x0, eps, bounds)
+    (x0 + delta * everywhere(eps, x0)).clamp(bounds.lo, bounds.hi).detach()
 }
 
 /// One step: from `x_adv` along `gradient` by `alpha` [1], then back into the ball of radius `eps` [1] around `x0` and
@@ -165,14 +164,10 @@ pub fn accumulate<'g>(previous: Tensor<'g>, gradient: Tensor<'g>, decay: f64) ->
 
 /// The nearest point of the ball around `x0`, then of the box; for a convex box around x0 the second step stays in the ball.
 fn project<'g>(norm: Norm, x: Tensor<'g>, x0: Tensor<'g>, eps: Tensor<'g>, bounds: Bounds) -> Tensor<'g> {
-    let delta = x - x0;
+    let (delta, eps) = (x - x0, everywhere(eps, x0));
     let delta = match norm {
-        Norm::Inf => {
-            let eps = everywhere(eps, x0);
-            delta.max(-eps).min(eps)
-        }
+        Norm::Inf => delta.max(-eps).min(eps),
         Norm::Two => {
-            let eps = everywhere(eps, x0);
             let shrink = eps * reciprocal_length(delta);
             delta * shrink.min(x0.graph().constant(1.0, shrink.shape()))
         }

@@ -1,2 +1,4 @@
+mod gradients;
 mod host_eval;
+mod numeric;
 mod plan;
