@@ -239,9 +239,9 @@ pub fn primitive_cases(kind: Kind) -> Vec<Case> {
             case("3", kind, |g| g.input("a", [7, 13]).pow(3.0)),
             case("1.7", kind, |g| g.input("positive", [7, 13]).pow(1.7)),
         ],
-        Kind::Exp => unary(Tensor::exp),
-        Kind::Log => positive(Tensor::log),
-        Kind::Sigmoid => unary(Tensor::sigmoid),
+        Kind::Exp => unary(|a| a.exp()),
+        Kind::Log => positive(|a| a.log()),
+        Kind::Sigmoid => unary(|a| a.sigmoid()),
         Kind::Tanh => vec![
             case("", kind, |g| g.input("a", [7, 13]).tanh()),
             case("of large numbers", kind, |g| g.input("a", [64]).scale(60.0).tanh()),
@@ -250,12 +250,12 @@ pub fn primitive_cases(kind: Kind) -> Vec<Case> {
             case("", kind, |g| g.input("a", [7, 13]).softplus()),
             case("of large numbers", kind, |g| g.input("a", [64]).scale(60.0).softplus()),
         ],
-        Kind::Abs => unary(Tensor::abs),
+        Kind::Abs => unary(|a| a.abs()),
         Kind::Sign => unary(|a| (a.abs() + 1.0) * a.sign()),
-        Kind::Step => unary(Tensor::step),
+        Kind::Step => unary(|a| a.step()),
         Kind::Select => binary(|a, b| a.select(b, b.scale(-0.5))),
-        Kind::Max => binary(Tensor::max),
-        Kind::Min => binary(Tensor::min),
+        Kind::Max => binary(|a, b| a.max(b)),
+        Kind::Min => binary(|a, b| a.min(b)),
         Kind::Reshape => unary(|a| a.exp().reshape([13, 7]).sum(&[0])),
         Kind::Permute => vec![case("", kind, |g| g.input("a", [3, 5, 7, 2]).permute(&[3, 1, 0, 2]))],
         Kind::Expand => vec![case("", kind, |g| g.input("a", [1, 5, 1, 2]).expand([3, 5, 7, 2]))],
@@ -284,7 +284,9 @@ pub fn primitive_cases(kind: Kind) -> Vec<Case> {
             case("crop", kind, |g| g.input("a", [2, 9, 7, 5]).fir(fir(1, 1, [-1, 0], false))),
         ],
         Kind::Gather => vec![case("", kind, |g| g.input("table", [7, 3, 5]).gather(g.input("index", [11])))],
-        Kind::ScatterAdd => vec![case("", kind, |g| g.input("rows", [11, 3, 5]).scatter_add(g.input("index", [11]), 7))],
+        Kind::ScatterAdd => {
+            vec![case("", kind, |g| g.input("rows", [11, 3, 5]).scatter_add(g.input("index", [11]), 7))]
+        }
         Kind::Sample => {
             vec![case("", kind, |g| g.input("a", [2, 9, 8, 3]).sample(g.input("grid", [2, 5, 6, 2])))]
         }

@@ -50,7 +50,7 @@ impl Device {
     pub fn load(&self, program: Program) -> Result<Box<dyn Executor>> {
         match self {
             Device::Host => {
-                let bytes = program.buffers.iter().map(|b| 4 * b.len as u64).sum();
+                let bytes: u64 = program.buffers.iter().map(|b| 4 * b.len as u64).sum();
                 if let Some(free) = available_memory().filter(|&free| bytes > free) {
                     return Err(Error::device(
                         "host",

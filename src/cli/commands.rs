@@ -94,7 +94,12 @@ fn plot_points(job: &SampleJob, values: &[f32]) -> Result<()> {
         output::line(path.display());
     }
     let modes = metrics::modes(toy, values);
-    output::line(format_args!("{} of {} modes, {:.1} % within 3 sigma", modes.covered, modes.total, 100.0 * modes.high_quality));
+    output::line(format_args!(
+        "{} of {} modes, {:.1} % within 3 sigma",
+        modes.covered,
+        modes.total,
+        100.0 * modes.high_quality
+    ));
     Ok(())
 }
 

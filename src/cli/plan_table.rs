@@ -81,8 +81,7 @@ pub fn table(job: &PlanJob) -> Result<String> {
 
 fn phase(plan: &Plan, gan: &Gan) -> Result<Phase> {
     let row = |step: &Step| -> Result<Row> {
-        let buffers: Vec<&str> =
-            step.outputs.iter().map(|r| gan.program.buffers[r.buffer].name.as_str()).collect();
+        let buffers: Vec<&str> = step.outputs.iter().map(|r| gan.program.buffers[r.buffer].name.as_str()).collect();
         Ok(Row {
             kernel: step.name(),
             makes: step.label.clone(),

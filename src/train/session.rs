@@ -18,7 +18,7 @@ use std::time::Instant;
 /// Points in a scatter plot and in the count of modes.
 const POINTS: u32 = 2500;
 /// Width of a scatter plot in pixels.
-const PLOT: u32 = 512;
+const PLOT: usize = 512;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,13 @@ impl Session {
     ///
     /// # Errors
     /// A checkpoint of another model; files that can't be written.
-    pub fn new(config: Config, mut trainer: Trainer, toy: Option<Toy>, run: RunFolder, latest: Option<&Latest>) -> Result<Session> {
+    pub fn new(
+        config: Config,
+        mut trainer: Trainer,
+        toy: Option<Toy>,
+        run: RunFolder,
+        latest: Option<&Latest>,
+    ) -> Result<Session> {
         let (stats, events, sums) = match latest {
             None => (StatsLog::create(&run.stats())?, EventWriter::create(run.root())?, Sums::default()),
             Some(latest) => {
@@ -145,7 +151,9 @@ impl Session {
             let (tensor, _) = &logged.nonfinite[0];
             let phase = if tensor.starts_with("G.") { "generator" } else { "discriminator" };
             let step = logged.rows.last().map_or(0, |row| row.step);
-            return Ok(Some(format!("the gradient of {tensor} is not finite in the {phase} step, at step {step} or just before")));
+            return Ok(Some(format!(
+                "the gradient of {tensor} is not finite in the {phase} step, at step {step} or just before"
+            )));
         }
         for row in &logged.rows {
             let names = self.trainer.log_names();
@@ -178,12 +186,12 @@ impl Session {
                 // The device logs squares.
                 "d_grad_norm" => report.d_grad_norm = mean.sqrt(),
                 "g_grad_norm" => report.g_grad_norm = mean.sqrt(),
-                other => _ = report.more.insert(other.to_owned(), Some(mean)),
+                other => _ = report.more.insert(other.to_owned(), mean),
             }
         }
         if let Some(modes) = &self.modes {
-            report.more.insert("modes".into(), Some(modes.covered as f64));
-            report.more.insert("high_quality".into(), Some(modes.high_quality));
+            report.more.insert("modes".into(), modes.covered as f64);
+            report.more.insert("high_quality".into(), modes.high_quality);
         }
         let batch = self.trainer.settings().gan.batch as f64;
         let seconds = self.clock.0.elapsed().as_secs_f64().max(1e-9);
@@ -215,7 +223,11 @@ impl Session {
         }
         let png = std::fs::read(&path).map_err(Error::io(&path, "reading the grid"))?;
         let side = image::load_from_memory(&png).map(|i| (i.width(), i.height())).unwrap_or_default();
-        self.events.image(self.trainer.step(), "samples", Picture { png: &png, width: side.0, height: side.1, channels: 3 })?;
+        self.events.image(
+            self.trainer.step(),
+            "samples",
+            Picture { png: &png, width: side.0, height: side.1, channels: 3 },
+        )?;
         show(Event::Note(format!("drew {}", path.display())));
         Ok(())
     }
@@ -293,7 +305,8 @@ impl Sums {
         let parse = || {
             let mut words = state.meta.get("log_sums")?.split(' ');
             let count = words.next()?.parse().ok()?;
-            let values = words.map(|w| u64::from_str_radix(w, 16).ok().map(f64::from_bits)).collect::<Option<Vec<f64>>>()?;
+            let values =
+                words.map(|w| u64::from_str_radix(w, 16).ok().map(f64::from_bits)).collect::<Option<Vec<f64>>>()?;
             Some(Sums { values, count })
         };
         parse().ok_or_else(|| Error::checkpoint(place, "its header lacks log_sums: is it a checkpoint of a run?"))

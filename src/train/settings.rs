@@ -143,10 +143,14 @@ fn model(config: &Config) -> Result<Model> {
             let stages = (data.size / 4).ilog2() as usize + 1;
             // Channels double from the largest resolution down to 8x8 and stay there.
             let widths = (0..stages).map(|s| m.g_width << (stages - 1 - s).min(stages.saturating_sub(2))).collect();
-            Model::R3gan(R3gan { size: data.size, z: m.z, widths, blocks: vec![m.blocks; stages], channels: data.channels })
+            Model::R3gan(R3gan {
+                size: data.size,
+                z: m.z,
+                widths,
+                blocks: vec![m.blocks; stages],
+                channels: data.channels,
+            })
         }
-        ModelKind::Mlp => {
-            Model::Mlp(Mlp { z: m.z, hidden: m.hidden, layers: m.layers, activation: Activation::Leaky })
-        }
+        ModelKind::Mlp => Model::Mlp(Mlp { z: m.z, hidden: m.hidden, layers: m.layers, activation: Activation::Leaky }),
     })
 }

@@ -198,12 +198,8 @@ impl Trainer {
         // Lazy regularisation (StyleGAN2): the penalised step counts for k steps, so decay and rate shrink alike.
         let k = every.penalty_every as f64;
         let c = if k > 1.0 { k / (k + 1.0) } else { 1.0 };
-        let adam_d = AdamSettings {
-            lr: lr * c * s.lr_d_scale,
-            beta1: s.beta1.powf(c),
-            beta2: adam.beta2.powf(c),
-            eps: s.eps,
-        };
+        let adam_d =
+            AdamSettings { lr: lr * c * s.lr_d_scale, beta1: s.beta1.powf(c), beta2: adam.beta2.powf(c), eps: s.eps };
         self.decay_d.beta1 *= adam_d.beta1;
         self.decay_d.beta2 *= adam_d.beta2;
         if (self.step + 1).is_multiple_of(every.n_critic) {
