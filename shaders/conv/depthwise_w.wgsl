@@ -30,15 +30,15 @@ fn row_sums(row: u32, kh: u32, kw: u32, co: u32) -> vec4<f32> {
     if iy >= p.input.x {
         return sum;
     }
-    let from = (row / p.output.x * p.input.x + iy) * p.input.y * p.cin + co / p.group_cout;
+    let at_x = (row / p.output.x * p.input.x + iy) * p.input.y * p.cin + co / p.group_cout;
     var at_y = row * p.output.y * p.cout + co;
     var ix = kw - p.pad.y;
     var v: vec4<f32>;
     for (var ox = 0u; ox < p.output.y; ox++) {
         if ox > 0u && p.stride.y == 1u {
-            v = vec4(v.yzw, pixel(from, ix + 3u));
+            v = vec4(v.yzw, pixel(at_x, ix + 3u));
         } else {
-            v = vec4(pixel(from, ix), pixel(from, ix + 1u), pixel(from, ix + 2u), pixel(from, ix + 3u));
+            v = vec4(pixel(at_x, ix), pixel(at_x, ix + 1u), pixel(at_x, ix + 2u), pixel(at_x, ix + 3u));
         }
         sum = fma(v, vec4(y[at_y]), sum);
         at_y += p.cout;

@@ -23,8 +23,7 @@ fn pixel(row: u32, ox: u32) -> f32 {
 // The product of one row of y, from pixel `v` on, with one row of taps.
 fn strip(phase: Phase, row: u32, first: u32, taps: u32) -> vec4<f32> {
     var sum: vec4<f32>;
-    var v = vec4(0.0, pixel(row, first + 1u), pixel(row, first + 2u), pixel(row, first + 3u));
-    v = v.yzwx;
+    var v = vec4(pixel(row, first + 1u), pixel(row, first + 2u), pixel(row, first + 3u), 0.0);
     for (var j = 0u; j < phase.taps.y; j++) {
         v = vec4(pixel(row, first - j), v.xyz);
         sum = fma(v, vec4(w[taps + (phase.at.y + j * p.stride.y) * p.cout]), sum);

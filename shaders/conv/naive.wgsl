@@ -29,10 +29,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             if ix >= p.input.y {
                 continue;
             }
-            let from = ((at.x * p.input.x + iy) * p.input.y + ix) * p.cin + first;
+            let at_x = ((at.x * p.input.x + iy) * p.input.y + ix) * p.cin + first;
             let tap = (kh * p.kernel.y + kw) * p.group_cin;
             for (var ci = 0u; ci < p.group_cin; ci++) {
-                sum += x[from + ci] * w[(tap + ci) * p.cout + co];
+                sum += x[at_x + ci] * w[(tap + ci) * p.cout + co];
             }
         }
     }

@@ -29,9 +29,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             for (var ox = 0u; ox < p.output.y; ox++) {
                 let ix = ox * p.stride.y + tap.y - p.pad.y;
                 if ix < p.input.y {
-                    let from = ((n * p.input.x + iy) * p.input.y + ix) * p.cin + channel;
+                    let at_x = ((n * p.input.x + iy) * p.input.y + ix) * p.cin + channel;
                     let to = ((n * p.output.x + oy) * p.output.y + ox) * p.cout + co;
-                    sum += x[from] * y[to];
+                    sum += x[at_x] * y[to];
                 }
             }
         }

@@ -30,10 +30,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             if ox >= p.output.y {
                 continue;
             }
-            let from = ((at.x * p.output.x + oy) * p.output.y + ox) * p.cout + first;
+            let at_y = ((at.x * p.output.x + oy) * p.output.y + ox) * p.cout + first;
             let tap = ((kh * p.kernel.y + kw) * p.group_cin + ci % p.group_cin) * p.cout + first;
             for (var co = 0u; co < p.group_cout; co++) {
-                sum += y[from + co] * w[tap + co];
+                sum += y[at_y + co] * w[tap + co];
             }
         }
     }

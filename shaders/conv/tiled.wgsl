@@ -66,18 +66,18 @@ struct Lanes {
     b1: vec4<u32>,
 }
 
-fn fetch(seats: Seats, lanes: Lanes, tap: vec3<u32>, from: u32, end: u32) -> Stage {
+fn fetch(seats: Seats, lanes: Lanes, tap: vec3<u32>, k0: u32, end: u32) -> Stage {
     var stage: Stage;
-    if from + seats.a0.depth < end {
+    if k0 + seats.a0.depth < end {
         stage.a0 = fetch_x(lanes.a0, tap);
         // At the same depth, since THREADS is a multiple of DEPTH.
         if A_VECS > THREADS {
             stage.a1 = fetch_x(lanes.a1, tap);
         }
     }
-    stage.b0 = fetch_w(lanes.b0, from + seats.b0.depth, end);
+    stage.b0 = fetch_w(lanes.b0, k0 + seats.b0.depth, end);
     if B_VECS > THREADS {
-        stage.b1 = fetch_w(lanes.b1, from + seats.b1.depth, end);
+        stage.b1 = fetch_w(lanes.b1, k0 + seats.b1.depth, end);
     }
     return stage;
 }
@@ -109,10 +109,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var tap = digits(begin + seats.a0.depth, radix);
     var sums: Sums;
     var next = fetch(seats, lanes, tap, begin, end);
-    for (var from = begin; from < end; from += DEPTH) {
+    for (var k0 = begin; k0 < end; k0 += DEPTH) {
         stash(seats, next);
         tap = advance(tap, step, radix);
-        next = fetch(seats, lanes, tap, from + DEPTH, end);
+        next = fetch(seats, lanes, tap, k0 + DEPTH, end);
         multiply(&sums, t);
     }
     put(Place(job.part * rows() * p.cout + channel.y), origin, t, sums);

@@ -74,17 +74,17 @@ struct Pixels {
     a1: vec3<u32>,
 }
 
-fn fetch(seats: Seats, lanes: Lanes, pixels: Pixels, from: u32, end: u32) -> Stage {
+fn fetch(seats: Seats, lanes: Lanes, pixels: Pixels, k0: u32, end: u32) -> Stage {
     var stage: Stage;
-    if from + seats.a0.depth < end {
+    if k0 + seats.a0.depth < end {
         stage.a0 = fetch_x(lanes.a0, pixels.a0);
     }
-    if A_VECS > THREADS && from + seats.a1.depth < end {
+    if A_VECS > THREADS && k0 + seats.a1.depth < end {
         stage.a1 = fetch_x(lanes.a1, pixels.a1);
     }
-    stage.b0 = fetch_y(lanes.b0, from + seats.b0.depth, end);
+    stage.b0 = fetch_y(lanes.b0, k0 + seats.b0.depth, end);
     if B_VECS > THREADS {
-        stage.b1 = fetch_y(lanes.b1, from + seats.b1.depth, end);
+        stage.b1 = fetch_y(lanes.b1, k0 + seats.b1.depth, end);
     }
     return stage;
 }
@@ -114,13 +114,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var pixels = Pixels(digits(begin + seats.a0.depth, p.output), digits(begin + seats.a1.depth, p.output));
     var sums: Sums;
     var next = fetch(seats, lanes, pixels, begin, end);
-    for (var from = begin; from < end; from += DEPTH) {
+    for (var k0 = begin; k0 < end; k0 += DEPTH) {
         stash(seats, next);
         pixels.a0 = advance(pixels.a0, step, p.output);
         if A_VECS > THREADS {
             pixels.a1 = advance(pixels.a1, step, p.output);
         }
-        next = fetch(seats, lanes, pixels, from + DEPTH, end);
+        next = fetch(seats, lanes, pixels, k0 + DEPTH, end);
         multiply(&sums, t);
     }
     put(Place(job.part * rows() * p.cout + channel.y), origin, t, sums);

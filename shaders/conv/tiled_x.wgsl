@@ -70,15 +70,15 @@ struct Lanes {
 }
 
 // THREADS is a multiple of DEPTH, so that all a thread stages has one depth.
-fn fetch(seats: Seats, lanes: Lanes, tap: vec3<u32>, from: u32, end: u32) -> Stage {
+fn fetch(seats: Seats, lanes: Lanes, tap: vec3<u32>, k0: u32, end: u32) -> Stage {
     var stage: Stage;
-    if from + seats.a0.depth < end {
+    if k0 + seats.a0.depth < end {
         stage.a0 = fetch_y(lanes.a0, tap);
         if A_VECS > THREADS {
             stage.a1 = fetch_y(lanes.a1, tap);
         }
     }
-    if from + seats.b0.depth < end {
+    if k0 + seats.b0.depth < end {
         stage.b0 = fetch_w(lanes.b0, tap);
         if B_VECS > THREADS {
             stage.b1 = fetch_w(lanes.b1, tap);
@@ -123,10 +123,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var tap = digits(begin + min(seats.a0.depth, seats.b0.depth), radix);
     var sums: Sums;
     var next = fetch(seats, lanes, tap, begin, end);
-    for (var from = begin; from < end; from += DEPTH) {
+    for (var k0 = begin; k0 < end; k0 += DEPTH) {
         stash(seats, next);
         tap = advance(tap, step, radix);
-        next = fetch(seats, lanes, tap, from + DEPTH, end);
+        next = fetch(seats, lanes, tap, k0 + DEPTH, end);
         multiply(&sums, t);
     }
     let len = p.n * p.input.x * p.input.y * p.cin;

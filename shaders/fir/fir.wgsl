@@ -19,7 +19,7 @@ struct Params {
     taps: vec2<i32>,
     first: vec2<i32>,
     // In the order of correlation.
-    f: array<vec4<f32>, 9>,
+    f: array<vec4<f32>, 17>,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -43,14 +43,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     // Where the filter starts in u, the first tap that meets a pixel, and that pixel.
     let start = vec2<i32>(vec2(row % p.output.x, pixel % p.output.y)) * p.down - p.pad;
     let skip = ((-start) % p.up + p.up) % p.up;
-    let from = (start + skip) / p.up;
+    let meets = (start + skip) / p.up;
     var sum = 0.0;
-    var iy = u32(from.x);
+    var iy = u32(meets.x);
     for (var ty = skip.x; ty < p.taps.x; ty += p.up.x) {
         // Above or left of the image wraps to a large number.
         if iy < p.input.x {
             var line = 0.0;
-            var ix = u32(from.y);
+            var ix = u32(meets.y);
             for (var tx = skip.y; tx < p.taps.y; tx += p.up.y) {
                 if ix < p.input.y {
                     line += tap(p.first.y + tx) * x[((n * p.input.x + iy) * p.input.y + ix) * p.channels + c];

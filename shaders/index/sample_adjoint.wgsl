@@ -1,7 +1,7 @@
 // out[n,iy,ix,c] = Σ over the grid points (y, x) of max(0, 1 − |y − iy|)·max(0, 1 − |x − ix|)·y[n,oy,ox,c]: the adjoint of `sample`.
 //
 // A gather, so that it needs no atomics and adds in one order. A workgroup makes 8×8 pixels of up to four channels; it
-// passes over blocks of 64 grid points whose bounds (`sample_bounds`) do not reach its pixels. For a smooth grid few
+// passes over the 8×8 blocks of the grid whose bounds (`sample_bounds`) do not reach its pixels. For a smooth grid few
 // blocks are left; for any grid the result is right.
 
 #import shared/index.wgsl
@@ -9,10 +9,9 @@
 struct Params {
     n: u32,
     channels: u32,
-    // Extent of the output, and points and blocks of the grid, an image.
+    // Extent of the image and of the grid.
     input: vec2<u32>,
-    points: u32,
-    blocks: u32,
+    output: vec2<u32>,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -31,16 +30,18 @@ fn values(point: u32, c: u32) -> vec4<f32> {
     return v;
 }
 
-// The part of `pixel` that the points of block `b` of image `n` make.
-fn gather(n: u32, b: u32, pixel: vec2<f32>, c: u32) -> vec4<f32> {
+// The part of `pixel` that the block of the grid at `first` makes.
+fn gather(n: u32, first: vec2<u32>, pixel: vec2<f32>, c: u32) -> vec4<f32> {
     var sum: vec4<f32>;
-    let first = n * p.points + b * 64u;
-    let end = n * p.points + min((b + 1u) * 64u, p.points);
-    for (var point = first; point < end; point++) {
-        let away = abs(vec2(grid[2u * point], grid[2u * point + 1u]) - pixel);
-        // False for NaN too.
-        if away.x < 1.0 && away.y < 1.0 {
-            sum += (1.0 - away.x) * (1.0 - away.y) * values(point, c);
+    let end = min(first + 8u, p.output);
+    for (var oy = first.x; oy < end.x; oy++) {
+        for (var ox = first.y; ox < end.y; ox++) {
+            let point = (n * p.output.x + oy) * p.output.y + ox;
+            let away = abs(vec2(grid[2u * point], grid[2u * point + 1u]) - pixel);
+            // False for NaN too.
+            if away.x < 1.0 && away.y < 1.0 {
+                sum += (1.0 - away.x) * (1.0 - away.y) * values(point, c);
+            }
         }
     }
     return sum;
@@ -63,10 +64,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let low = vec2<f32>(corner) - 1.0;
     let high = vec2<f32>(corner) + 8.0;
     var sum: vec4<f32>;
-    for (var b = 0u; b < p.blocks; b++) {
-        let box = bounds[n * p.blocks + b];
+    let blocks = (p.output + 7u) / 8u;
+    for (var b = 0u; b < blocks.x * blocks.y; b++) {
+        let box = bounds[n * blocks.x * blocks.y + b];
         if all(box.zw > low) && all(box.xy < high) {
-            sum += gather(n, b, vec2<f32>(at), c);
+            sum += gather(n, vec2(b / blocks.y, b % blocks.y) * 8u, vec2<f32>(at), c);
         }
     }
     let to = ((n * p.input.x + at.x) * p.input.y + at.y) * p.channels + c;

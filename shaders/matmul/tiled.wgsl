@@ -85,15 +85,15 @@ fn fetch_b(lane: vec4<u32>, k: u32, end: u32) -> vec4<f32> {
     return vec4(b[at.x], b[at.y], b[at.z], b[at.w]);
 }
 
-fn fetch(seats: Seats, lanes: Lanes, from: u32, end: u32) -> Stage {
+fn fetch(seats: Seats, lanes: Lanes, k0: u32, end: u32) -> Stage {
     var stage: Stage;
-    stage.a0 = fetch_a(lanes.a0, from + seats.a0.depth, end);
-    stage.b0 = fetch_b(lanes.b0, from + seats.b0.depth, end);
+    stage.a0 = fetch_a(lanes.a0, k0 + seats.a0.depth, end);
+    stage.b0 = fetch_b(lanes.b0, k0 + seats.b0.depth, end);
     if A_VECS > THREADS {
-        stage.a1 = fetch_a(lanes.a1, from + seats.a1.depth, end);
+        stage.a1 = fetch_a(lanes.a1, k0 + seats.a1.depth, end);
     }
     if B_VECS > THREADS {
-        stage.b1 = fetch_b(lanes.b1, from + seats.b1.depth, end);
+        stage.b1 = fetch_b(lanes.b1, k0 + seats.b1.depth, end);
     }
     return stage;
 }
@@ -120,9 +120,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     );
     var sums: Sums;
     var next = fetch(seats, lanes, begin, end);
-    for (var from = begin; from < end; from += DEPTH) {
+    for (var k0 = begin; k0 < end; k0 += DEPTH) {
         stash(seats, next);
-        next = fetch(seats, lanes, from + DEPTH, end);
+        next = fetch(seats, lanes, k0 + DEPTH, end);
         multiply(&sums, t);
     }
     put(Place(part * p.m * p.n), origin, t, sums);
