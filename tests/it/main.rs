@@ -1,1 +1,1 @@
-
+mod host_eval;
