@@ -5,6 +5,7 @@ pub mod autodiff;
 pub mod error;
 pub mod gpu;
 pub mod graph;
+pub mod host;
 pub mod kernels;
 pub mod philox;
 pub mod plan;

@@ -4,14 +4,19 @@
 //! results, `scratch(&Work) -> usize`. Uses `graph` and `plan`. Deliberately absent: wgpu (only `gpu` names it) and WGSL
 //! text (that is `shaders/`; templates are filled with snippets found there).
 
+pub mod conv;
 mod dispatch;
+pub mod fir;
+pub mod matmul;
 mod module;
 mod pad;
+pub mod sample;
+pub mod tile;
 
 pub use dispatch::{Binding, Dispatch, FOLD, Source, fold};
 pub use module::{MODULES, Module, params};
 
-use crate::plan::{Step, Work};
+use crate::plan::{Region, Step, Work};
 use crate::{Error, Result};
 
 /// The launches of a step, in order.
@@ -21,6 +26,10 @@ use crate::{Error, Result};
 pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
     match &step.work {
         Work::Pad { .. } => pad::lower(step),
+        Work::MatMul { .. } => matmul::lower(step),
+        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::lower(step),
+        Work::Fir { .. } => fir::lower(step),
+        Work::Sample { .. } | Work::SampleAdjoint { .. } => sample::lower(step),
         _ => Err(Error::Graph(format!("{}: no kernel does `{}`", step.label, step.name()))),
     }
 }
@@ -29,6 +38,24 @@ pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
 /// that a plan is the same for every device.
 pub fn scratch(work: &Work) -> usize {
     match work {
+        Work::MatMul { .. } => matmul::scratch(work),
+        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::scratch(work),
+        Work::Fir { .. } => fir::scratch(work),
+        Work::SampleAdjoint { .. } => sample::scratch(work),
         _ => 0,
+    }
+}
+
+/// The first `need` elements of the step's scratch.
+///
+/// # Errors
+/// [`Error::Graph`] where the plan gave the step less.
+fn room(step: &Step, need: usize) -> Result<Region> {
+    match step.scratch {
+        Some(room) if room.len >= need => Ok(Region { len: need, ..room }),
+        _ => {
+            let (label, have) = (&step.label, step.scratch.map_or(0, |room| room.len));
+            Err(Error::Graph(format!("{label}: needs {need} elements of scratch and has {have}; see kernels::scratch")))
+        }
     }
 }

@@ -1,0 +1,75 @@
+//! Shape primitives, plainly: every element by its indices.
+
+use super::Scalar;
+use crate::graph::Shape;
+
+/// Calls `f(n, offset)` for every element n of `extents` in order, where offset = Σ iₐ·strides[a].
+fn walk(extents: &[usize], strides: &[usize], mut f: impl FnMut(usize, usize)) {
+    let total: usize = extents.iter().product();
+    let mut index = vec![0; extents.len()];
+    let mut offset = 0;
+    for n in 0..total {
+        f(n, offset);
+        for a in (0..extents.len()).rev() {
+            index[a] += 1;
+            offset += strides[a];
+            if index[a] < extents[a] {
+                break;
+            }
+            offset -= strides[a] * extents[a];
+            index[a] = 0;
+        }
+    }
+}
+
+/// Strides that walk a tensor of shape `from` in step with `to`, repeating its axes of extent 1.
+fn broadcast_strides(from: &Shape, to: &Shape) -> Vec<usize> {
+    let strides = from.strides();
+    (0..from.len()).map(|a| if from[a] == to[a] { strides[a] } else { 0 }).collect()
+}
+
+/// Start of a box inside a row-major tensor.
+fn start_offset(start: &[usize], strides: &[usize]) -> usize {
+    start.iter().zip(strides).map(|(s, stride)| s * stride).sum()
+}
+
+/// Output axis i is axis `axes[i]` of x.
+pub fn permute<T: Scalar>(x: &[T], from: &Shape, axes: &[usize], to: &Shape) -> Vec<T> {
+    let strides = from.strides();
+    let strides: Vec<usize> = axes.iter().map(|&a| strides[a]).collect();
+    let mut out = vec![T::ZERO; to.elems()];
+    walk(to, &strides, |n, at| out[n] = x[at]);
+    out
+}
+
+/// Axes of extent 1 repeated.
+pub fn expand<T: Scalar>(x: &[T], from: &Shape, to: &Shape) -> Vec<T> {
+    let mut out = vec![T::ZERO; to.elems()];
+    walk(to, &broadcast_strides(from, to), |n, at| out[n] = x[at]);
+    out
+}
+
+/// Sum over the axes where `to` has extent 1, accumulated in f64.
+pub fn sum<T: Scalar>(x: &[T], from: &Shape, to: &Shape) -> Vec<T> {
+    let mut total = vec![0.0; to.elems()];
+    walk(from, &broadcast_strides(to, from), |n, at| total[at] += x[n].to_f64());
+    total.into_iter().map(T::of).collect()
+}
+
+/// The box at `start` of shape `to`.
+pub fn slice<T: Scalar>(x: &[T], from: &Shape, start: &[usize], to: &Shape) -> Vec<T> {
+    let strides = from.strides();
+    let first = start_offset(start, &strides);
+    let mut out = vec![T::ZERO; to.elems()];
+    walk(to, &strides, |n, at| out[n] = x[first + at]);
+    out
+}
+
+/// x at `start` inside zeros of shape `to`.
+pub fn pad<T: Scalar>(x: &[T], from: &Shape, start: &[usize], to: &Shape) -> Vec<T> {
+    let strides = to.strides();
+    let first = start_offset(start, &strides);
+    let mut out = vec![T::ZERO; to.elems()];
+    walk(from, &strides, |n, at| out[first + at] = x[n]);
+    out
+}
