@@ -9,6 +9,7 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod gpu;
 pub mod graph;
 pub mod grid;
 pub mod host;

@@ -1,4 +1,6 @@
 mod gradients;
+mod harness;
 mod host_eval;
+mod kernels;
 mod numeric;
 mod plan;
