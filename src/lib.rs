@@ -3,6 +3,7 @@
 
 pub mod autodiff;
 pub mod error;
+pub mod gpu;
 pub mod graph;
 pub mod host;
 pub mod kernels;

@@ -1,1 +1,3 @@
+mod harness;
+mod kernels;
 mod host_eval;
