@@ -11,6 +11,7 @@
 mod archive;
 mod decode;
 mod draw;
+pub mod faces;
 mod idx;
 mod index;
 mod items;
