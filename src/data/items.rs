@@ -30,7 +30,7 @@ impl Items {
     /// Image k as [size,size,channels] bytes, or what is wrong with it.
     pub fn pixels(&self, k: usize, size: usize, channels: usize) -> Result<Vec<u8>, String> {
         match self {
-            Items::Faces { seed } => Ok(decode::with_channels(face(*seed, k, size), channels)),
+            Items::Faces { seed } => Ok(decode::with_channels(Face::from_seed(*seed, k as u64).render(size), channels)),
             Items::Files(paths) => decode::square(&read(&paths[k])?, size, channels),
             Items::Zip(archive, entries) => decode::square(&archive.read(entries[k])?, size, channels),
             Items::Idx(idx) => Ok(idx.pixels(k, size, channels)),
@@ -50,11 +50,6 @@ impl Items {
             Items::Faces { .. } | Items::Idx(_) => {}
         }
     }
-}
-
-/// RGB bytes of a built-in face.
-fn face(seed: u64, k: usize, size: usize) -> Vec<u8> {
-    vec![(seed as usize + k) as u8; size * size * 3]
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

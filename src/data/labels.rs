@@ -12,7 +12,7 @@ pub(super) fn from_folders(names: &[String]) -> Option<(Vec<u32>, Vec<String>)> 
     let mut classes = of.clone();
     classes.sort_unstable();
     classes.dedup();
-    let labels = of.iter().filter_map(|c| classes.binary_search(c).ok()).map(|i| i as u32).collect();
+    let labels = of.iter().map(|c| classes.partition_point(|other| other < c) as u32).collect();
     Some((labels, classes.into_iter().map(str::to_owned).collect()))
 }
 

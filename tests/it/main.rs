@@ -1,3 +1,4 @@
+mod data;
 mod gradients;
 mod harness;
 mod host_eval;

@@ -7,7 +7,7 @@ use super::Toy;
 const PAPER: [f32; 3] = [255.0, 255.0, 255.0];
 const LINES: [f32; 3] = [236.0, 238.0, 241.0];
 const FRAME: [f32; 3] = [96.0, 102.0, 112.0];
-const REAL: [f32; 3] = [146.0, 152.0, 162.0];
+const REAL: [f32; 3] = [120.0, 132.0, 150.0];
 const FAKE: [f32; 3] = [226.0, 88.0, 34.0];
 
 /// Real points in grey under generated ones in orange, [n,2] each, on a square image of `size` pixels (at least 64).
@@ -17,9 +17,11 @@ pub fn plot(toy: Toy, real: &[f32], fake: &[f32], size: usize) -> RgbImage {
     canvas.axes();
     // Smaller and fainter the more there are, so that density stays visible.
     let crowd = |points: &[f32]| (2000.0 / (points.len() as f32 / 2.0).max(1.0)).sqrt().clamp(0.35, 1.0);
-    for (points, colour, ink) in [(real, REAL, 0.55), (fake, FAKE, 0.65)] {
+    // Real dots are the wider ones: they surround generated ones that are right, and stay empty where a mode is missed.
+    let fine = canvas.side as f32 / 420.0 + 0.5;
+    for (points, radius, colour, ink) in [(real, 2.4 * fine, REAL, 0.3), (fake, fine, FAKE, 0.8)] {
         for p in points.chunks_exact(2).filter(|p| p.iter().all(|v| v.is_finite())) {
-            canvas.dot([p[0], p[1]], colour, ink * crowd(points));
+            canvas.dot([p[0], p[1]], radius, colour, ink * crowd(points));
         }
     }
     canvas.finish()
@@ -71,9 +73,8 @@ impl Canvas {
         }
     }
 
-    /// A disc at a point in data units, anti-aliased by its distance to each pixel's centre.
-    fn dot(&mut self, [x, y]: [f32; 2], colour: [f32; 3], ink: f32) {
-        let radius = self.side as f32 / 300.0 + 0.6;
+    /// A disc at a point in data units, its radius in pixels, anti-aliased by its distance to each pixel's centre.
+    fn dot(&mut self, [x, y]: [f32; 2], radius: f32, colour: [f32; 3], ink: f32) {
         let (cx, cy) = (self.margin + self.along(x), self.margin + self.width() - self.along(y));
         self.each(cx - radius - 1.0, cy - radius - 1.0, cx + radius + 1.0, cy + radius + 1.0, |px, py| {
             let distance = (px + 0.5 - cx).hypot(py + 0.5 - cy);
@@ -143,6 +144,6 @@ mod tests {
         let image = plot(Toy::Grid25, &[1.0, 1.0], &[1.0, 1.0], 256);
         assert!(image.pixels().any(orange));
         let grey = plot(Toy::Grid25, &[1.0, 1.0], &[], 256);
-        assert!(!grey.pixels().any(orange) && grey.pixels().any(|p| p[0] < 210 && p[0] > 150));
+        assert!(!grey.pixels().any(orange) && grey.pixels().any(|p| p[0] < 225 && p[0] > 100));
     }
 }
