@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
 use super::decode::{self, MAX_FILE};
+use super::faces::Face;
 use super::idx::Idx;
 use crate::{Error, Result};
 

@@ -1,4 +1,5 @@
 mod data;
+mod floors;
 mod gradients;
 mod harness;
 mod host_eval;
