@@ -51,7 +51,7 @@ impl R3gan {
                 return Err(Error::setting(place, key, format!("{list:?}"), hint));
             }
         }
-        if self.widths.iter().any(|w| w * EXPANSION % GROUP_WIDTH != 0) {
+        if self.widths.iter().any(|w| !(w * EXPANSION).is_multiple_of(GROUP_WIDTH)) {
             let hint = format!("must be multiples of {}", GROUP_WIDTH / EXPANSION);
             return Err(Error::setting(place, "widths", format!("{:?}", self.widths), hint));
         }

@@ -12,8 +12,10 @@ struct Case {
     by: usize,
     /// Maps a standard normal number to an operand's element.
     feed: fn(f64) -> f64,
-    build: Box<dyn for<'g> Fn(&[Tensor<'g>]) -> Tensor<'g>>,
+    build: Box<Build>,
 }
+
+type Build = dyn for<'g> Fn(&[Tensor<'g>]) -> Tensor<'g>;
 
 fn case(
     shapes: &[&[usize]],

@@ -1,8 +1,13 @@
+mod attacks;
 mod data;
 mod floors;
+mod goldens;
 mod gradients;
 mod harness;
 mod host_eval;
 mod kernels;
+mod losses;
+mod models;
 mod numeric;
+mod penalties;
 mod plan;
