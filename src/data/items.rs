@@ -27,7 +27,7 @@ pub(super) enum Items {
 }
 
 impl Items {
-    /// Image k as [size,size,channels] bytes, or what is wrong with it.
+    /// Image k as `[size,size,channels]` bytes, or what is wrong with it.
     pub fn pixels(&self, k: usize, size: usize, channels: usize) -> Result<Vec<u8>, String> {
         match self {
             Items::Faces { seed } => Ok(decode::with_channels(face(*seed, k, size), channels)),
@@ -54,7 +54,7 @@ impl Items {
 
 /// RGB bytes of a built-in face.
 fn face(seed: u64, k: usize, size: usize) -> Vec<u8> {
-    vec![(seed as usize + k) as u8; size * size * 3]
+    super::faces::render_batch(seed, k as u64, 1, size)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
