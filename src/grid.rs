@@ -31,7 +31,7 @@ pub fn quantise(x: f32) -> u8 {
     (127.5 * (x + 1.0)).round() as u8
 }
 
-/// Images [n,h,w,c] side by side on white in `cols` columns (0: as square as can be), magnified without smoothing.
+/// Images `[n,h,w,c]` side by side on white in `cols` columns (0: as square as can be), magnified without smoothing.
 ///
 /// # Errors
 /// [`Error::Check`] when there is no image, `c` is not 1 or 3, or the shape and the number of values differ.
@@ -72,7 +72,7 @@ pub fn write(path: &Path, images: &[f32], shape: [usize; 4], cols: usize, scale:
     save(path, &image(images, shape, cols, scale)?)
 }
 
-/// Writes images [n,h,w,c] singly, unmagnified, as `00000000.png` and so on, counting from `first`; grey ones as grey PNG.
+/// Writes images `[n,h,w,c]` singly, unmagnified, as `00000000.png` and so on, counting from `first`; grey ones as grey PNG.
 /// The folder must exist. Gives the paths.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ pub const MAX_ALLOC: u64 = 256 << 20;
 /// Most bytes an image file, or an entry of an archive once decompressed, may have.
 pub const MAX_FILE: u64 = 128 << 20;
 
-/// Decodes `file` to [size,size,channels] bytes: turned upright, cropped to the central square, resized.
+/// Decodes `file` to `[size,size,channels]` bytes: turned upright, cropped to the central square, resized.
 pub(super) fn square(file: &[u8], size: usize, channels: usize) -> Result<Vec<u8>, String> {
     // The decoders are other people's code fed with anybody's bytes: a bug in one costs an image, not the run.
     let decoded = catch_unwind(AssertUnwindSafe(|| open(file)));

@@ -40,7 +40,7 @@ impl DrawRule {
     }
 }
 
-/// Writes an image of bytes [size,size,channels] as floats in [-1,1], byte/127.5 − 1, flipped left to right if asked.
+/// Writes an image of bytes `[size,size,channels]` as floats in [-1,1], byte/127.5 − 1, flipped left to right if asked.
 pub(super) fn write_floats(bytes: &[u8], flip: bool, size: usize, channels: usize, out: &mut [f32]) {
     let float = |b: u8| f32::from(b) / 127.5 - 1.0;
     for (row, out) in bytes.chunks_exact(size * channels).zip(out.chunks_exact_mut(size * channels)) {

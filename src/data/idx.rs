@@ -70,7 +70,7 @@ impl Idx {
         self.bytes.len() / (self.rows * self.columns)
     }
 
-    /// Image k as [size,size,channels] bytes. One that fills three quarters of the size or more is framed with zeros, the
+    /// Image k as `[size,size,channels]` bytes. One that fills three quarters of the size or more is framed with zeros, the
     /// background of these sets, so that its strokes stay sharp; others are resized on a square of zeros.
     pub fn pixels(&self, k: usize, size: usize, channels: usize) -> Vec<u8> {
         let image = &self.bytes[k * self.rows * self.columns..][..self.rows * self.columns];

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::archive::Archive;
+use super::faces::SIZES;
 use super::idx::Idx;
 use super::items::{EXTENSIONS, Items, is_image, walk};
 use super::{DataSet, Skipped, Source, Spec, Split, labels};
@@ -107,7 +108,7 @@ impl Index {
         })
     }
 
-    /// Image k as [size,size,channels] bytes.
+    /// Image k as `[size,size,channels]` bytes.
     pub(super) fn pixels(&self, k: usize) -> Result<Vec<u8>> {
         let problem = |reason| Error::data(&self.path, format!("{}: {reason}", self.name_of(k)));
         self.items.pixels(k, self.size, self.channels).map_err(problem)
@@ -165,6 +166,11 @@ fn pick(labels: Option<Vec<u32>>, good: &[usize]) -> Option<Vec<u32>> {
 fn faces(spec: &Spec, seed: u64, count: usize) -> Result<Index> {
     if !(1..=1 << 32).contains(&count) {
         return Err(Error::setting("data", "faces", count, "must be at least 1 and fit in 32 bits"));
+    }
+    if !SIZES.contains(&spec.size) {
+        let (least, most) = (SIZES.start(), SIZES.end());
+        let hint = format!("the built-in faces have sizes from {least} to {most}");
+        return Err(Error::setting("data", "size", spec.size, hint));
     }
     Ok(index(spec, Path::new("faces"), vec![], count, Items::Faces { seed }))
 }

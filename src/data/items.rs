@@ -28,7 +28,7 @@ pub(super) enum Items {
 }
 
 impl Items {
-    /// Image k as [size,size,channels] bytes, or what is wrong with it.
+    /// Image k as `[size,size,channels]` bytes, or what is wrong with it.
     pub fn pixels(&self, k: usize, size: usize, channels: usize) -> Result<Vec<u8>, String> {
         match self {
             Items::Faces { seed } => Ok(decode::with_channels(Face::from_seed(*seed, k as u64).render(size), channels)),

@@ -36,7 +36,7 @@ pub const MAX_SIZE: usize = 1024;
 /// Where images come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The built-in faces: image k is a pure function of (seed, k).
+    /// The built-in faces ([`faces`]), of a size in [`faces::SIZES`]: image k is a pure function of (seed, k).
     Faces {
         /// Seed of the population.
         seed: u64,

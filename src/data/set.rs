@@ -43,7 +43,7 @@ impl fmt::Display for Skipped {
 pub struct DataSet {
     /// Short name for logs: `faces`, or the folder's or archive's.
     pub name: String,
-    /// Bytes [count, size, size, channels].
+    /// Bytes `[count, size, size, channels]`.
     pub images: Vec<u8>,
     /// One an image, where the source has classes: IDX labels, or numbers of sub-folders.
     pub labels: Option<Vec<u32>>,
@@ -60,7 +60,7 @@ pub struct DataSet {
 }
 
 impl DataSet {
-    /// Bytes of image `k`, [size, size, channels].
+    /// Bytes of image `k`, `[size, size, channels]`.
     pub fn image(&self, k: usize) -> &[u8] {
         let bytes = self.size * self.size * self.channels;
         &self.images[k * bytes..(k + 1) * bytes]
@@ -76,7 +76,7 @@ impl DataSet {
         self.images.chunks(4).map(word).collect()
     }
 
-    /// The batch of a step, [n, size, size, channels] in [-1,1], as a device draws it.
+    /// The batch of a step, `[n, size, size, channels]` in [-1,1], as a device draws it.
     pub fn batch(&self, rule: &DrawRule, step: u32) -> Vec<f32> {
         let elems = self.size * self.size * self.channels;
         let mut out = vec![0.0; rule.n * elems];
@@ -86,7 +86,7 @@ impl DataSet {
         out
     }
 
-    /// The labels of the batch of a step, [n].
+    /// The labels of the batch of a step, `[n]`.
     pub fn batch_labels(&self, rule: &DrawRule, step: u32) -> Option<Vec<f32>> {
         let labels = self.labels.as_ref()?;
         Some(rule.picks(step, self.count).map(|(k, _)| labels[k] as f32).collect())

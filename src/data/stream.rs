@@ -54,7 +54,7 @@ impl Stream {
         Ok(Stream { index, rule, requests: Some(requests), batches, under_way: VecDeque::new(), thread })
     }
 
-    /// The batch of `step`, [n, size, size, channels] in [-1,1]. The ones after it are decoded meanwhile, so steps in order
+    /// The batch of `step`, `[n, size, size, channels]` in [-1,1]. The ones after it are decoded meanwhile, so steps in order
     /// are fast; any other order gives the same values.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Stream {
         self.receive()?
     }
 
-    /// The labels of the batch of `step`, [n], where the set has any.
+    /// The labels of the batch of `step`, `[n]`, where the set has any.
     pub fn labels(&self, step: u32) -> Option<Vec<f32>> {
         let labels = self.index.labels.as_ref()?;
         Some(self.rule.picks(step, self.index.count).map(|(k, _)| labels[k] as f32).collect())

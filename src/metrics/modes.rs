@@ -23,7 +23,7 @@ impl fmt::Display for Modes {
     }
 }
 
-/// Counts modes reached by `samples` [n,2]. Samples that are not finite are near no mode; without samples nothing is covered.
+/// Counts modes reached by `samples` `[n,2]`. Samples that are not finite are near no mode; without samples nothing is covered.
 pub fn modes(toy: Toy, samples: &[f32]) -> Modes {
     let reach = (3.0 * toy.sigma()).powi(2);
     let centres: Vec<[f64; 2]> = (0..toy.modes()).map(|k| toy.centre(k)).collect();

@@ -153,7 +153,9 @@ fn settings_that_make_no_sense() {
     assert_eq!(refuse(Spec { size: 1 << 40, ..good.clone() }), "data: size 1099511627776: must be from 1 to 1024");
     assert!(refuse(Spec { channels: 2, ..good.clone() }).starts_with("data: channels 2"));
     assert!(refuse(Spec { split: Split::Test, ..good.clone() }).contains("no test part"));
-    assert!(refuse(Spec { source: Source::Faces { seed: 0, count: 0 }, ..good }).starts_with("data: faces 0"));
+    let faces = |count| Source::Faces { seed: 0, count };
+    assert!(refuse(Spec { source: faces(0), ..good.clone() }).starts_with("data: faces 0"));
+    assert!(refuse(Spec { source: faces(5), size: 7, ..good }).ends_with("faces have sizes from 8 to 256"));
 }
 
 /// Archives that say one thing and hold another: the entry is skipped, and no more is read than was promised.
@@ -275,6 +277,22 @@ fn streamed_and_resident_batches_are_equal() {
     assert!((1..9).contains(&flips(&rule)));
 }
 
+/// The built-in faces: image k of a set depends on seed and k alone, resident, streamed, or in a larger set.
+#[test]
+fn built_in_faces() {
+    let spec = |seed, count| Spec::new(Source::Faces { seed, count }, 16);
+    let set = data::load(&spec(5, 12), &|_, _| {}).unwrap();
+    assert_eq!((set.name.as_str(), set.count, set.images.len()), ("faces", 12, 12 * 768));
+    assert_eq!(set.image(7), data::faces::render_batch(5, 7, 1, 16));
+    assert_ne!(set.image(7), data::load(&spec(6, 8), &|_, _| {}).unwrap().image(7));
+    let rule = DrawRule { seed: 9, stream: 1, n: 5, mirror: true };
+    let index = Arc::new(Index::new(&spec(5, 12)).unwrap().check(&|_, _| {}).unwrap());
+    assert_eq!(Stream::start(&index, rule).unwrap().batch(3).unwrap(), set.batch(&rule, 3));
+
+    let grey = data::load(&Spec { channels: 1, ..spec(5, 2) }, &|_, _| {}).unwrap();
+    assert_eq!(grey.images.len(), 2 * 256);
+}
+
 #[test]
 fn a_file_that_vanishes_is_an_error_of_its_batch() {
     let folder = tempdir().unwrap();
@@ -326,7 +344,8 @@ fn idx_files_that_are_wrong() {
     let mut magic = good.clone();
     magic[2] = 0x0D;
     let labels = |n: u32| Some(gzip(&idx(&[n], &vec![1; n as usize])));
-    let table: [(&str, Vec<u8>, Option<Vec<u8>>, &str); 9] = [
+    type Case = (&'static str, Vec<u8>, Option<Vec<u8>>, &'static str);
+    let table: [Case; 9] = [
         ("magic", gzip(&magic), None, "starts with 0x00000d03, not 0x00000803"),
         ("cut", gzip(&good[..40]), None, "cut short: promises 32 bytes and holds 24"),
         ("long", gzip(&[good.as_slice(), &[0]].concat()), None, "holds more than the 32 bytes it promises"),

@@ -71,7 +71,7 @@ impl Toy {
     }
 }
 
-/// A batch of real points, [n, 2]. Point j takes Philox block (j, step, stream, 2): its mode is `(word₀ · modes) >> 32`, its
+/// A batch of real points, `[n, 2]`. Point j takes Philox block (j, step, stream, 2): its mode is `(word₀ · modes) >> 32`, its
 /// offset σ times the normal pair of words 2 and 3.
 pub fn batch(toy: Toy, seed: u64, step: u32, stream: u32, n: usize) -> Vec<f32> {
     let point = |j: usize| {

@@ -10,7 +10,7 @@ const FRAME: [f32; 3] = [96.0, 102.0, 112.0];
 const REAL: [f32; 3] = [120.0, 132.0, 150.0];
 const FAKE: [f32; 3] = [226.0, 88.0, 34.0];
 
-/// Real points in grey under generated ones in orange, [n,2] each, on a square image of `size` pixels (at least 64).
+/// Real points in grey under generated ones in orange, `[n,2]` each, on a square image of `size` pixels (at least 64).
 /// Points outside the axes lie on the frame, so that none is hidden; points that are not finite are left out.
 pub fn plot(toy: Toy, real: &[f32], fake: &[f32], size: usize) -> RgbImage {
     let mut canvas = Canvas::new(toy, size.max(64));
