@@ -26,7 +26,7 @@ impl Device {
             "auto" => match gpu::list().iter().find(|facts| !facts.is_software()) {
                 Some(facts) => Ok((Device::Gpu(gpu::Device::open(&facts.id)?), None)),
                 None => {
-                    let notice = format!("no hardware GPU found: using the host, {} threads", host::default_threads());
+                    let notice = format!("no hardware GPU found: using the host, {} threads", rayon::current_num_threads());
                     Ok((Device::Host, Some(notice)))
                 }
             },
@@ -61,7 +61,7 @@ impl Device {
                         ),
                     ));
                 }
-                Ok(Box::new(host::Host::new(program, None)?))
+                Ok(Box::new(host::Host::<f32>::new(program, None)?))
             }
             Device::Gpu(device) => Ok(Box::new(gpu::Gpu::load(device.clone(), program)?)),
         }
@@ -100,7 +100,7 @@ pub fn list() -> Vec<String> {
             )
         })
         .collect();
-    lines.push(format!("{} host  {} threads", mark(auto.is_none()), host::default_threads()));
+    lines.push(format!("{} host  {} threads", mark(auto.is_none()), rayon::current_num_threads()));
     lines.push("* is what --device auto takes; software adapters are never taken unasked".to_owned());
     lines
 }

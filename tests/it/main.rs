@@ -11,3 +11,5 @@ mod models;
 mod numeric;
 mod penalties;
 mod plan;
+mod primitives;
+mod training;
