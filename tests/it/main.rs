@@ -1,3 +1,4 @@
 mod harness;
-mod kernels;
 mod host_eval;
+mod kernels;
+mod products;
