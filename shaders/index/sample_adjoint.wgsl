@@ -1,4 +1,4 @@
-// out[n,iy,ix,c] = Σ over the grid points (y, x) of max(0, 1 − |y − iy|)·max(0, 1 − |x − ix|)·y[n,oy,ox,c]: the adjoint of `sample`.
+// out[n,iy,ix,c] = Σ over the grid points at (v, u) of max(0, 1 − |v − iy|)·max(0, 1 − |u − ix|)·y[n,oy,ox,c]: the adjoint of `sample`.
 //
 // A gather, so that it needs no atomics and adds in one order. A workgroup makes 8×8 pixels of up to four channels; it
 // passes over the 8×8 blocks of the grid whose bounds (`sample_bounds`) do not reach its pixels. For a smooth grid few
@@ -37,10 +37,14 @@ fn gather(n: u32, first: vec2<u32>, pixel: vec2<f32>, c: u32) -> vec4<f32> {
     for (var oy = first.x; oy < end.x; oy++) {
         for (var ox = first.y; ox < end.y; ox++) {
             let point = (n * p.output.x + oy) * p.output.y + ox;
-            let away = abs(vec2(grid[2u * point], grid[2u * point + 1u]) - pixel);
-            // False for NaN too.
-            if away.x < 1.0 && away.y < 1.0 {
-                sum += (1.0 - away.x) * (1.0 - away.y) * values(point, c);
+            let at = vec2(grid[2u * point], grid[2u * point + 1u]);
+            let corner = floor(at);
+            // 0 or 1 for a pixel next to the point; the weights are those of `sample`, bit for bit.
+            let away = pixel - corner;
+            let f = at - corner;
+            if all((away == vec2(0.0)) | (away == vec2(1.0))) {
+                let weight = select(f, 1.0 - f, away == vec2(0.0));
+                sum += weight.x * weight.y * values(point, c);
             }
         }
     }

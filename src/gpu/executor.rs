@@ -4,7 +4,8 @@ use super::device::Device;
 use super::memory::{allocate, check_region};
 use super::readback::Reads;
 use super::replay::{Launch, prepare};
-use crate::plan::{Counters, Element, Executor, Program, ReadId, Region};
+use crate::kernels::{self, Dispatch};
+use crate::plan::{Counters, Element, Executor, Program, ReadId, Region, Step};
 use crate::{Error, Result};
 use wgpu::{CommandEncoderDescriptor, ComputePassDescriptor};
 
@@ -33,9 +34,17 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::new`].
     pub fn load(device: Device, program: Program) -> Result<Gpu> {
+        Gpu::load_with(device, program, kernels::lower)
+    }
+
+    /// Loads a program whose steps `lower` turns into launches: how tests and benches run one rung of a kernel's ladder.
+    ///
+    /// # Errors
+    /// As [`Gpu::new`].
+    pub fn load_with(device: Device, program: Program, lower: impl Fn(&Step) -> Result<Vec<Dispatch>>) -> Result<Gpu> {
         device.check()?;
         let buffers = allocate(&device, &program)?;
-        let prepared = prepare(&device, &program, &buffers)?;
+        let prepared = prepare(&device, &program, &buffers, lower)?;
         let counters = Counters {
             buffers: buffers.len() as u64 + 1,
             bind_groups: prepared.bind_groups,

@@ -3,8 +3,8 @@
 use super::device::Device;
 use super::memory::{check_region, human};
 use super::pipeline::Key;
-use crate::kernels::{self, Dispatch, Module, Source};
-use crate::plan::{Program, Region};
+use crate::kernels::{Dispatch, Module, Source};
+use crate::plan::{Program, Region, Step};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use wgpu::{BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferDescriptor, BufferUsages};
@@ -26,11 +26,16 @@ pub(super) struct Prepared {
 }
 
 /// Lowers, checks and prepares every step.
-pub(super) fn prepare(device: &Device, program: &Program, buffers: &[wgpu::Buffer]) -> Result<Prepared> {
+pub(super) fn prepare(
+    device: &Device,
+    program: &Program,
+    buffers: &[wgpu::Buffer],
+    lower: impl Fn(&Step) -> Result<Vec<Dispatch>>,
+) -> Result<Prepared> {
     let mut lowered = vec![];
     for (plan, steps) in program.plans.iter().map(|p| &p.steps).enumerate() {
         for step in steps {
-            for dispatch in kernels::lower(step)? {
+            for dispatch in lower(step)? {
                 let label = format!("{} ({})", step.label, path(&dispatch.source));
                 check(device, program, &dispatch).map_err(|e| match e {
                     Error::Graph(reason) => Error::Graph(format!("{label}: {reason}")),

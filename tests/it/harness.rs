@@ -1,7 +1,7 @@
 //! Runs single steps on a GPU the hard way: every region lies between sentinels, and nothing starts as zeros.
 
 use danskin::gpu::{Device, Gpu, list};
-use danskin::kernels;
+use danskin::kernels::{self, Dispatch};
 use danskin::plan::{ALIGN, Buffer, Class, Element, Executor, Plan, Program, Region, Step, Work};
 use std::sync::LazyLock;
 
@@ -69,12 +69,21 @@ pub struct Case {
 /// # Panics
 /// If an element beside an output, or an element of an input, was touched.
 pub fn run(cases: &[Case]) -> Vec<Vec<Vec<u32>>> {
+    run_with(cases, kernels::scratch, kernels::lower)
+}
+
+/// As [`run`], by another lowering with the scratch it needs: one rung of a kernel's ladder.
+pub fn run_with(
+    cases: &[Case],
+    scratch: impl Fn(&Work) -> usize,
+    lower: impl Fn(&Step) -> danskin::Result<Vec<Dispatch>>,
+) -> Vec<Vec<Vec<u32>>> {
     let mut bench = Bench::default();
     bench.add(&Data::U32(RNG_WORDS.to_vec()), Class::Rng, 0);
-    let steps: Vec<Step> = cases.iter().map(|case| bench.step(case)).collect();
+    let steps: Vec<Step> = cases.iter().map(|case| bench.step(case, scratch(&case.work))).collect();
     let plan = Plan { name: "cases".into(), steps: steps.clone(), ..Plan::default() };
     let program = Program { buffers: bench.buffers, plans: vec![plan] };
-    let mut gpu = Gpu::load(device(), program).unwrap_or_else(|e| panic!("{e}"));
+    let mut gpu = Gpu::load_with(device(), program, lower).unwrap_or_else(|e| panic!("{e}"));
     for (index, words) in bench.contents.iter().enumerate() {
         write(&mut gpu, index, words);
     }
@@ -126,10 +135,9 @@ impl Bench {
         region
     }
 
-    fn step(&mut self, case: &Case) -> Step {
+    fn step(&mut self, case: &Case, scratch: usize) -> Step {
         let inputs = case.inputs.iter().map(|d| self.add(d, Class::Input, ALIGN)).collect();
         let outputs = case.outputs.iter().map(|d| self.add(d, Class::Output, ALIGN)).collect();
-        let scratch = kernels::scratch(&case.work);
         let scratch = (scratch > 0).then(|| self.add(&Data::poison(scratch), Class::Work, ALIGN));
         Step { work: case.work.clone(), inputs, outputs, scratch, label: case.label.clone(), flops: 0 }
     }

@@ -2,3 +2,4 @@ mod harness;
 mod host_eval;
 mod kernels;
 mod kernels_index;
+mod products;
