@@ -41,11 +41,7 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Gpu::new`].
-    pub fn load_with(
-        device: Device,
-        program: Program,
-        lower: impl Fn(&Step) -> Result<Vec<Dispatch>>,
-    ) -> Result<Gpu> {
+    pub fn load_with(device: Device, program: Program, lower: impl Fn(&Step) -> Result<Vec<Dispatch>>) -> Result<Gpu> {
         device.check()?;
         let buffers = allocate(&device, &program)?;
         let prepared = prepare(&device, &program, &buffers, lower)?;

@@ -112,7 +112,7 @@ impl Schedule {
     }
 
     /// `tile` with the depth split as far as it takes to keep a device busy.
-    fn split(product: &Product, tile: Tile) -> Schedule {
+    pub fn split(product: &Product, tile: Tile) -> Schedule {
         let whole = Schedule::new(product, tile, 1);
         let [rows, cols] = whole.tiles(product);
         let threads = rows * cols * product.count * tile.threads() * tile.row_vecs * tile.col_vecs;
