@@ -154,7 +154,8 @@ impl Kind {
         let quoted = text.starts_with(['"', '\'']);
         match self {
             Kind::Text | Kind::Choice(_) | Kind::Grid if !quoted => bare(),
-            _ => text.parse::<Value>().unwrap_or_else(|_| bare()),
+            // TOML wants digits around the point; people write .5 and 5. too.
+            _ => text.parse::<Value>().or_else(|_| text.parse::<f64>().map(Value::Float)).unwrap_or_else(|_| bare()),
         }
     }
 }
@@ -180,19 +181,16 @@ fn number(value: &Value, fits: impl Fn(f64) -> bool, hint: &str) -> Result<Value
 
 /// What to write instead of an unknown name: the settings spelled most like it, or else where to look.
 pub fn suggest(name: &str) -> String {
-    let last = |s: &'static str| s.split('.').nth(1).unwrap_or(s);
-    let mut near: Vec<(usize, &str)> = KEYS
-        .iter()
-        .map(|k| {
-            let own = name.rsplit('.').next().unwrap_or(name);
-            let whole = distance(name, k.name);
-            // A right name under a wrong section, or none, is nearly right.
-            let tail = distance(own, last(k.name)) + 1;
-            (whole.min(tail), k.name)
-        })
-        .filter(|&(d, _)| d <= 1 + name.len().min(20) / 5)
-        .collect();
+    let own = name.rsplit('.').next().unwrap_or(name);
+    let far = |key: &'static str| {
+        // A right name under a wrong section, or under none, is nearly right.
+        let tail = key.split('.').next_back().unwrap_or(key);
+        distance(name, key).min(distance(own, tail) + 1)
+    };
+    let mut near: Vec<(usize, &str)> = KEYS.iter().map(|k| (far(k.name), k.name)).collect();
     near.sort();
+    let limit = near[0].0.min(1 + own.len() / 4);
+    near.retain(|(d, _)| *d <= limit);
     near.truncate(3);
     let names: Vec<_> = near.iter().map(|(_, n)| *n).collect();
     let section = sections().into_iter().find(|s| name.split('.').next() == Some(s));

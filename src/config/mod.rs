@@ -63,9 +63,9 @@ pub struct Config {
     pub checkpoint: CheckpointConfig,
     /// How graphs are lowered.
     pub plan: PlanConfig,
-    /// Where each setting came from, by dotted name: `preset ring8`, a file, `command line`.
+    /// Where each setting came from, by dotted name.
     #[serde(skip)]
-    origins: BTreeMap<String, String>,
+    origins: BTreeMap<String, layers::Origin>,
 }
 
 /// `[data]`: real samples.
@@ -249,6 +249,6 @@ impl Config {
 
     /// Where a setting came from, for messages: `preset ring8`, `runs/ring8-1/config.toml`, `command line`.
     pub fn place(&self, key: &str) -> &str {
-        self.origins.get(key).map_or("configuration", String::as_str)
+        self.origins.get(key).map_or("configuration", |origin| origin.place.as_str())
     }
 }
