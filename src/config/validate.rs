@@ -135,7 +135,7 @@ impl Config {
 
         let attacks = attack.steps > 0;
         warn(attacks && attack.radius() == 0.0, "attack.eps", "lets the attack change nothing");
-        // Steps of exactly eps / steps must not be refused for a rounding error.
+        // A step of exactly eps / steps is long enough, whatever its last bit.
         let reach = f64::from(attack.steps) * attack.step_size() * (1.0 + 1e-9);
         let short = "times attack.steps is below attack.eps: the attack can't reach the edge of its ball";
         warn(attacks && reach < attack.radius(), "attack.alpha", short);

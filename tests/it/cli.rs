@@ -1,5 +1,8 @@
 //! The program as a user meets it: exit codes, one sentence an error, nothing left behind by a refused command.
 
+use clap::Parser;
+use danskin::cli::args::{Cli, Command as Asked};
+use danskin::cli::job::{SampleJob, TrainJob};
 use danskin::config::Config;
 use danskin::train::checkpoint::{Checkpoint, NamedTensor, Values};
 use danskin::train::run_folder::RunFolder;
@@ -76,6 +79,50 @@ fn errors_are_one_sentence_and_leave_nothing() {
     }
     let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["run"]);
+}
+
+fn parsed(words: &str, dir: &Path) -> Asked {
+    let words = words.replace("DIR", dir.to_str().unwrap());
+    Cli::try_parse_from(["danskin"].into_iter().chain(words.split(' '))).unwrap().command
+}
+
+#[test]
+fn a_run_starts_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let Asked::Train(args) = parsed("train ring8 --out DIR/run --seed 9 --kimg 3", dir.path()) else { panic!() };
+    let job = TrainJob::prepare(&args).unwrap();
+    assert!(!dir.path().join("run").exists(), "nothing is written before the device is there");
+    let (run, latest) = job.open_run().unwrap();
+    assert!(latest.is_none());
+    Checkpoint::default().save(&run.checkpoint(2048)).unwrap();
+    drop(run);
+
+    let words = "train --resume DIR/run --kimg 7 --set checkpoint.keep=5";
+    let Asked::Train(args) = parsed(words, dir.path()) else { panic!() };
+    let (run, latest) = TrainJob::prepare(&args).unwrap().open_run().unwrap();
+    assert_eq!(latest.unwrap().images, 2048);
+    let config = Config::read(&run.config()).unwrap();
+    assert_eq!((config.train.seed, config.train.kimg, config.checkpoint.keep), (9, 7.0, 5));
+    let message = TrainJob::prepare(&args).unwrap().open_run().unwrap_err().to_string();
+    assert!(message.contains("trains in it"), "{message}");
+}
+
+#[test]
+fn what_is_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    small_run(dir.path());
+    let samples = dir.path().join("run/samples/seeds-000000.064.png");
+    let drawn = |words: &str| {
+        let Asked::Sample(args) = parsed(words, dir.path()) else { panic!() };
+        let job = SampleJob::prepare(&args).unwrap();
+        (job.seeds.len(), job.picture.map(|(grid, path)| (grid.to_string(), path)), job.each.is_some())
+    };
+    let picture = |grid: &str, path: &Path| Some((grid.to_string(), path.to_path_buf()));
+    assert_eq!(drawn("sample DIR/run"), (64, picture("8x8", &samples), false));
+    assert_eq!(drawn("sample DIR/run --grid 3x2"), (6, picture("3x2", &samples), false));
+    assert_eq!(drawn("sample DIR/run --seeds 0-9 --out x.png"), (10, picture("4x3", Path::new("x.png")), false));
+    assert_eq!(drawn("sample DIR/run --seeds 0-99999 --each d"), (100_000, None, true));
+    assert_eq!(drawn("sample DIR/run --seeds 1,2 --each d --grid 2x1"), (2, picture("2x1", &samples), true));
 }
 
 /// The first interrupt raises the flag; the second ends the process with 130.

@@ -147,13 +147,14 @@ fn refusals_on_the_command_line() {
         (
             "faces64",
             "data.size=48",
-            "command line: data.size 48: does not go with model.kind \"r3gan\": it makes images of 16, 32, 64, 128 or 256",
+            "command line: data.size 48: does not go with model.kind \"r3gan\": it makes images of 16, 32, 64, \
+             128 or 256",
         ),
         (
             "faces32",
             "data.source=ring8",
-            "command line: data.source \"ring8\": does not go with model.kind \"dcgan\": points of the plane want \"mlp\", images \
-             \"dcgan\" or \"r3gan\"",
+            "command line: data.source \"ring8\": does not go with model.kind \"dcgan\": points of the plane want \
+             \"mlp\", images \"dcgan\" or \"r3gan\"",
         ),
         (
             "faces32",
@@ -204,7 +205,8 @@ fn refusals_on_the_command_line() {
         (
             "faces32",
             "loss.kind=rpgan loss.penalty_every=2",
-            "command line: loss.penalty_every 2: does not go with loss.kind \"rpgan\": it needs its penalties at every step",
+            "command line: loss.penalty_every 2: does not go with loss.kind \"rpgan\": it needs its penalties at every \
+             step",
         ),
         (
             "faces64",
@@ -215,7 +217,8 @@ fn refusals_on_the_command_line() {
         (
             "faces32",
             "optim.beta=.5",
-            "command line: optim.beta .5: no such setting; the nearest are optim.beta1, optim.beta2",
+            "command line: optim.beta .5: no such setting; the nearest are optim.beta1, \
+             optim.beta2",
         ),
         ("faces32", "batch=3", "command line: batch 3: no such setting; did you mean train.batch?"),
         (
@@ -301,7 +304,7 @@ fn warnings() {
         (
             "faces32",
             "optim.lr_final=1e-5",
-            "command line: optim.lr_final 0.00001: is never reached while optim.burn_in_kimg is 0",
+            "command line: optim.lr_final 1e-5: is never reached while optim.burn_in_kimg is 0",
         ),
         (
             "faces32",

@@ -83,7 +83,7 @@ fn events(path: &Path) -> Vec<Vec<(u64, Field)>> {
         let crc = !bytes.iter().fold(!0_u32, |crc, byte| {
             (0..8).fold(crc ^ u32::from(*byte), |c, _| if c & 1 == 1 { c >> 1 ^ 0x82F6_3B78 } else { c >> 1 })
         });
-        (crc >> 15 | crc << 17).wrapping_add(0xA282_EAD8)
+        crc.rotate_right(15).wrapping_add(0xA282_EAD8)
     };
     let file = std::fs::read(path).unwrap();
     let mut rest = file.as_slice();

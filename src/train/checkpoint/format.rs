@@ -1,8 +1,8 @@
 //! The bytes of a checkpoint: safetensors (header length as u64, JSON header, numbers), little-endian, as every
 //! machine that wgpu reaches. Tensors stand sorted by name, so equal contents make equal files.
 //!
-//! Reading goes through the safetensors crate; writing is done here because the crate takes its metadata from a hash map
-//! (equal contents, different bytes).
+//! Reading goes through the safetensors crate; writing is done here because the crate takes its metadata from a hash
+//! map (equal contents, different bytes).
 
 use super::{Checkpoint, NamedTensor, Values};
 use safetensors::{Dtype, SafeTensors};
