@@ -96,9 +96,9 @@ pub struct ModelConfig {
     pub kind: ModelKind,
     /// Latent numbers a sample.
     pub z: usize,
-    /// Channels of the generator at its largest resolution.
+    /// Channels of the generator: of the stage next to the image (dcgan), or at 4×4 (r3gan; a multiple of 8).
     pub g_width: usize,
-    /// Channels of the discriminator at its largest resolution.
+    /// Channels of the discriminator, likewise.
     pub d_width: usize,
     /// Batch norm in the discriminator (dcgan).
     pub d_norm: bool,

@@ -60,6 +60,10 @@ impl Config {
             ModelKind::Mlp => (true, ""),
         };
         self.together(fits, ["data.size", "model.kind"], sizes)?;
+        for (key, width) in [("model.g_width", self.model.g_width), ("model.d_width", self.model.d_width)] {
+            let whole_groups = self.model.kind != ModelKind::R3gan || width % 8 == 0;
+            self.require(whole_groups, key, "must be a multiple of 8 with model.kind \"r3gan\"")?;
+        }
         let has_norm = self.model.kind == ModelKind::Dcgan;
         self.together(has_norm || !self.model.d_norm, ["model.d_norm", "model.kind"], "only \"dcgan\" has batch norm")
     }

@@ -188,6 +188,11 @@ fn refusals_on_the_command_line() {
         ),
         (
             "faces64",
+            "model.d_width=100",
+            "command line: model.d_width 100: must be a multiple of 8 with model.kind \"r3gan\"",
+        ),
+        (
+            "faces64",
             "model.d_norm=on",
             "command line: model.d_norm true: does not go with model.kind \"r3gan\": only \"dcgan\" has batch norm",
         ),
