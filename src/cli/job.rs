@@ -57,8 +57,8 @@ impl TrainJob {
         Ok(TrainJob { config, device: args.device, place, warnings })
     }
 
-    /// Makes or opens the run folder and locks it; for a run that goes on, with its newest good checkpoint. Call it after
-    /// the device is there, so that a failure to find one leaves no empty run behind.
+    /// Makes or opens the run folder and locks it; for a run that goes on, with its newest good checkpoint. Call it
+    /// after the device is there, so that a failure to find one leaves no empty run behind.
     ///
     /// Errors: [`Error::Io`]; a folder in use; no checkpoint that can be read.
     pub fn open_run(&self) -> Result<(RunFolder, Option<Latest>)> {

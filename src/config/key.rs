@@ -64,8 +64,8 @@ pub const KEYS: &[Key] = &[
     key("data.mode", Kind::Choice(Mode::NAMES), "where the set lives"),
     key("model.kind", Kind::Choice(ModelKind::NAMES), "architecture"),
     key("model.z", Kind::Count(1, 8192), "latent numbers a sample"),
-    key("model.g_width", Kind::Count(1, 8192), "channels of the generator's widest images (dcgan, r3gan)"),
-    key("model.d_width", Kind::Count(1, 8192), "channels of the discriminator's widest images (dcgan, r3gan)"),
+    key("model.g_width", Kind::Count(1, 8192), "generator's channels: next to the image (dcgan), at 4x4 (r3gan)"),
+    key("model.d_width", Kind::Count(1, 8192), "discriminator's channels: next to the image (dcgan), at 4x4 (r3gan)"),
     key("model.d_norm", Kind::Switch, "batch norm in the discriminator (dcgan)"),
     key("model.blocks", Kind::Count(1, 64), "residual blocks a resolution (r3gan)"),
     key("model.hidden", Kind::Count(1, 65_536), "units a layer (mlp)"),
@@ -93,7 +93,7 @@ pub const KEYS: &[Key] = &[
     key("attack.kind", Kind::Choice(AttackKind::NAMES), "how the change is found"),
     key("train.kimg", Kind::Positive, "length of the run in thousands of real images"),
     key("train.batch", Kind::Count(1, 65_536), "samples a step"),
-    key("train.seed", Kind::Seed, "of every random number of the run"),
+    key("train.seed", Kind::Seed, "seed of every random number of the run"),
     key("log.every_steps", Kind::Count(1, 1_000_000), "steps from one line of statistics to the next"),
     key("sample.every_kimg", Kind::AtLeast(0.0), "from one sample grid to the next; 0: only the last"),
     key("sample.count", Kind::Grid, "columns x rows of the sample grid"),
@@ -154,7 +154,8 @@ impl Kind {
         let quoted = text.starts_with(['"', '\'']);
         match self {
             Kind::Text | Kind::Choice(_) | Kind::Grid if !quoted => bare(),
-            _ => text.parse::<Value>().unwrap_or_else(|_| bare()),
+            // TOML wants digits around the point; people write .5 and 5. too.
+            _ => text.parse::<Value>().or_else(|_| text.parse::<f64>().map(Value::Float)).unwrap_or_else(|_| bare()),
         }
     }
 }
@@ -180,19 +181,16 @@ fn number(value: &Value, fits: impl Fn(f64) -> bool, hint: &str) -> Result<Value
 
 /// What to write instead of an unknown name: the settings spelled most like it, or else where to look.
 pub fn suggest(name: &str) -> String {
-    let last = |s: &'static str| s.split('.').nth(1).unwrap_or(s);
-    let mut near: Vec<(usize, &str)> = KEYS
-        .iter()
-        .map(|k| {
-            let own = name.rsplit('.').next().unwrap_or(name);
-            let whole = distance(name, k.name);
-            // A right name under a wrong section, or none, is nearly right.
-            let tail = distance(own, last(k.name)) + 1;
-            (whole.min(tail), k.name)
-        })
-        .filter(|&(d, _)| d <= 1 + name.len().min(20) / 5)
-        .collect();
+    let own = name.rsplit('.').next().unwrap_or(name);
+    let far = |key: &'static str| {
+        // A right name under a wrong section, or under none, is nearly right.
+        let tail = key.split('.').next_back().unwrap_or(key);
+        distance(name, key).min(distance(own, tail) + 1)
+    };
+    let mut near: Vec<(usize, &str)> = KEYS.iter().map(|k| (far(k.name), k.name)).collect();
     near.sort();
+    let limit = near[0].0.min(1 + own.len() / 4);
+    near.retain(|(d, _)| *d <= limit);
     near.truncate(3);
     let names: Vec<_> = near.iter().map(|(_, n)| *n).collect();
     let section = sections().into_iter().find(|s| name.split('.').next() == Some(s));

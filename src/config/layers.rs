@@ -1,6 +1,6 @@
 //! Layering: base values → preset → file → `--set` → flags, each value with the place it came from.
 
-use super::key::{self, Kind};
+use super::key;
 use super::{Config, PRESETS, presets};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// Place name of everything typed.
-pub(super) const COMMAND_LINE: &str = "command line";
+const COMMAND_LINE: &str = "command line";
 
 /// The preset that an empty command line means.
 const FIRST_PRESET: &str = "faces32";
@@ -49,7 +49,7 @@ impl Config {
             layers.assign(assignment, |_| true)?;
         }
         let mut flag = |key: &str, value: Option<Value>| match value {
-            Some(value) => layers.put(key, &value, COMMAND_LINE),
+            Some(value) => layers.put(key, &value, &Origin::command_line()),
             None => Ok(()),
         };
         let is_built_in = |name: &str| ["faces", "ring8", "grid25"].contains(&name);
@@ -87,7 +87,7 @@ impl Config {
             layers.assign(assignment, |key| CHANGEABLE.contains(&key))?;
         }
         if let Some(kimg) = kimg {
-            layers.put("train.kimg", &kimg.into(), COMMAND_LINE)?;
+            layers.put("train.kimg", &kimg.into(), &Origin::command_line())?;
         }
         let config = layers.finish()?;
         let warnings = config.validate()?;
@@ -95,10 +95,32 @@ impl Config {
     }
 }
 
+/// Where a value came from. Later layers are larger.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Origin {
+    layer: Layer,
+    /// For messages: `preset ring8`, the name of a file, `command line`.
+    pub place: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Layer {
+    Base,
+    Preset,
+    File,
+    CommandLine,
+}
+
+impl Origin {
+    fn command_line() -> Origin {
+        Origin { layer: Layer::CommandLine, place: COMMAND_LINE.into() }
+    }
+}
+
 /// A configuration under construction.
 pub(super) struct Layers {
     table: Table,
-    origins: BTreeMap<String, String>,
+    origins: BTreeMap<String, Origin>,
 }
 
 impl Layers {
@@ -111,9 +133,10 @@ impl Layers {
         };
         let mut layers = Layers { table: Table::new(), origins: BTreeMap::new() };
         layers.table.insert("preset".into(), name.into());
-        layers.merge(parse(include_str!("presets/base.toml"), "base values")?, "base values")?;
-        let place = format!("preset {name}");
-        layers.merge(parse(text, &place)?, &place)?;
+        let base = Origin { layer: Layer::Base, place: "base values".into() };
+        layers.merge(parse(include_str!("presets/base.toml"), &base.place)?, &base)?;
+        let preset = Origin { layer: Layer::Preset, place: format!("preset {name}") };
+        layers.merge(parse(text, &preset.place)?, &preset)?;
         Ok(layers)
     }
 
@@ -139,18 +162,19 @@ impl Layers {
                 return Err(Error::setting(place, "preset", "is not set", hint));
             }
         };
-        layers.merge(table, &place)?;
+        layers.merge(table, &Origin { layer: Layer::File, place })?;
         Ok(layers)
     }
 
     /// Every value of `table` over what is here.
-    fn merge(&mut self, table: Table, place: &str) -> Result<()> {
+    fn merge(&mut self, table: Table, origin: &Origin) -> Result<()> {
+        let place = origin.place.as_str();
         for (section, value) in table {
             let known = key::sections().contains(&section.as_str());
             match value {
                 Value::Table(values) if known => {
                     for (name, value) in values {
-                        self.put(&format!("{section}.{name}"), &value, place)?;
+                        self.put(&format!("{section}.{name}"), &value, origin)?;
                     }
                 }
                 Value::Table(_) => {
@@ -176,16 +200,19 @@ impl Layers {
         if name == "preset" {
             return Err(Error::setting(COMMAND_LINE, name, text, "is named without --set: danskin train NAME"));
         }
-        let kind = key::find(name).map_or(Kind::Text, |k| k.kind);
-        if key::find(name).is_some() && !allowed(name) {
+        let Some(key) = key::find(name) else {
+            return Err(Error::setting(COMMAND_LINE, name, text, key::suggest(name)));
+        };
+        if !allowed(name) {
             let hint = format!("can't change while a run goes on; {} can", CHANGEABLE.join(", "));
             return Err(Error::setting(COMMAND_LINE, name, text, hint));
         }
-        self.put(name, &kind.read(text), COMMAND_LINE)
+        self.put(name, &key.kind.read(text), &Origin::command_line())
     }
 
     /// One value, checked.
-    fn put(&mut self, name: &str, value: &Value, place: &str) -> Result<()> {
+    fn put(&mut self, name: &str, value: &Value, origin: &Origin) -> Result<()> {
+        let place = origin.place.as_str();
         let Some(key) = key::find(name) else {
             return Err(Error::setting(place, name, value, key::suggest(name)));
         };
@@ -195,7 +222,7 @@ impl Layers {
         if let Value::Table(values) = section {
             values.insert(own.into(), value);
         }
-        self.origins.insert(name.into(), place.into());
+        self.origins.insert(name.into(), origin.clone());
         Ok(())
     }
 

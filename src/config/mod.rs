@@ -63,9 +63,9 @@ pub struct Config {
     pub checkpoint: CheckpointConfig,
     /// How graphs are lowered.
     pub plan: PlanConfig,
-    /// Where each setting came from, by dotted name: `preset ring8`, a file, `command line`.
+    /// Where each setting came from, by dotted name.
     #[serde(skip)]
-    origins: BTreeMap<String, String>,
+    origins: BTreeMap<String, layers::Origin>,
 }
 
 /// `[data]`: real samples.
@@ -96,9 +96,9 @@ pub struct ModelConfig {
     pub kind: ModelKind,
     /// Latent numbers a sample.
     pub z: usize,
-    /// Channels of the generator at its largest resolution.
+    /// Channels of the generator: of the stage next to the image (dcgan), or at 4×4 (r3gan; a multiple of 8).
     pub g_width: usize,
-    /// Channels of the discriminator at its largest resolution.
+    /// Channels of the discriminator, likewise.
     pub d_width: usize,
     /// Batch norm in the discriminator (dcgan).
     pub d_norm: bool,
@@ -249,6 +249,6 @@ impl Config {
 
     /// Where a setting came from, for messages: `preset ring8`, `runs/ring8-1/config.toml`, `command line`.
     pub fn place(&self, key: &str) -> &str {
-        self.origins.get(key).map_or("configuration", String::as_str)
+        self.origins.get(key).map_or("configuration", |origin| origin.place.as_str())
     }
 }

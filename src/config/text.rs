@@ -20,7 +20,7 @@ impl Config {
                 let _ = write!(text, "\n[{section}]\n");
             }
             let setting = match lookup(&table, key.name) {
-                Some(value) => format!("{name} = {value}"),
+                Some(value) => format!("{name} = {}", spelled(value)),
                 None => format!("# {name} is not set"),
             };
             let _ = writeln!(text, "{setting:COMMENT$}  # {}", key.about);
@@ -30,12 +30,20 @@ impl Config {
 
     /// The value of a setting as it would be written, for messages.
     pub(super) fn value(&self, key: &str) -> String {
-        lookup(&self.table(), key).map_or("is not set".into(), Value::to_string)
+        lookup(&self.table(), key).map_or("is not set".into(), spelled)
     }
 
     /// As TOML; empty only where a path is not Unicode, which no file or command line can make.
     pub(super) fn table(&self) -> Table {
         Table::try_from(self).unwrap_or_default()
+    }
+}
+
+/// A value as TOML; small numbers as people write them, `2e-4` and not `0.0002`.
+fn spelled(value: &Value) -> String {
+    match value {
+        Value::Float(v) if *v != 0.0 && v.abs() < 1e-2 => format!("{v:e}"),
+        _ => value.to_string(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The folder of a run: `runs/<preset>-<n>` with its configuration, checkpoints, samples and statistics, and the lock that
-//! keeps a second process out.
+//! The folder of a run: `runs/<preset>-<n>` with its configuration, checkpoints, samples and statistics, and the lock
+//! that keeps a second process out.
 //!
 //! ```text
 //! config.toml   checkpoints/   samples/   stats.jsonl   events.out.tfevents.*   train.lock
@@ -21,8 +21,8 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// A new folder `<runs>/<preset>-<n>` with the next free number, locked, holding `config.toml`. Never an old one, even
-    /// where several processes start at once.
+    /// A new folder `<runs>/<preset>-<n>` with the next free number, locked, holding `config.toml`. Never an old one,
+    /// even where several processes start at once.
     ///
     /// Errors: [`Error::Io`].
     pub fn create(runs: &Path, config: &Config) -> Result<RunFolder> {

@@ -99,8 +99,8 @@ impl StatsLog {
         Ok(StatsLog { file, path: path.into() })
     }
 
-    /// The file of a run that goes on at `step`: lines of later steps, and one cut short by a crash, are removed, so that
-    /// it continues as if the run had never stopped. A missing file is created.
+    /// The file of a run that goes on at `step`: lines of later steps, and one cut short by a crash, are removed, so
+    /// that it continues as if the run had never stopped. A missing file is created.
     ///
     /// Errors: [`Error::Io`]; [`Error::Checkpoint`] with the line that is no report.
     pub fn resume(path: &Path, step: u64) -> Result<StatsLog> {

@@ -1,8 +1,8 @@
 //! TensorBoard event files: scalars and images, written by hand.
 //!
-//! A file is a sequence of TFRecords: length (u64), masked CRC-32C of the length, payload, masked CRC-32C of the payload,
-//! all little-endian. A payload is a protocol-buffer `Event` (tensorflow/core/util/event.proto). Only writing is here;
-//! `tests/tools/read_events.py` reads files back with TensorBoard's own reader.
+//! A file is a sequence of TFRecords: length (u64), masked CRC-32C of the length, payload, masked CRC-32C of the
+//! payload, all little-endian. A payload is a protocol-buffer `Event` (tensorflow/core/util/event.proto).
+//! Only writing is here; `tests/tools/read_events.py` reads files back with TensorBoard's own reader.
 
 use crate::{Error, Result};
 use std::fs::{File, OpenOptions};

@@ -1,4 +1,8 @@
+//! The one integration-test binary.
 mod attacks;
+mod checkpoint;
+mod cli;
+mod config;
 mod data;
 mod floors;
 mod goldens;
@@ -14,4 +18,6 @@ mod penalties;
 mod plan;
 mod primitives;
 mod products;
+mod run_folder;
+mod tensorboard;
 mod training;

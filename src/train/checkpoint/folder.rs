@@ -74,8 +74,8 @@ pub fn marked_good(folder: &Path) -> Option<PathBuf> {
     (images_of(&path).is_some() && path.parent() == Some(folder) && path.is_file()).then_some(path)
 }
 
-/// Removes all checkpoints but the newest `keep` (at least one) and the one marked good, and unfinished files of processes
-/// that were killed. Call it only where no other process saves.
+/// Removes all checkpoints but the newest `keep` (at least one) and the one marked good, and unfinished files of
+/// processes that were killed. Call it only where no other process saves.
 ///
 /// Errors: [`Error::Io`].
 pub fn prune(folder: &Path, keep: usize) -> Result<()> {

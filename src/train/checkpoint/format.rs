@@ -1,8 +1,8 @@
-//! The bytes of a checkpoint: safetensors (header length as u64, JSON header, numbers), little-endian, as every machine
-//! that wgpu reaches. Tensors stand sorted by name, so equal contents make equal files.
+//! The bytes of a checkpoint: safetensors (header length as u64, JSON header, numbers), little-endian, as every
+//! machine that wgpu reaches. Tensors stand sorted by name, so equal contents make equal files.
 //!
-//! Reading goes through the safetensors crate; writing is done here because the crate takes its metadata from a hash map
-//! (equal contents, different bytes).
+//! Reading goes through the safetensors crate; writing is done here because the crate takes its metadata from a hash
+//! map (equal contents, different bytes).
 
 use super::{Checkpoint, NamedTensor, Values};
 use safetensors::{Dtype, SafeTensors};
@@ -82,8 +82,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Checkpoint, String> {
     }
 }
 
-/// CRC-32C over everything: metadata, names, types, shapes, numbers. Each text is preceded by its length, so that nothing
-/// can move from one to its neighbour unnoticed.
+/// CRC-32C over everything: metadata, names, types, shapes, numbers. Each text is preceded by its length, so that
+/// nothing can move from one to its neighbour unnoticed.
 fn checksum(checkpoint: &Checkpoint) -> u32 {
     let mut crc = 0;
     let mut add = |bytes: &[u8]| {

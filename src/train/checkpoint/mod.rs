@@ -94,8 +94,8 @@ impl Checkpoint {
     }
 }
 
-/// Puts a file under its name whole or not at all: written into a temporary one beside it, brought to the disk, renamed.
-/// [`prune`] removes the temporary files that killed processes left.
+/// Puts a file under its name whole or not at all: written into a temporary one beside it, brought to the disk,
+/// renamed. A killed process may leave its temporary file behind; [`prune`] removes those.
 pub(super) fn write_whole(
     path: &Path,
     action: &'static str,
