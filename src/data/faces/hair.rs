@@ -9,22 +9,28 @@ use super::rig::{Rig, Spot, Surface, TEMPLE};
 fn strands(rig: &Rig, [x, y]: [f32; 2], half: f32) -> f32 {
     let hair = &rig.hair;
     let salt = rig.face.grain ^ 61;
-    let (across, along) = match hair.flow {
+    // Across and along the strands, and how much the first grows over one unit of the picture.
+    let (across, along, density) = match hair.flow {
         Flow::Curl => {
-            let curl = |k: f32, salt: u32| rig.texture(x, y, hair.strands * k, salt);
-            return 0.75 * (1.0 - 2.4 * curl(1.0, 62).abs()) + 0.5 * curl(2.1, 63);
+            let curl = |x, y, k: f32, salt: u32| rig.texture(x, y, hair.strands * k, salt);
+            let broad = curl(0.8 * x + 0.6 * y, 0.8 * y - 0.6 * x, 1.0, 62);
+            let fine = curl(0.5 * x - 0.87 * y, 0.87 * x + 0.5 * y, 1.9, 63);
+            return 0.8 * (0.8 - 2.0 * broad.abs()) + 0.6 * (0.6 - 1.6 * fine.abs());
         }
         Flow::Down => {
             let part = hair.part * smooth(-0.3, 0.7, y);
-            let swing = hair.wave * (8.0 * y + 2.0 * noise(2.0 * x, 1.5 * y, salt)).sin();
-            ((x - part + swing) / half.max(0.25), y)
+            let swing = match hair.wave {
+                0.0 => 0.0,
+                wave => wave * (8.0 * y + 2.0 * noise(2.0 * x, 1.5 * y, salt)).sin(),
+            };
+            ((x - part + swing) / half.max(0.25), y, 1.0 / half.max(0.25))
         }
-        Flow::Back => (1.5 * x / (1.6 + hair.top - y), y),
-        Flow::Forward => (1.4 * (x + hair.part * (y - 0.8)) / (1.7 - 0.6 * y), y),
+        Flow::Back => (1.5 * x / (1.6 + hair.top - y), y, 1.5 / (1.6 + hair.top - y)),
+        Flow::Forward => (1.4 * (x + hair.part * (y - 0.8)) / (1.7 - 0.6 * y), y, 1.4 / (1.7 - 0.6 * y)),
     };
     let layer = |k: f32, salt: u32| {
         let f = hair.strands * k;
-        carried(f, rig.step) * noise(across * f, along * (1.0 + 0.6 * k), salt)
+        carried(f * density, rig.step) * noise(across * f, along * (1.0 + 0.6 * k), salt)
     };
     0.55 * layer(0.5, salt) + 0.65 * layer(1.0, salt ^ 1) + 0.5 * layer(2.3, salt ^ 2) + 0.35 * layer(5.0, salt ^ 3)
 }
@@ -45,7 +51,9 @@ fn hanging(rig: &Rig, y: f32) -> f32 {
 /// Unevenness of an outline.
 fn ragged(rig: &Rig, [x, y]: [f32; 2]) -> f32 {
     let f = if rig.hair.flow == Flow::Curl { rig.hair.strands } else { 6.0 };
-    rig.hair.ragged * (rig.texture(x, y, f, 65) + 0.5 * rig.texture(x, y, 2.2 * f, 66))
+    // Held back outwards, or tufts would float free.
+    let rough = rig.hair.ragged * (rig.texture(x, y, f, 65) + 0.5 * rig.texture(x, y, 2.2 * f, 66));
+    rough.min(0.025)
 }
 
 /// The hair behind neck and shoulders.
@@ -84,8 +92,9 @@ pub(super) fn lay_gathered(rig: &Rig, spot: Spot, texel: &mut Texel) {
     }
     if hair.tail {
         let side = if hair.part < 0.0 { -1.0 } else { 1.0 };
-        let sway = 0.05 * (3.0 * y).sin();
-        let d = 0.19 - to_segment([x * side + sway, y], [0.56, -0.35], [0.66, -1.9]) + rough;
+        let sway = 0.08 * (3.2 * y).sin();
+        let taper = 0.2 - 0.07 * smooth(-0.9, -1.9, y) + 0.03 * (7.0 * y).sin();
+        let d = taper - to_segment([x * side + sway, y], [0.5, -0.3], [0.68, -1.9]) + rough;
         let strand = noise(14.0 * (x + sway), 1.5 * y, rig.face.grain ^ 68);
         texel.over(inside(d, 0.8 * rig.step), lock(rig, 0.1 + 0.6 * d.clamp(0.0, 0.2), strand, 0.9));
     }
@@ -105,7 +114,7 @@ fn window(rig: &Rig, u: f32, v: f32) -> f32 {
     let hangs = hair.side_end < -0.5;
     let taper = if hangs { -0.1 * smooth(-0.45, -1.2, v) } else { 0.14 * smooth(0.15, -0.2, v) };
     let side = hair.side + taper;
-    let swing = hair.wave * 0.8 * (7.0 * v + 1.5 * u.signum()).sin();
+    let swing = if hair.wave > 0.0 { 0.8 * hair.wave * (7.0 * v + 1.5 * u.signum()).sin() } else { 0.0 };
     if hair.horseshoe {
         return (a - side - 0.12 * smooth(0.25, 0.6, v)).min(0.62 - v) + jitter;
     }
@@ -137,7 +146,7 @@ pub(super) fn lay_front(rig: &Rig, spot: Spot, skull: &Surface, texel: &mut Texe
         shell.depth_in
     };
     let out = out + ragged(rig, spot.head);
-    let end = y - hair.side_end + 0.05 * rig.texture(x, y, 7.0, 71);
+    let end = y - hair.side_end + 0.07 * rig.texture(x, y, 9.0, 71) + if hangs { 0.0 } else { 0.25 * (x.abs() - 0.62) };
     let edge = out.min(free).min(end);
     if edge < -0.05 {
         return;
@@ -148,11 +157,11 @@ pub(super) fn lay_front(rig: &Rig, spot: Spot, skull: &Surface, texel: &mut Texe
     if cover <= 0.0 {
         return;
     }
-    let rise = smooth(0.0, 0.16, free);
+    let rise = smooth(-0.02, 0.24, free);
     let below = smooth(0.0, -0.5, y);
     let body = (shell.z + 0.05 - skull.z).max(0.0) * rise * (1.0 - below) + 0.16 * below * smooth(0.0, 0.22, edge);
     let base = skull.z.max(0.12 * below) + 0.015;
-    let roots = 0.78 + 0.22 * smooth(0.0, 0.12, free);
+    let roots = 0.86 + 0.14 * smooth(0.0, 0.12, free);
     let thin = 1.0 - hair.sparse * (0.6 + 0.4 * strand);
     texel.over((cover * thin).clamp(0.0, 1.0), lock(rig, base + body, strand, roots));
 }

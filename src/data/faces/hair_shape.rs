@@ -144,9 +144,9 @@ fn style(style: HairStyle) -> HairShape {
             flank: 0.12,
             side_end: -0.2,
             flow: Flow::Curl,
-            relief: 0.09,
-            strands: 5.0,
-            ragged: 0.07,
+            relief: 0.055,
+            strands: 6.5,
+            ragged: 0.055,
             ..BASE
         },
         HairStyle::Afro => HairShape {
@@ -174,7 +174,7 @@ fn style(style: HairStyle) -> HairShape {
             strands: 8.0,
             ..LONG
         },
-        HairStyle::Fringe => HairShape { fringe: Some(0.26), side: 0.54, side_end: -0.95, back_end: -1.1, ..LONG },
+        HairStyle::Fringe => HairShape { fringe: Some(0.34), side: 0.54, side_end: -0.95, back_end: -1.1, ..LONG },
         HairStyle::Bun => HairShape { line: 0.6, top: 0.06, flank: 0.03, flow: Flow::Back, bun: 0.3, ..BASE },
         HairStyle::Ponytail => HairShape { line: 0.62, top: 0.09, flank: 0.04, flow: Flow::Back, tail: true, ..BASE },
         HairStyle::Locs => HairShape {

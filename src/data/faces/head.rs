@@ -50,9 +50,9 @@ fn nose(rig: &Rig, u: f32, v: f32) -> f32 {
     let bridge = (0.04 + 0.13 * t) * smooth(n.root + 0.12, n.root - 0.1, v);
     let width = lerp(0.13, 0.11 + 0.6 * n.wing, t * t);
     let q = (u / width).abs().min(1.0);
-    let ridge = bridge * (1.0 - q * q) * (1.0 - q * q) * smooth(n.tip - 0.13, n.tip + 0.02, v);
-    let ball = 0.075 * bump(u, v - n.tip + 0.01, 0.15 + 0.4 * (n.wing - 0.1), 0.14);
-    let wings = 0.075 * bump(u.abs() - 0.68 * n.wing, v - n.tip + 0.035, 0.1, 0.1);
+    let ridge = bridge * (1.0 - q * q) * (1.0 - q * q) * smooth(n.tip - 0.11, n.tip + 0.1, v);
+    let ball = 0.1 * bump(u, v - n.tip + 0.01, 0.16 + 0.4 * (n.wing - 0.1), 0.17);
+    let wings = 0.065 * bump(u.abs() - 0.7 * n.wing, v - n.tip + 0.03, 0.1, 0.11);
     ridge + ball + wings
 }
 
@@ -70,10 +70,10 @@ fn relief(rig: &Rig, u: f32, v: f32) -> f32 {
     h -= 0.016 * bump(a, v - (rig.nose.tip + rig.mouth.y) * 0.5, 0.05, 0.09);
     h += (0.075 + 0.03 * f.chin) * bump(a, v + 0.9, 0.26, 0.17);
     h -= 0.03 * bump(a, v - rig.mouth.y + 0.15, 0.2, 0.065);
-    let fold = (0.15 + 0.85 * age) * 0.022 + 0.016 * smile;
+    let fold = (0.15 + 0.85 * age) * 0.03 + 0.016 * smile;
     let corner = [rig.mouth.half_width + 0.09, rig.mouth.y + 0.02];
     let line = to_segment([a, v], [rig.nose.wing + 0.035, rig.nose.tip + 0.01], corner);
-    h -= fold * bump(line, 0.0, 0.05, 1.0);
+    h -= fold * bump(line, 0.0, 0.06, 1.0) * smooth(corner[1] - 0.04, corner[1] + 0.1, v);
     h += 0.6 * fold * bump(a - corner[0] - 0.05, v - corner[1] - 0.1, 0.12, 0.16);
     if age > 0.1 {
         h += wrinkles(rig, a, v) * age;
@@ -84,12 +84,12 @@ fn relief(rig: &Rig, u: f32, v: f32) -> f32 {
 /// Folds of age.
 fn wrinkles(rig: &Rig, a: f32, v: f32) -> f32 {
     let bags =
-        0.026 * bump(a - rig.eye.x, v + 0.115, 0.16, 0.05) - 0.02 * bump(a - rig.eye.x + 0.02, v + 0.165, 0.17, 0.04);
+        0.034 * bump(a - rig.eye.x, v + 0.115, 0.16, 0.05) - 0.028 * bump(a - rig.eye.x + 0.02, v + 0.165, 0.17, 0.04);
     let fade = bump(a, v - 0.42, 0.5, 0.2);
     let forehead = 0.012 * fade * ((v + 0.06 * a * a) * 62.0 + 1.5 * rig.texture(a, v, 3.0, 5)).sin();
     let crow = bump(a - rig.eye.x - 0.23, v, 0.1, 0.12);
     let feet = 0.012 * crow * ((v / (0.2 + (a - rig.eye.x - 0.1).max(0.0))) * 18.0).sin();
-    let jowl = 0.03 * bump(a - 0.4, v + 0.8, 0.14, 0.16);
+    let jowl = 0.045 * bump(a - 0.4, v + 0.8, 0.14, 0.16);
     bags + forehead + feet + jowl
 }
 
@@ -109,15 +109,15 @@ fn complexion(rig: &Rig, u: f32, v: f32, top: &mut Texel) {
     top.albedo = scale(top.albedo, 1.0 + pores);
     if f.freckles > 0.15 {
         let where_spots = bump(a - 0.2, v + 0.25, 0.5, 0.45) + 0.3 * bump(a, v - 0.4, 0.5, 0.3);
-        let spots = smooth(0.35, 0.75, rig.texture(u, v, 15.0, 14)) * where_spots;
-        top.stain(0.9 * f.freckles * spots, [0.72, 0.52, 0.4]);
+        let spots = smooth(0.2, 0.65, rig.texture(u, v, if rig.step < 0.012 { 27.0 } else { 15.0 }, 14)) * where_spots;
+        top.stain(0.9 * f.freckles * spots, [0.64, 0.44, 0.34]);
     }
     if rig.hair.sparse > 0.0 || rig.hair.horseshoe {
         let scalp = smooth(rig.hair.line.min(0.6), rig.hair.line.min(0.6) + 0.08, v);
         top.stain(0.12 * scalp, [0.75, 0.75, 0.8]);
     }
     top.matter.gloss *= 1.0 + 1.2 * bump(u, v - rig.nose.tip, 0.12, 0.3) + 0.5 * bump(u, v - 0.42, 0.4, 0.3);
-    top.matter.gloss *= 0.7 + 0.6 * f.skin_tone;
+    top.matter.gloss *= 0.75 + 0.2 * f.skin_tone;
 }
 
 fn nostrils(rig: &Rig, u: f32, v: f32, top: &mut Texel) {
@@ -141,7 +141,7 @@ fn brows(rig: &Rig, u: f32, v: f32, top: &mut Texel) {
     let middle = 0.185 + lift + arch;
     let thick = 0.031 * (1.0 + 0.45 * f.brow_weight) * (1.0 - 0.6 * smooth(0.0, 0.24, x));
     let ends = inside(x + 0.165 - 0.02 * f.brow_weight, 0.03).min(inside(0.205 - x, 0.03));
-    let hair = 0.85 + 0.4 * rig.texture(u + 0.6 * v * u.signum(), 0.35 * v, 38.0, 21);
+    let hair = 0.9 + 0.28 * rig.texture(u + 0.6 * v * u.signum(), 0.35 * v, 38.0, 21);
     let soft = (0.6 * rig.step).max(0.014);
     let cover = inside(thick - (v - middle).abs(), soft) * ends * hair * (0.86 + 0.12 * f.brow_weight);
     top.paint(cover, rig.colours.brow);
@@ -164,7 +164,7 @@ fn beard(rig: &Rig, u: f32, v: f32) -> Growth {
     let corner = m.y + 0.4 * m.curve;
     // Signed distances, positive inside.
     let lip_top = v - (m.y + m.upper + m.open * 0.5) + 0.02;
-    let upper = (rig.nose.tip - 0.1 - 0.25 * a - v).min(lip_top + 0.5 * (a - 0.8 * m.half_width).max(0.0));
+    let upper = (rig.nose.tip - 0.07 - 0.3 * a - v).min(lip_top + 0.03 + 0.5 * (a - 0.8 * m.half_width).max(0.0));
     let moustache = upper.min(m.half_width + 0.06 - a).min(v - corner + 0.06);
     let below = m.y - m.lower - 1.6 * m.open - 0.04 - v;
     let goatee = below.min(0.19 - a);
@@ -195,7 +195,7 @@ pub(super) fn lay_long_beard(rig: &Rig, spot: Spot, texel: &mut Texel) {
     let [x, y] = spot.head;
     let (x, y) = (x - 0.3 * rig.turn, y + 0.86);
     let rough = 0.05 * rig.texture(x, 0.4 * y, 7.0, 34);
-    let d = 1.0 - length(x / 0.46, y / (0.44 + 0.05 * rig.face.chin)) + rough;
+    let d = 1.0 - length(x / 0.42, y / (0.37 + 0.05 * rig.face.chin)) + rough;
     let strand = 1.0 + 0.35 * hairs(rig, x, y, 18.0);
     let top = Texel {
         depth: 0.15 + 0.5 * d.clamp(0.0, 1.0).sqrt() + 0.03 * strand,

@@ -28,11 +28,13 @@ impl Lights {
         let strength = lerp(0.72, 1.12, face.light_contrast);
         let level = lerp(0.42, 0.2, face.light_contrast);
         let cast = mix([1.0; 3], surroundings, 0.35);
+        // A photographer opens up for dark skin.
+        let exposure = lerp(0.96, 1.34, face.skin_tone * face.skin_tone);
         Lights {
             toward,
             half,
-            key: colour.map(|c| c * strength),
-            ambient: cast.map(|c| c * level),
+            key: colour.map(|c| c * strength * exposure),
+            ambient: cast.map(|c| c * level * exposure),
             rim: lerp(0.1, 0.35, face.light_contrast),
         }
     }
@@ -58,7 +60,7 @@ impl Lights {
         let m = texel.matter;
         // Skin carries red light furthest past the terminator and into the edge of a shadow.
         let edge = m.flesh * shadow * (1.0 - shadow);
-        let sky = 0.8 + 0.2 * n[1] + 0.1 * n[2];
+        let sky = 0.85 + 0.13 * n[1] + 0.12 * n[2];
         let shine = highlight(n, self.half, m.polish) * m.gloss * shadow;
         let grazing = (1.0 - n[2]) * (1.0 - n[2]);
         let rim = self.rim * grazing * (0.4 + 0.6 * n[1].max(0.0)) * open * (0.3 + m.gloss);

@@ -21,6 +21,8 @@ mod mouth;
 mod palette;
 mod rig;
 mod sample;
+#[cfg(test)]
+mod tests;
 mod wear;
 
 pub use factors::{

@@ -37,7 +37,7 @@ pub(super) fn relief(rig: &Rig, u: f32, v: f32) -> f32 {
     let upper = 0.035 * hill(edges[1] - 0.02, edges[0] + 0.015);
     let lower = 0.05 * hill(edges[3], edges[2] + 0.02);
     let opening = if v < edges[1] && v > edges[2] { -0.03 } else { 0.0 };
-    let corner = -0.035 * bump(q.abs() - 1.05, v - 0.5 * (edges[1] + edges[2]), 0.22, 0.06);
+    let corner = -0.018 * bump(q.abs() - 1.05, v - 0.5 * (edges[1] + edges[2]), 0.22, 0.06);
     rest * (upper + lower + opening) + corner
 }
 
@@ -71,5 +71,5 @@ fn interior(rig: &Rig, q: f32, v: f32, edges: &[f32; 4], cover: f32, top: &mut T
     let shade = (1.0 - 0.7 * q * q) * seams * (0.6 + 0.4 * smooth(0.0, 0.03, edges[1] - v));
     let teeth = inside(row - (edges[1] - v), 0.012) * smooth(-0.6, 0.3, rig.face.smile);
     colour = mix(colour, scale([0.86, 0.82, 0.74], shade), teeth);
-    top.over(cover, Texel { albedo: colour, matter: Matter { flesh: 0.6, ..Matter::EYE }, ..*top });
+    top.over(cover, Texel { albedo: colour, matter: Matter { flesh: 0.6, glow: 0.5 * teeth, ..Matter::EYE }, ..*top });
 }

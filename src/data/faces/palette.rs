@@ -30,12 +30,13 @@ impl Palette {
         let accent = |saturation, value| hsv(f.accent_hue, saturation, value);
         let skin = skin(f);
         let hair = hair(f);
-        let bare = tint(skin, [0.9, lerp(0.5, 0.68, f.skin_tone), lerp(0.52, 0.7, f.skin_tone)]);
-        let pigment = hsv(0.97 + 0.06 * (f.accent_hue - 0.5), 0.85, lerp(0.75, 0.45, f.skin_tone));
+        let grown = if f.hair_colour == HairColour::Dyed { hex(0x2E2018) } else { hair };
+        let bare = tint(skin, [0.92, lerp(0.56, 0.72, f.skin_tone), lerp(0.58, 0.74, f.skin_tone)]);
+        let pigment = hsv(0.97 + 0.08 * (f.accent_hue - 0.5), 0.88, lerp(0.72, 0.5, f.skin_tone));
         let metal = hex(if f.accent_hue < 0.5 { 0xE8C060 } else { 0xD8DCE2 });
         Palette {
-            lips: mix(bare, mix(pigment, bare, 0.15), 0.85 * f.lipstick),
-            brow: mix(scale(hair, 0.75), tint(skin, [0.25, 0.2, 0.18]), 0.35),
+            lips: mix(bare, pigment, 0.9 * f.lipstick),
+            brow: mix(scale(grown, 0.75), tint(skin, [0.25, 0.2, 0.18]), 0.35),
             iris: iris(f),
             eye_shadow: mix(scale(skin, 0.4), accent(0.5, 0.55), 0.45),
             metal,
@@ -86,8 +87,8 @@ fn hair(face: &Face) -> Rgb {
 
 fn iris(face: &Face) -> Rgb {
     hex(match face.eye_colour {
-        EyeColour::DarkBrown => 0x2E1A10,
-        EyeColour::Brown => 0x5A361C,
+        EyeColour::DarkBrown => 0x26140B,
+        EyeColour::Brown => 0x6E4524,
         EyeColour::Hazel => 0x80663A,
         EyeColour::Green => 0x5E7F55,
         EyeColour::Blue => 0x4E80B0,

@@ -125,14 +125,14 @@ impl<'a> Rig<'a> {
             nose: Nose {
                 root: 0.06,
                 tip: -0.36 - 0.06 * face.nose_length,
-                wing: 0.125 * (1.0 + 0.28 * face.nose_width),
+                wing: 0.135 * (1.0 + 0.28 * face.nose_width),
             },
             mouth: Mouth {
-                y: -0.64 - 0.02 * face.nose_length,
+                y: -0.65 - 0.04 * face.nose_length,
                 half_width: 0.255 * (1.0 + 0.14 * face.mouth_width + 0.16 * face.smile.max(-0.3)),
                 curve: 0.085 * face.smile,
-                upper: 0.06 * (1.0 + 0.5 * face.lip_fullness) * (1.0 - 0.2 * smile),
-                lower: 0.085 * (1.0 + 0.45 * face.lip_fullness) * (1.0 - 0.15 * smile),
+                upper: 0.066 * (1.0 + 0.45 * face.lip_fullness - 0.2 * face.age) * (1.0 - 0.2 * smile),
+                lower: 0.093 * (1.0 + 0.42 * face.lip_fullness - 0.1 * face.age) * (1.0 - 0.15 * smile),
                 open: 0.075 * face.mouth_open,
             },
             hair: HairShape::new(face),
@@ -167,6 +167,9 @@ impl<'a> Rig<'a> {
     /// The smooth head, larger by `flank` at the sides and `top` above: the skull for 0, 0; the body of the hair otherwise.
     pub(super) fn shell(&self, [x, y]: [f32; 2], flank: f32, top: f32) -> Surface {
         let height = self.outline_height(y);
+        if x.abs() > self.half_width + flank + 0.45 || height > 1.2 + top || height < self.bottom - 0.2 {
+            return Surface { u: x, v: y, z: 0.0, depth_in: -0.2 };
+        }
         let v = if height > TEMPLE { TEMPLE + (height - TEMPLE) * 0.9 / (0.9 + top) } else { height };
         let grow = 1.0 + flank / self.half_width;
         let (w, slope) = self.outline.at(v);

@@ -24,7 +24,7 @@ fn beanie(rig: &Rig, spot: Spot, texel: &mut Texel) {
     let shell = rig.shell(spot.head, 0.1, 0.2);
     let rib = (shell.u / (1.25 - 0.5 * shell.v) * 55.0).sin() * smooth(0.03, 0.012, rig.step);
     let knit = 1.0 + 0.12 * rig.texture(shell.u, shell.v, 16.0, 91) + 0.15 * rib;
-    let rim = shell.v - 0.37 + 0.16 * shell.u * shell.u;
+    let rim = shell.v - 0.43 + 0.16 * shell.u * shell.u;
     let colour = scale(rig.colours.hat, knit);
     let dome = Texel { depth: shell.z + 0.07 + 0.012 * rib, albedo: colour, matter: Matter::CLOTH };
     texel.over(inside(shell.depth_in.min(rim), 0.7 * rig.step), dome);
@@ -35,13 +35,13 @@ fn beanie(rig: &Rig, spot: Spot, texel: &mut Texel) {
 fn cap(rig: &Rig, spot: Spot, texel: &mut Texel) {
     let soft = 0.7 * rig.step;
     let shell = rig.shell(spot.head, 0.05, 0.16);
-    let rim = shell.v - 0.44 + 0.2 * shell.u * shell.u;
+    let rim = shell.v - 0.5 + 0.2 * shell.u * shell.u;
     let seam = 1.0 - 0.25 * bump(shell.u, 0.0, 0.02 + rig.step, 1.0);
     let colour = rig.colours.hat;
     let dome = Texel { depth: shell.z + 0.05, albedo: scale(colour, seam), matter: Matter::CLOTH };
     texel.over(inside(shell.depth_in.min(rim), soft), dome);
     let (u, v) = rig.project(spot.head, 1.05);
-    let peak = 1.0 - length(u / 0.6, (v - 0.4 + 0.22 * u * u) / 0.13);
+    let peak = 1.0 - length(u / 0.6, (v - 0.46 + 0.22 * u * u) / 0.12);
     let brim = Texel { depth: 1.15 + 0.25 * (0.45 - v), albedo: scale(colour, 0.7), matter: Matter::CLOTH };
     texel.over(inside(0.13 * peak, soft), brim);
 }
@@ -51,13 +51,13 @@ fn brimmed(rig: &Rig, spot: Spot, texel: &mut Texel) {
     let colour = rig.colours.hat;
     let shell = rig.shell(spot.head, 0.03, 0.32);
     let pinch = 0.06 * bump(shell.u, shell.v - 1.0, 0.25, 0.4);
-    let rim = shell.v - 0.42;
+    let rim = shell.v - 0.47;
     let crown = Texel { depth: shell.z + 0.03 - pinch, albedo: colour, matter: Matter::CLOTH };
     texel.over(inside((shell.depth_in - pinch).min(rim), soft), crown);
     let band = Texel { albedo: scale(colour, 0.3), depth: crown.depth + 0.02, ..crown };
     texel.over(inside(shell.depth_in.min(0.13 - (rim - 0.12).abs() * 1.6), soft), band);
     let [x, y] = spot.head;
-    let (x, y) = (x - 0.2 * rig.turn, y - 0.44 - 0.75 * rig.nod);
+    let (x, y) = (x - 0.2 * rig.turn, y - 0.5 - 0.75 * rig.nod);
     let disc = 1.0 - length(x / 1.24, (y - 0.05 * x * x) / 0.15);
     let front = smooth(0.1, -0.1, y);
     let brim = Texel { depth: 0.35 + 0.85 * front * (1.0 - (x / 1.3).powi(2)), albedo: scale(colour, 0.85), ..crown };
@@ -68,7 +68,7 @@ fn headband(rig: &Rig, spot: Spot, texel: &mut Texel) {
     let (flank, top) = if rig.hair.bald { (0.01, 0.01) } else { (rig.hair.flank, rig.hair.top) };
     let shell = rig.shell(spot.head, flank, top);
     let skull = rig.shell(spot.head, 0.0, 0.0);
-    let band = 0.085 - (skull.v - 0.6 + 0.25 * skull.u * skull.u).abs();
+    let band = 0.085 - (skull.v - 0.63 + 0.25 * skull.u * skull.u).abs();
     let cloth = Texel { depth: shell.z.max(skull.z) + 0.06, albedo: rig.colours.hat, matter: Matter::CLOTH };
     texel.over(inside(band.min(shell.depth_in + 0.01), 0.7 * rig.step), cloth);
 }
@@ -77,12 +77,12 @@ fn scarf(rig: &Rig, spot: Spot, texel: &mut Texel) {
     let shell = rig.shell(spot.head, 0.13, 0.13);
     let skull = rig.shell(spot.head, 0.0, 0.0);
     let [x, y] = spot.head;
-    let under = (0.78 - x.abs()).min(TEMPLE_LINE - y).min(y + 1.25);
+    let under = (0.76 + 0.5 * smooth(-0.5, -1.4, y) - x.abs()).min(TEMPLE_LINE - y).min(y + 1.5);
     let oval = length(skull.u / 0.56, (skull.v + 0.24) / 0.8) - 1.0;
     let folds = rig.texture(x, y - 0.6 * x.abs(), 3.0, 92);
     let rise = smooth(0.0, 0.25, oval);
     let cloth = Texel {
-        depth: skull.z.max(0.15) + 0.02 + 0.16 * rise + 0.03 * folds,
+        depth: skull.z.max(0.15) + 0.02 + 0.16 * rise + 0.03 * folds - 0.15 * smooth(-0.9, -1.5, y),
         albedo: scale(rig.colours.scarf, 1.0 + 0.1 * folds),
         matter: Matter::CLOTH,
     };
@@ -142,6 +142,6 @@ fn pane(rig: &Rig, x: f32, y: f32, cover: f32, texel: &mut Texel) {
             Texel { albedo: mix(dark, [0.5, 0.55, 0.6], 0.3 * sheen), matter: glow, depth: LENS_PLANE },
         );
     } else {
-        texel.over((0.06 + 0.16 * sheen) * cover, Texel { albedo: [0.8, 0.85, 0.9], matter: glow, ..*texel });
+        texel.over((0.03 + 0.1 * sheen) * cover, Texel { albedo: [0.8, 0.85, 0.9], matter: glow, ..*texel });
     }
 }
