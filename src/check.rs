@@ -8,7 +8,7 @@ use crate::graph::{ConvSpec, Dag, Dist, FirSpec, Graph, Kind, Op, Real, Tensor};
 use crate::host::{self, Rng};
 use crate::loss;
 use crate::nn::{Activation, Dcgan, Mlp, Model, R3gan};
-use crate::plan::{Builder, Class, Element, Executor, Places, RNG, Region};
+use crate::plan::{Builder, Class, Element, Executor, Options, Places, RNG, Region};
 use crate::train::{GanSpec, phases};
 use crate::{Error, Result, philox};
 use std::collections::HashMap;
@@ -71,7 +71,7 @@ const LARGEST: f64 = 1e-3;
 /// A device that fails. A miss is no error here.
 pub fn run(device: &Device, show: &mut dyn FnMut(&Row)) -> Result<Report> {
     let cases = cases();
-    let mut loaded = Loaded::new(&cases, device, true)?;
+    let mut loaded = Loaded::new(&cases, device, device.options(true))?;
     let mut report = Report { device: loaded.device.describe(), rows: 0, missed: vec![] };
     for (i, case) in cases.iter().enumerate() {
         let reference = host::eval::<f64>(&case.dag, &case.feeds, SEED)?;
@@ -118,8 +118,8 @@ impl Loaded {
     ///
     /// # Errors
     /// A case that can't be planned; a device that fails.
-    pub fn new(cases: &[Case], device: &Device, fuse: bool) -> Result<Loaded> {
-        let mut b = Builder::new(device.options(fuse));
+    pub fn new(cases: &[Case], device: &Device, options: Options) -> Result<Loaded> {
+        let mut b = Builder::new(options);
         let mut writes: Vec<(Region, Vec<f32>)> = vec![];
         let mut roots = vec![];
         for (i, case) in cases.iter().enumerate() {

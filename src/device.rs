@@ -26,7 +26,8 @@ impl Device {
             "auto" => match gpu::list().iter().find(|facts| !facts.is_software()) {
                 Some(facts) => Ok((Device::Gpu(gpu::Device::open(&facts.id)?), None)),
                 None => {
-                    let notice = format!("no hardware GPU found: using the host, {} threads", rayon::current_num_threads());
+                    let notice =
+                        format!("no hardware GPU found: using the host, {} threads", rayon::current_num_threads());
                     Ok((Device::Host, Some(notice)))
                 }
             },
@@ -40,7 +41,7 @@ impl Device {
             Device::Host => |_| 0,
             Device::Gpu(_) => kernels::scratch,
         };
-        Options { fuse, scratch }
+        Options { fuse, share: true, scratch }
     }
 
     /// Loads a program: buffers, pipelines and bind groups are made here, once.

@@ -13,13 +13,15 @@ use std::collections::HashMap;
 pub struct Options {
     /// Merge pointwise nodes into chains; off makes every primitive a step.
     pub fuse: bool,
+    /// Let values whose lifetimes do not meet share memory; off gives each its own buffer, to test that sharing is safe.
+    pub share: bool,
     /// Elements of scratch memory that a device needs for a step.
     pub scratch: fn(&Work) -> usize,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { fuse: true, scratch: |_| 0 }
+        Options { fuse: true, share: true, scratch: |_| 0 }
     }
 }
 
@@ -125,7 +127,11 @@ impl Builder {
             homes.push(self.lives_of(plan, time, &mut lives));
             time += plan.drafts.len();
         }
-        let (slot, lens) = colour(&lives);
+        let (slot, lens) = if self.options.share {
+            colour(&lives)
+        } else {
+            ((0..lives.len()).collect(), lives.iter().map(|life| life.len).collect())
+        };
         let work: Vec<Region> = lens
             .iter()
             .enumerate()

@@ -10,7 +10,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("graph", &[]),
     ("autodiff", &["graph"]),
     ("nn", &["graph", "autodiff"]),
-    ("loss", &["graph", "autodiff"]),
+    ("loss", &["graph", "autodiff", "nn"]),
     ("attack", &["graph", "autodiff"]),
     ("plan", &["graph"]),
     ("host", &["graph", "plan", "philox"]),
@@ -25,18 +25,12 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "train",
         &[
-            "graph", "autodiff", "nn", "loss", "attack", "plan", "philox", "optim", "config", "data", "grid", "metrics",
-            "device",
+            "graph", "autodiff", "nn", "loss", "attack", "plan", "philox", "optim", "config", "data", "grid",
+            "metrics", "device",
         ],
     ),
-    (
-        "check",
-        &["graph", "nn", "loss", "plan", "philox", "host", "device", "train"],
-    ),
-    (
-        "cli",
-        &["config", "data", "grid", "metrics", "device", "train", "check", "kernels", "plan"],
-    ),
+    ("check", &["graph", "nn", "loss", "plan", "philox", "host", "device", "train"]),
+    ("cli", &["config", "data", "grid", "metrics", "device", "train", "check", "kernels", "plan"]),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
@@ -79,8 +73,9 @@ fn used(code: &str) -> Vec<String> {
                 .collect();
             let mut depth = 0;
             for part in inside.split_inclusive(['{', '}', ',']) {
-                if depth == 0 {
-                    rooms.push(word(part.trim_start()));
+                let name = word(part.trim_start());
+                if depth == 0 && !name.is_empty() {
+                    rooms.push(name);
                 }
                 depth += i32::from(part.ends_with('{')) - i32::from(part.ends_with('}'));
             }
