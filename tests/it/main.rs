@@ -1,1 +1,2 @@
+mod host_device;
 mod host_eval;
