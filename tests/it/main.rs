@@ -8,6 +8,7 @@ mod floors;
 mod goldens;
 mod gradients;
 mod harness;
+mod host_device;
 mod host_eval;
 mod kernels;
 mod kernels_index;
