@@ -1,3 +1,4 @@
+mod gpu;
 mod harness;
 mod host_eval;
 mod kernels;
