@@ -6,6 +6,7 @@ mod config;
 mod data;
 mod floors;
 mod goldens;
+mod gpu;
 mod gradients;
 mod harness;
 mod host_device;
