@@ -4,8 +4,11 @@
 //! against the same files.
 
 use crate::numeric::{Feeds, RNG};
+use crate::primitives::gpu;
 use danskin::autodiff::grad;
-use danskin::graph::{Dag, Graph, Tensor};
+use danskin::check;
+use danskin::device::Device;
+use danskin::graph::{Dag, Graph, Op, Tensor};
 use danskin::host::eval;
 use danskin::loss::{Gan, r1_penalty, r2_penalty};
 use danskin::nn::layout::{from_torch, torch_shape};
@@ -291,5 +294,37 @@ fn ten_steps_in_f64() {
 fn ten_steps_in_f32() {
     for case in [dcgan(), r3gan()] {
         check_trajectory(&case, 1e-4, in_f32);
+    }
+}
+
+/// As a plan on a device: lowered, fused, with shared memory.
+fn on(device: &Device) -> impl Fn(&Dag, &Feeds) -> Feeds {
+    move |dag, feeds| {
+        let leaf = |name: &String| {
+            dag.nodes.iter().any(|n| matches!(&n.op, Op::Input(l) | Op::Param(l) | Op::State(l) if **l == **name))
+        };
+        let feeds = feeds.iter().filter(|(name, _)| leaf(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
+        let case = check::Case { name: "golden".into(), kind: None, dag: dag.clone(), feeds };
+        let mut loaded = check::Loaded::new(&[case], device, device.options(true)).expect("loading");
+        let roots = loaded.run(0).expect("running");
+        roots.into_iter().map(|(name, v)| (name, v.into_iter().map(f64::from).collect())).collect()
+    }
+}
+
+#[test]
+fn gradients_of_plans_on_the_host_and_in_wgsl() {
+    for device in [Device::Host, gpu()] {
+        for case in [dcgan(), r3gan()] {
+            check_gradients(&case, 2e-5, on(&device));
+        }
+    }
+}
+
+#[test]
+fn ten_steps_of_plans_on_the_host_and_in_wgsl() {
+    for device in [Device::Host, gpu()] {
+        for case in [dcgan(), r3gan()] {
+            check_trajectory(&case, 1e-4, on(&device));
+        }
     }
 }
