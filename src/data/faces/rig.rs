@@ -148,12 +148,6 @@ impl<'a> Rig<'a> {
         Spot { frame: [x, y], body, head: [dx * cos - dy * sin, dx * sin + dy * cos - 0.9] }
     }
 
-    /// The direction of a picture direction within the tilted head.
-    pub(super) fn tilt(&self, d: [f32; 2]) -> [f32; 2] {
-        let [sin, cos] = self.roll;
-        [d[0] * cos - d[1] * sin, d[0] * sin + d[1] * cos]
-    }
-
     /// Height on the outline: looking up lifts the chin, looking down lowers it.
     fn outline_height(&self, y: f32) -> f32 {
         y - 0.45 * self.nod * smooth(0.2, -1.0, y)

@@ -180,7 +180,7 @@ fn hair(d: &mut Draws, lean: f32, tone: f32, age: f32) -> HairStyle {
     let (short, long) = (0.08 + 0.92 * (0.5 - lean).clamp(0.0, 1.0), 0.08 + 0.92 * (0.5 + lean).clamp(0.0, 1.0));
     let coily = (tone - 0.35).max(0.0);
     d.pick(&[
-        (HairStyle::Bald, short * (0.04 + 0.1 * age)),
+        (HairStyle::Bald, short * (0.03 + 0.05 * age)),
         (HairStyle::Buzz, short * (0.08 + 0.1 * coily)),
         (HairStyle::Crop, short * 0.2),
         (HairStyle::SidePart, short * 0.2),
@@ -194,7 +194,7 @@ fn hair(d: &mut Draws, lean: f32, tone: f32, age: f32) -> HairStyle {
         (HairStyle::Bun, long * 0.08),
         (HairStyle::Ponytail, long * 0.1),
         (HairStyle::Locs, 0.01 + 0.12 * coily),
-        (HairStyle::Receding, short * (0.02 + 0.16 * age)),
+        (HairStyle::Receding, short * (0.02 + 0.1 * age)),
     ])
 }
 

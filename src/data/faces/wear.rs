@@ -136,10 +136,10 @@ fn pane(rig: &Rig, x: f32, y: f32, cover: f32, texel: &mut Texel) {
     let sheen = smooth(0.03, 0.06, y + 0.5 * x) * smooth(0.13, 0.1, y + 0.5 * x);
     let glow = Matter { glow: 0.8, ..Matter::SHINY };
     if rig.face.glasses == Glasses::Sunglasses {
-        let dark = scale(rig.colours.lens, 0.7 + 1.5 * smooth(0.0, -0.2, y));
+        let dark = scale(rig.colours.lens, 0.35 + 0.6 * smooth(0.0, -0.2, y));
         texel.over(
             0.94 * cover,
-            Texel { albedo: mix(dark, [0.5, 0.55, 0.6], 0.3 * sheen), matter: glow, depth: LENS_PLANE },
+            Texel { albedo: mix(dark, [0.5, 0.55, 0.6], 0.14 * sheen), matter: glow, depth: LENS_PLANE },
         );
     } else {
         texel.over((0.03 + 0.1 * sheen) * cover, Texel { albedo: [0.8, 0.85, 0.9], matter: glow, ..*texel });
