@@ -20,8 +20,8 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
     let (device, notice) = Device::select(&job.device.to_string())?;
     notice.iter().for_each(output::line);
     let settings = Settings::new(&job.config)?;
-    let feed = open_data(&job.config)?;
-    let toy = feed.toy_kind();
+    let mut feed = open_data(&job.config)?;
+    let (toy, reals) = (feed.toy_kind(), std::mem::take(&mut feed.preview));
     let trainer = Trainer::new(settings, feed, &device)?;
     let (run, latest) = job.open_run()?;
     latest.iter().flat_map(|l| &l.warnings).for_each(output::warning);
@@ -29,6 +29,7 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
     output::line(format_args!("{}: {}", root.display(), trainer.describe_device()));
     let stop = interrupt::watch()?;
     let mut session = Session::new(job.config.clone(), trainer, toy, run, latest.as_ref())?;
+    session.draw_reals(&reals)?;
     let mut progress = Progress::new(job.config.train.kimg);
     let outcome = session.run(&stop, &mut |event| match event {
         Event::Report(report) => progress.report(report),

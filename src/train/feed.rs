@@ -23,7 +23,12 @@ pub struct Feed {
     pub description: String,
     /// Files that could not be used.
     pub skipped: Skipped,
+    /// A few images of the set, NHWC in [-1, 1], to look at; empty for points.
+    pub preview: Vec<f32>,
 }
+
+/// Images in [`Feed::preview`].
+pub const PREVIEW: usize = 64;
 
 enum Kind {
     Resident { words: Option<Vec<u32>>, count: usize },
@@ -55,23 +60,27 @@ impl Feed {
             Mode::Auto => index.bytes() <= RESIDENT_BYTES,
         };
         let (batch, mirror) = (config.train.batch, d.mirror);
+        let look = DrawRule { seed: config.train.seed, stream: stream::PREVIEW, n: PREVIEW, mirror: false };
         if resident {
             let set = index.load(progress)?;
             let description = format!("{} images of {} at {}x{}", set.count, set.name, d.size, d.size);
             let kind = Kind::Resident { words: Some(set.words()), count: set.count };
-            return Ok(Feed { kind, batch, mirror, description, skipped: set.skipped });
+            let preview = set.batch(&look, 0);
+            return Ok(Feed { kind, batch, mirror, description, skipped: set.skipped, preview });
         }
         let index = index.check(progress)?;
         let description = format!("{} images of {} at {}x{}, streamed", index.count, index.name, d.size, d.size);
         let skipped = index.skipped.clone();
-        let kind = Kind::Streamed { index: Arc::new(index), open: vec![] };
-        Ok(Feed { kind, batch, mirror, description, skipped })
+        let index = Arc::new(index);
+        let preview = Stream::start(&index, look)?.batch(0)?;
+        let kind = Kind::Streamed { index, open: vec![] };
+        Ok(Feed { kind, batch, mirror, description, skipped, preview })
     }
 
     /// Points of a 2-D toy.
     pub fn toy(toy: Toy, batch: usize) -> Feed {
         let description = format!("points of {}", toy.name());
-        Feed { kind: Kind::Toy(toy), batch, mirror: false, description, skipped: Skipped::default() }
+        Feed { kind: Kind::Toy(toy), batch, mirror: false, description, skipped: Skipped::default(), preview: vec![] }
     }
 
     /// What the device keeps, where the set is resident.

@@ -23,6 +23,8 @@ pub mod stream {
     pub const DATA_D: u32 = 5;
     /// Real images of the generator step.
     pub const DATA_G: u32 = 6;
+    /// Reals to look at.
+    pub const PREVIEW: u32 = 7;
 }
 
 /// Images live in [-1, 1].

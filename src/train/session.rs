@@ -91,6 +91,19 @@ impl Session {
         &mut self.trainer
     }
 
+    /// Writes `samples/reals.png` from [`super::Feed::preview`]: what the grids are to be compared with.
+    ///
+    /// # Errors
+    /// A disk that fails.
+    pub fn draw_reals(&self, reals: &[f32]) -> Result<()> {
+        let path = self.run.samples().join("reals.png");
+        if reals.is_empty() || path.exists() {
+            return Ok(());
+        }
+        let per_image: usize = self.trainer.settings().gan.sample.iter().product();
+        grid::write(&path, reals, image_shape(&self.trainer, reals.len() / per_image), 0, grid::Scale::Auto)
+    }
+
     /// Trains to the end of the run, or until `stop`.
     ///
     /// # Errors
