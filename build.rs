@@ -156,10 +156,9 @@ impl Source {
 fn bindings(module: &Module) -> Result<Vec<bool>> {
     let mut found = BTreeMap::new();
     for (_, var) in module.global_variables.iter() {
-        if let Some(binding) = &var.binding {
-            if binding.group != 0 || found.insert(binding.binding, var.space).is_some() {
-                return Err("bindings must be distinct and in group 0".into());
-            }
+        let Some(binding) = &var.binding else { continue };
+        if binding.group != 0 || found.insert(binding.binding, var.space).is_some() {
+            return Err("bindings must be distinct and in group 0".into());
         }
     }
     let mut writes = vec![];

@@ -42,9 +42,21 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::new`].
     pub fn load_with(device: Device, program: Program, lower: impl Fn(&Step) -> Result<Vec<Dispatch>>) -> Result<Gpu> {
+        pollster::block_on(Gpu::load_async(device, program, lower))
+    }
+
+    /// [`Gpu::load_with`] without blocking.
+    ///
+    /// # Errors
+    /// As [`Gpu::new`].
+    pub async fn load_async(
+        device: Device,
+        program: Program,
+        lower: impl Fn(&Step) -> Result<Vec<Dispatch>>,
+    ) -> Result<Gpu> {
         device.check()?;
-        let buffers = allocate(&device, &program)?;
-        let prepared = prepare(&device, &program, &buffers, lower)?;
+        let buffers = allocate(&device, &program).await?;
+        let prepared = prepare(&device, &program, &buffers, lower).await?;
         let counters = Counters {
             buffers: buffers.len() as u64 + 1,
             bind_groups: prepared.bind_groups,

@@ -9,7 +9,7 @@ use wgpu::{BufferDescriptor, BufferUsages, ErrorFilter};
 ///
 /// # Errors
 /// [`Error::Device`] with the buffer and the bytes asked for, if it passes a limit or memory is short.
-pub(super) fn allocate(device: &Device, program: &Program) -> Result<Vec<wgpu::Buffer>> {
+pub(super) async fn allocate(device: &Device, program: &Program) -> Result<Vec<wgpu::Buffer>> {
     let limits = device.0.device.limits();
     let bytes = |len: usize| 4 * len.max(1) as u64;
     let total: u64 = program.buffers.iter().map(|b| bytes(b.len)).sum();
@@ -30,7 +30,7 @@ pub(super) fn allocate(device: &Device, program: &Program) -> Result<Vec<wgpu::B
         }));
         // Scopes end in the reverse order of their beginning.
         for scope in scopes.into_iter().rev() {
-            if let Some(error) = pollster::block_on(scope.pop()) {
+            if let Some(error) = scope.pop().await {
                 return Err(device.error(format!(
                     "buffer `{}` of {}, {} in all, was refused ({error}); a smaller batch or network needs less",
                     buffer.name,

@@ -51,28 +51,38 @@ impl Pipelines {
 
 impl Device {
     /// The pipelines of `keys`, in order, and how many had to be compiled; those are compiled on all cores.
-    pub(super) fn pipelines(&self, keys: &[Key]) -> Result<(Vec<Pipeline>, u64)> {
+    pub(super) async fn pipelines(&self, keys: &[Key]) -> Result<(Vec<Pipeline>, u64)> {
         let mut missing: Vec<&Key> = keys.iter().filter(|k| self.0.pipelines.known(k).is_none()).collect();
         let mut seen = std::collections::HashSet::new();
         missing.retain(|key| seen.insert(*key));
-        let threads = match cfg!(target_arch = "wasm32") {
-            true => 1,
-            false => std::thread::available_parallelism().map_or(1, usize::from).min(missing.len()),
-        };
-        if threads <= 1 {
-            missing.iter().try_for_each(|key| self.compile(key))?;
-        } else {
-            let compile =
-                |part: usize| missing.iter().skip(part).step_by(threads).try_for_each(|key| self.compile(key));
-            std::thread::scope(|scope| {
-                let workers: Vec<_> = (0..threads).map(|part| scope.spawn(move || compile(part))).collect();
-                let lost = |_| Err(self.error("a compiling thread died"));
-                workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(lost))
-            })?;
-        }
+        self.compile_all(&missing).await?;
         let all: Option<Vec<Pipeline>> = keys.iter().map(|key| self.0.pipelines.known(key)).collect();
         let all = all.ok_or_else(|| self.error("a compiled pipeline vanished"))?;
         Ok((all, missing.len() as u64))
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    async fn compile_all(&self, missing: &[&Key]) -> Result<()> {
+        for key in missing {
+            self.compile(key).await?;
+        }
+        Ok(())
+    }
+
+    /// On all cores: drivers compile where they are called.
+    #[cfg(not(target_arch = "wasm32"))]
+    async fn compile_all(&self, missing: &[&Key]) -> Result<()> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let compile = |part: usize| {
+            let mut own = missing.iter().skip(part).step_by(threads);
+            own.try_for_each(|key| pollster::block_on(self.compile(key)))
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> =
+                (0..threads.min(missing.len())).map(|part| scope.spawn(move || compile(part))).collect();
+            let died = |_| Err(self.error("a compiling thread died"));
+            workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(died))
+        })
     }
 
     /// Binding 0 is the uniform, storage follows.
@@ -96,7 +106,7 @@ impl Device {
     }
 
     /// Compiles one kernel. Error scopes are a thread's own, so threads don't see each other's mistakes.
-    fn compile(&self, key: &Key) -> Result<()> {
+    async fn compile(&self, key: &Key) -> Result<()> {
         let (path, text) = match &key.source {
             Source::File(path) => (*path, Module::find(path)?.text),
             Source::Generated { template, text } => (*template, text.as_str()),
@@ -110,8 +120,8 @@ impl Device {
         // are the size the extents say; the tests run every kernel with these checks on. They cost 10 to 100 times on
         // some kernels: wgpu would add a counter to every loop.
         let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
-        if let Some(error) = pollster::block_on(scope.pop()) {
-            return Err(shader_error(path, &key.source, &module, &error.to_string()));
+        if let Some(error) = scope.pop().await {
+            return Err(shader_error(path, &key.source, &module, &error.to_string()).await);
         }
         let scope = device.push_error_scope(ErrorFilter::Validation);
         let internal = device.push_error_scope(ErrorFilter::Internal);
@@ -133,7 +143,7 @@ impl Device {
             },
             cache: None,
         });
-        let errors = [pollster::block_on(internal.pop()), pollster::block_on(scope.pop())];
+        let errors = [internal.pop().await, scope.pop().await];
         if let Some(error) = errors.into_iter().flatten().next() {
             return Err(Error::Shader { place: format!("shaders/{path}"), reason: error.to_string() });
         }
@@ -149,8 +159,8 @@ fn checked() -> bool {
 }
 
 /// The compiler's first message at the file and line of the source.
-fn shader_error(path: &str, source: &Source, module: &wgpu::ShaderModule, fallback: &str) -> Error {
-    let info = pollster::block_on(module.get_compilation_info());
+async fn shader_error(path: &str, source: &Source, module: &wgpu::ShaderModule, fallback: &str) -> Error {
+    let info = module.get_compilation_info().await;
     let message = info.messages.into_iter().find(|m| m.message_type == CompilationMessageType::Error);
     let line = message.as_ref().and_then(|m| m.location).map(|at| at.line_number as usize);
     let place = match (source, line) {
@@ -164,4 +174,44 @@ fn shader_error(path: &str, source: &Source, module: &wgpu::ShaderModule, fallba
         (_, None) => format!("shaders/{path}"),
     };
     Error::Shader { place, reason: message.map_or(fallback.to_string(), |m| m.message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::list;
+
+    fn compile(source: Source) -> String {
+        let adapters = list();
+        let device =
+            Device::open(&adapters.first().expect("a GPU driver, or a software one, is installed").id).unwrap();
+        let key = Key { source, overrides: vec![], writes: vec![false, true] };
+        pollster::block_on(device.pipelines(&[key])).err().expect("does not compile").to_string()
+    }
+
+    #[test]
+    fn errors_name_file_and_line() {
+        let template = Module::find("pointwise/chain.wgsl").unwrap();
+        let text = template.fill(&[("chain", "let value = nonsense;")]).unwrap();
+        let error = compile(Source::Generated { template: template.path, text });
+        assert!(error.contains("shaders/pointwise/chain.wgsl as filled, line"), "{error}");
+        assert!(error.contains("`let value = nonsense;`"), "{error}");
+        // A kernel with other bindings than the launch has.
+        let error = compile(Source::File("index/gather.wgsl"));
+        assert!(error.contains("shaders/index/gather.wgsl"), "{error}");
+        let error = compile(Source::File("no/such.wgsl"));
+        assert!(error.contains("shaders/no/such.wgsl"), "{error}");
+    }
+
+    #[test]
+    fn lines_lead_back_to_the_file_they_were_written_in() {
+        let module = Module::find("shape/pad.wgsl").unwrap();
+        for (line, text) in module.text.lines().enumerate() {
+            let place = module.locate(line + 1);
+            let (file, number) = place.rsplit_once(':').unwrap();
+            let source = std::fs::read_to_string(file).unwrap();
+            assert_eq!(source.lines().nth(number.parse::<usize>().unwrap() - 1).unwrap(), text, "{place}");
+        }
+        assert!(Module::find("shape/pad.wgsl").unwrap().fill(&[("nothing", "")]).is_err());
+    }
 }

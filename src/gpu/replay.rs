@@ -26,7 +26,7 @@ pub(super) struct Prepared {
 }
 
 /// Lowers, checks and prepares every step.
-pub(super) fn prepare(
+pub(super) async fn prepare(
     device: &Device,
     program: &Program,
     buffers: &[wgpu::Buffer],
@@ -46,7 +46,7 @@ pub(super) fn prepare(
         }
     }
     let keys: Vec<Key> = lowered.iter().map(|(_, _, dispatch)| Key::of(dispatch)).collect();
-    let (pipelines, compiled) = device.pipelines(&keys)?;
+    let (pipelines, compiled) = device.pipelines(&keys).await?;
     let (uniform, offsets) = upload_params(device, lowered.iter().map(|(_, _, d)| d.params.as_slice()));
     let mut plans: Vec<Vec<Launch>> = program.plans.iter().map(|_| vec![]).collect();
     for (((plan, label, dispatch), pipeline), offset) in lowered.into_iter().zip(pipelines).zip(offsets) {

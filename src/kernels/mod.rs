@@ -4,33 +4,47 @@
 //! results, `scratch(&Work) -> usize`. Uses `graph` and `plan`. Deliberately absent: wgpu (only `gpu` names it) and WGSL
 //! text (that is `shaders/`; templates are filled with snippets found there).
 
+mod adam;
+mod chain;
 pub mod conv;
 mod dispatch;
 pub mod fir;
+mod index;
 pub mod matmul;
 mod module;
 mod pad;
+mod pointwise;
+mod random;
+mod reduce;
 pub mod sample;
 pub mod tile;
 
+pub use chain::MAX_INPUTS;
 pub use dispatch::{Binding, Dispatch, FOLD, Source, fold};
 pub use module::{MODULES, Module, params};
 
-use crate::plan::{Region, Step, Work};
+use crate::plan::{RNG, Region, Step, Work};
 use crate::{Error, Result};
+
+/// Seed and step, which random work and logs read beside their inputs.
+const RNG_REGION: Region = Region { buffer: RNG, offset: 0, len: 4 };
 
 /// The launches of a step, in order.
 ///
 /// # Errors
-/// [`Error::Graph`] for work that no kernel does, with the step's label.
+/// [`Error::Graph`] for work that passes what its kernel can do, with the step's label.
 pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
     match &step.work {
+        Work::Pointwise(_) => pointwise::lower(step),
+        Work::Reduce { .. } => reduce::lower(step),
         Work::Pad { .. } => pad::lower(step),
         Work::MatMul { .. } => matmul::lower(step),
         Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::lower(step),
         Work::Fir { .. } => fir::lower(step),
         Work::Sample { .. } | Work::SampleAdjoint { .. } => sample::lower(step),
-        _ => Err(Error::Graph(format!("{}: no kernel does `{}`", step.label, step.name()))),
+        Work::Rand { .. } => random::lower(step),
+        Work::Gather { .. } | Work::ScatterAdd { .. } | Work::Draw(_) | Work::LogRow { .. } => index::lower(step),
+        Work::Adam => adam::lower(step),
     }
 }
 
@@ -38,6 +52,7 @@ pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
 /// that a plan is the same for every device.
 pub fn scratch(work: &Work) -> usize {
     match work {
+        Work::Reduce { .. } => reduce::scratch(work),
         Work::MatMul { .. } => matmul::scratch(work),
         Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::scratch(work),
         Work::Fir { .. } => fir::scratch(work),

@@ -151,3 +151,18 @@ fn write(gpu: &mut Gpu, buffer: usize, words: &[u32]) {
     };
     written.unwrap_or_else(|e| panic!("{e}"));
 }
+
+/// Deterministic numbers in (−1, 1), different for every `seed`.
+pub fn noise(seed: u64, len: usize) -> Vec<f32> {
+    (0..len as u64).map(|i| (2.0 * danskin::philox::uniform_at(seed, 0, 0, i) - 1.0) as f32).collect()
+}
+
+/// Checks |got − expected| ≤ atol + rtol·|expected| everywhere; NaN is never close.
+pub fn close(label: &str, got: &[f32], expected: &[f64], rtol: f64, atol: f64) {
+    assert_eq!(got.len(), expected.len(), "{label}: length");
+    for (i, (&g, &e)) in got.iter().zip(expected).enumerate() {
+        let error = (f64::from(g) - e).abs();
+        let bound = atol + rtol * e.abs();
+        assert!(error <= bound, "{label}: element {i} is {g}, expected {e}: off by {error:.2e}, {bound:.2e} allowed");
+    }
+}

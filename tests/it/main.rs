@@ -1,4 +1,6 @@
+mod gpu;
 mod harness;
 mod host_eval;
 mod kernels;
+mod kernels_index;
 mod products;

@@ -2,8 +2,7 @@
 //!
 //! Every case runs as the launchers choose, by the naive kernels, and by every tile; the harness poisons what lies around.
 
-use crate::harness::{Case, Data, floats, run, run_with};
-use crate::kernels::noise;
+use crate::harness::{Case, Data, floats, noise, run, run_with};
 use danskin::graph::{ConvSpec, Dag, FirSpec, Node, Op, Real, Shape};
 use danskin::host::{Rng, eval};
 use danskin::kernels::tile::{Product, Schedule, Tile};
