@@ -1,5 +1,6 @@
 //! Evaluates a graph node by node: the oracle that plans and devices are compared with.
 
+use super::arena::Arena;
 use super::index::{Sampling, gather, sample, sample_adjoint, scatter_add};
 use super::{Scalar, conv, fir, layout, matmul, pointwise, random};
 use crate::graph::{ConvSpec, Dag, Node, Op, Shape};
@@ -23,6 +24,7 @@ pub struct Rng {
 /// # Errors
 /// `Error::Graph` names a feed that is missing or has the wrong number of elements.
 pub fn eval<T: Scalar>(dag: &Dag, feeds: &HashMap<String, Vec<T>>, rng: Rng) -> Result<HashMap<String, Vec<T>>> {
+    let mut arena = Arena::new(rayon::current_num_threads());
     let mut uses = dag.uses();
     let mut values: Vec<Option<Rc<Vec<T>>>> = vec![None; dag.nodes.len()];
     for (id, node) in dag.nodes.iter().enumerate() {
@@ -31,7 +33,7 @@ pub fn eval<T: Scalar>(dag: &Dag, feeds: &HashMap<String, Vec<T>>, rng: Rng) -> 
         values[id] = Some(match &node.op {
             Op::Input(name) | Op::Param(name) | Op::State(name) => Rc::new(feed(feeds, name, &node.shape)?.clone()),
             Op::Reshape | Op::Detach => src[0].clone(),
-            _ => Rc::new(node_value(node, &src, &shapes, rng)),
+            _ => Rc::new(node_value(node, &src, &shapes, rng, &mut arena)),
         });
         for &s in &node.src {
             uses[s] -= 1;
@@ -58,7 +60,7 @@ fn conv_dims(spec: ConvSpec, x: &Shape, y: &Shape) -> ConvDims {
 }
 
 /// The value of a node that has one of its own: no feed and no view.
-fn node_value<T: Scalar>(node: &Node, src: &[Rc<Vec<T>>], shapes: &[&Shape], rng: Rng) -> Vec<T> {
+fn node_value<T: Scalar>(node: &Node, src: &[Rc<Vec<T>>], shapes: &[&Shape], rng: Rng, arena: &mut Arena<T>) -> Vec<T> {
     let to = &node.shape;
     let mut out = vec![T::ZERO; to.elems()];
     let x = |i: usize| src[i].as_slice();
@@ -69,23 +71,23 @@ fn node_value<T: Scalar>(node: &Node, src: &[Rc<Vec<T>>], shapes: &[&Shape], rng
         Op::Expand => out = layout::expand(x(0), shapes[0], to),
         Op::Sum(_) => out = layout::sum(x(0), shapes[0], to),
         Op::Slice(start) => out = layout::slice(x(0), shapes[0], start, to),
-        Op::Pad(start) => out = layout::pad(x(0), shapes[0], start, to),
+        Op::Pad(start) => layout::pad(x(0), shapes[0], start, to, &mut out),
         Op::MatMul { ta, tb } => {
             let k = shapes[0][usize::from(!*ta)];
-            matmul::matmul(*ta, *tb, [to[0], to[1], k], x(0), x(1), &mut out);
+            matmul::matmul([*ta, *tb], [to[0], to[1], k], x(0), x(1), &mut out, arena);
         }
-        Op::Conv(spec) => conv::conv(&conv_dims(*spec, shapes[0], to), x(0), x(1), &mut out),
-        Op::ConvX(spec) => conv::conv_x(&conv_dims(*spec, to, shapes[0]), x(0), x(1), &mut out),
-        Op::ConvW(spec) => conv::conv_w(&conv_dims(*spec, shapes[0], shapes[1]), x(0), x(1), &mut out),
-        Op::Fir(spec) => fir::fir(spec, [0, 1, 2, 3].map(|a| shapes[0][a]), x(0), &mut out),
+        Op::Conv(spec) => conv::conv(&conv_dims(*spec, shapes[0], to), x(0), x(1), &mut out, arena),
+        Op::ConvX(spec) => conv::conv_x(&conv_dims(*spec, to, shapes[0]), x(0), x(1), &mut out, arena),
+        Op::ConvW(spec) => conv::conv_w(&conv_dims(*spec, shapes[0], shapes[1]), x(0), x(1), &mut out, arena),
+        Op::Fir(spec) => fir::fir(spec, [0, 1, 2, 3].map(|a| shapes[0][a]), x(0), &mut out, arena.lanes()),
         Op::Gather => gather(shapes[0][0], shapes[0][1..].iter().product(), x(0), x(1), &mut out),
         Op::ScatterAdd => scatter_add(to[0], to[1..].iter().product(), x(0), x(1), &mut out),
         Op::Sample => {
-            let s = Sampling { n: to[0], c: to[3], from: [shapes[0][1], shapes[0][2]], to: [to[1], to[2]] };
+            let s = Sampling { c: to[3], from: [shapes[0][1], shapes[0][2]], to: [to[1], to[2]] };
             sample(s, x(0), x(1), &mut out);
         }
         Op::SampleAdjoint => {
-            let s = Sampling { n: to[0], c: to[3], from: [to[1], to[2]], to: [shapes[0][1], shapes[0][2]] };
+            let s = Sampling { c: to[3], from: [to[1], to[2]], to: [shapes[0][1], shapes[0][2]] };
             sample_adjoint(s, x(0), x(1), &mut out);
         }
         op if op.is_pointwise() => {

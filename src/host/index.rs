@@ -1,6 +1,7 @@
 //! Primitives whose addresses are data: rows by index, bilinear samples by coordinate.
 
 use super::Scalar;
+use rayon::prelude::*;
 
 /// A real index as a row, clamped to the table; NaN is row 0.
 fn row<T: Scalar>(index: T, rows: usize) -> usize {
@@ -9,10 +10,10 @@ fn row<T: Scalar>(index: T, rows: usize) -> usize {
 
 /// out[b] = table[index[b]] over rows of `cols` elements.
 pub fn gather<T: Scalar>(rows: usize, cols: usize, table: &[T], index: &[T], out: &mut [T]) {
-    for (b, &i) in index.iter().enumerate() {
+    out.par_chunks_mut(cols.max(1)).zip(index).for_each(|(out, &i)| {
         let from = row(i, rows) * cols;
-        out[b * cols..][..cols].copy_from_slice(&table[from..from + cols]);
-    }
+        out.copy_from_slice(&table[from..from + cols]);
+    });
 }
 
 /// out[index[b]] += values[b], in order of b.
@@ -24,10 +25,9 @@ pub fn scatter_add<T: Scalar>(rows: usize, cols: usize, values: &[T], index: &[T
     }
 }
 
-/// Extents of a bilinear sampling: x [n, from, c], grid [n, to, 2], y [n, to, c].
+/// Extents of a bilinear sampling of a batch: x [n, from, c], grid [n, to, 2], y [n, to, c].
 #[derive(Clone, Copy)]
 pub struct Sampling {
-    pub n: usize,
     pub c: usize,
     pub from: [usize; 2],
     pub to: [usize; 2],
@@ -48,28 +48,41 @@ fn corners<T: Scalar>(y: T, x: T, [h, w]: [usize; 2]) -> impl Iterator<Item = (u
     })
 }
 
-/// Bilinear samples of x at (y, x) in pixels, zero outside.
+/// Bilinear samples of x at (y, x) in pixels, zero outside; a task makes an image.
 pub fn sample<T: Scalar>(s: Sampling, x: &[T], grid: &[T], out: &mut [T]) {
     let (pixels, points) = (s.from[0] * s.from[1], s.to[0] * s.to[1]);
     out.fill(T::ZERO);
-    for p in 0..s.n * points {
-        let image = &x[p / points * pixels * s.c..];
-        let out = &mut out[p * s.c..][..s.c];
-        for (pixel, weight) in corners(grid[2 * p], grid[2 * p + 1], s.from) {
-            out.iter_mut().zip(&image[pixel * s.c..]).for_each(|(o, &v)| *o += weight * v);
-        }
+    if pixels * points * s.c == 0 {
+        return;
     }
+    let images = out.par_chunks_mut(points * s.c).zip(x.par_chunks(pixels * s.c)).zip(grid.par_chunks(points * 2));
+    images.for_each(|((out, image), grid)| {
+        for (out, at) in out.chunks_exact_mut(s.c).zip(grid.chunks_exact(2)) {
+            for (pixel, weight) in corners(at[0], at[1], s.from) {
+                multiply_add(weight, &image[pixel * s.c..][..s.c], out);
+            }
+        }
+    });
 }
 
-/// The adjoint of [`sample`]: each point spreads its value over the pixels it was made of.
+/// The adjoint of [`sample`]: each point spreads its value over the pixels it was made of; a task makes an image.
 pub fn sample_adjoint<T: Scalar>(s: Sampling, y: &[T], grid: &[T], out: &mut [T]) {
     let (pixels, points) = (s.from[0] * s.from[1], s.to[0] * s.to[1]);
     out.fill(T::ZERO);
-    for p in 0..s.n * points {
-        let image = &mut out[p / points * pixels * s.c..];
-        let y = &y[p * s.c..][..s.c];
-        for (pixel, weight) in corners(grid[2 * p], grid[2 * p + 1], s.from) {
-            image[pixel * s.c..].iter_mut().zip(y).for_each(|(o, &v)| *o += weight * v);
-        }
+    if pixels * points * s.c == 0 {
+        return;
     }
+    let images = out.par_chunks_mut(pixels * s.c).zip(y.par_chunks(points * s.c)).zip(grid.par_chunks(points * 2));
+    images.for_each(|((image, y), grid)| {
+        for (y, at) in y.chunks_exact(s.c).zip(grid.chunks_exact(2)) {
+            for (pixel, weight) in corners(at[0], at[1], s.from) {
+                multiply_add(weight, y, &mut image[pixel * s.c..][..s.c]);
+            }
+        }
+    });
+}
+
+/// out += weight·x
+fn multiply_add<T: Scalar>(weight: T, x: &[T], out: &mut [T]) {
+    out.iter_mut().zip(x).for_each(|(o, &x)| *o += weight * x);
 }

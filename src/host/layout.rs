@@ -2,6 +2,7 @@
 
 use super::Scalar;
 use crate::graph::Shape;
+use rayon::prelude::*;
 
 /// Calls `f(n, offset)` for every element n of `extents` in order, where offset = Σ iₐ·strides[a].
 fn walk(extents: &[usize], strides: &[usize], mut f: impl FnMut(usize, usize)) {
@@ -65,11 +66,27 @@ pub fn slice<T: Scalar>(x: &[T], from: &Shape, start: &[usize], to: &Shape) -> V
     out
 }
 
-/// x at `start` inside zeros of shape `to`.
-pub fn pad<T: Scalar>(x: &[T], from: &Shape, start: &[usize], to: &Shape) -> Vec<T> {
-    let strides = to.strides();
-    let first = start_offset(start, &strides);
-    let mut out = vec![T::ZERO; to.elems()];
-    walk(from, &strides, |n, at| out[first + at] = x[n]);
-    out
+/// x [from] at `start` inside zeros of shape `to`, row by row.
+pub fn pad<T: Scalar>(x: &[T], from: &[usize], start: &[usize], to: &[usize], out: &mut [T]) {
+    const TASK: usize = 1 << 14;
+    let axes = to.len() - 1;
+    let (width, before, inner) = (to[axes], start[axes], from[axes]);
+    let rows = (TASK / width.max(1)).max(1);
+    out.par_chunks_mut((rows * width).max(1)).enumerate().for_each(|(task, out)| {
+        for (i, out) in out.chunks_exact_mut(width).enumerate() {
+            out.fill(T::ZERO);
+            // The row's indices, innermost first: which row of x, if any, lies here.
+            let (mut row, mut source, mut stride, mut inside) = (task * rows + i, 0, 1, true);
+            for a in (0..axes).rev() {
+                let at = (row % to[a]).wrapping_sub(start[a]);
+                inside &= at < from[a];
+                source += at.min(from[a]) * stride;
+                stride *= from[a];
+                row /= to[a];
+            }
+            if inside {
+                out[before..before + inner].copy_from_slice(&x[source * inner..][..inner]);
+            }
+        }
+    });
 }

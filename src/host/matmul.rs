@@ -1,15 +1,20 @@
-//! Matrix products: the one place that calls the gemm crate.
+//! Matrix products: the one place that calls the gemm crate, and the partition of large products into tasks.
+//!
+//! Every product runs on one thread; tasks are cut by shape alone, so results do not depend on the number of threads.
 
 use super::Scalar;
+use super::arena::Arena;
+use super::reduce::sum_parts;
+use rayon::prelude::*;
 
-/// A matrix inside a slice, with strides.
+/// A matrix inside a slice, with strides in elements.
 #[derive(Clone, Copy)]
 pub struct Mat<'a, T> {
-    pub data: &'a [T],
-    pub rows: usize,
-    pub cols: usize,
-    pub row_stride: usize,
-    pub col_stride: usize,
+    data: &'a [T],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
 }
 
 impl<'a, T> Mat<'a, T> {
@@ -20,17 +25,24 @@ impl<'a, T> Mat<'a, T> {
 
     /// The transpose, as a view.
     pub fn t(self) -> Mat<'a, T> {
-        Mat {
-            data: self.data,
-            rows: self.cols,
-            cols: self.rows,
-            row_stride: self.col_stride,
-            col_stride: self.row_stride,
-        }
+        let Mat { data, rows, cols, row_stride, col_stride } = self;
+        Mat { data, rows: cols, cols: rows, row_stride: col_stride, col_stride: row_stride }
     }
 
-    fn last(&self) -> usize {
-        (self.rows - 1) * self.row_stride + (self.cols - 1) * self.col_stride
+    /// Rows `from..from + rows`, as a view.
+    fn rows(self, from: usize, rows: usize) -> Mat<'a, T> {
+        Mat { data: &self.data[from * self.row_stride..], rows, ..self }
+    }
+
+    /// Columns `from..from + cols`, as a view.
+    fn cols(self, from: usize, cols: usize) -> Mat<'a, T> {
+        self.t().rows(from, cols).t()
+    }
+
+    /// Whether every element lies inside the slice.
+    fn fits(&self) -> bool {
+        let last = (self.rows.max(1) - 1) * self.row_stride + (self.cols.max(1) - 1) * self.col_stride;
+        self.rows * self.cols == 0 || last < self.data.len()
     }
 }
 
@@ -40,10 +52,9 @@ pub fn gemm<T: Scalar>(a: Mat<T>, b: Mat<T>, out: &mut [T], stride: usize, add: 
     if m == 0 || n == 0 {
         return;
     }
-    assert!(k == b.rows && stride >= n && (m - 1) * stride + n <= out.len());
-    assert!(k == 0 || (a.last() < a.data.len() && b.last() < b.data.len()));
-    // SAFETY: the asserts above keep every access of the three strided matrices inside their slices, and `out` is
-    // borrowed exclusively with rows that do not overlap (stride ≥ n).
+    assert!(k == b.rows && a.fits() && b.fits() && stride >= n && (m - 1) * stride + n <= out.len());
+    // SAFETY: the assertion keeps every access of the three strided matrices inside their slices, and the rows of `out`,
+    // which is borrowed exclusively, do not overlap. T is f32 or f64, which gemm supports.
     unsafe {
         gemm::gemm(
             m,
@@ -69,9 +80,46 @@ pub fn gemm<T: Scalar>(a: Mat<T>, b: Mat<T>, out: &mut [T], stride: usize, add: 
     }
 }
 
+/// Rows a task makes: enough work to be worth one, and some sixteen tasks where the product is large.
+fn band(m: usize, n: usize, k: usize) -> usize {
+    const WORK: usize = 1 << 18;
+    (m / 16).max(WORK / (n * k).max(1)).next_multiple_of(8).max(16)
+}
+
+/// Parts that the inner extent is cut into where the result alone is too small to share out.
+fn inner_parts(m: usize, n: usize, k: usize) -> usize {
+    let small = m * n <= 1 << 16 && m.div_ceil(band(m, n, k)) < 8;
+    if small { (k / 1024).clamp(1, 16) } else { 1 }
+}
+
 /// op(a)·op(b) of row-major matrices, [m,k]·[k,n] after the transposes.
-pub fn matmul<T: Scalar>(ta: bool, tb: bool, [m, n, k]: [usize; 3], a: &[T], b: &[T], out: &mut [T]) {
+pub fn matmul<T: Scalar>(
+    [ta, tb]: [bool; 2],
+    [m, n, k]: [usize; 3],
+    a: &[T],
+    b: &[T],
+    out: &mut [T],
+    arena: &mut Arena<T>,
+) {
+    if m * n == 0 {
+        return;
+    }
     let a = if ta { Mat::new(a, k, m, m).t() } else { Mat::new(a, m, k, k) };
     let b = if tb { Mat::new(b, n, k, k).t() } else { Mat::new(b, k, n, n) };
-    gemm(a, b, out, n, false);
+    let parts = inner_parts(m, n, k);
+    if parts == 1 {
+        let rows = band(m, n, k);
+        out.par_chunks_mut(rows * n).enumerate().for_each(|(i, out)| {
+            gemm(a.rows(i * rows, out.len() / n), b, out, n, false);
+        });
+    } else {
+        let (_, partial) = arena.shared(parts * m * n);
+        let share = k.div_ceil(parts);
+        partial.par_chunks_mut(m * n).enumerate().for_each(|(i, out)| {
+            let from = (i * share).min(k);
+            let count = share.min(k - from);
+            gemm(a.cols(from, count), b.rows(from, count), out, n, false);
+        });
+        sum_parts(partial, out);
+    }
 }

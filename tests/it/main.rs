@@ -1,5 +1,6 @@
 mod gpu;
 mod harness;
+mod host_device;
 mod host_eval;
 mod kernels;
 mod kernels_index;

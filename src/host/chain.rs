@@ -1,0 +1,266 @@
+//! Fused pointwise chains, prepared once and evaluated in blocks that stay in the first-level cache.
+//!
+//! A block is a run of at most [`BLOCK`] elements in the order of iteration. Every line of the chain is one vectorised
+//! loop over the block. Registers are rows of scratch, shared by lifetime; contiguous inputs are read in place.
+
+use super::Scalar;
+use super::arena::Lanes;
+use super::pointwise::apply;
+use crate::graph::Op;
+use crate::plan::{Chain, Instr, View};
+use rayon::prelude::*;
+
+/// Most elements of a block.
+pub const BLOCK: usize = 1024;
+
+/// Blocks of a task of [`Prepared::run`].
+const TASK: usize = 16;
+
+/// Where a value of a block is.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// In this register.
+    Register(usize),
+    /// In this input, contiguous from this offset on.
+    Input(usize, usize),
+}
+
+/// An input walked with strides; extents and strides are merged where the walk allows it, innermost first.
+#[derive(Debug)]
+struct Walk {
+    input: usize,
+    offset: usize,
+    axes: Vec<(usize, usize)>,
+}
+
+/// What a line does for every block.
+#[derive(Debug)]
+enum Action {
+    /// Collects elements of an input.
+    Load(Walk),
+    /// Applies a primitive to values of the block.
+    Apply(Op, Vec<Place>),
+}
+
+/// A value that is the same in every block.
+#[derive(Debug)]
+enum Uniform {
+    Const(f64),
+    /// Element of an input.
+    Element(usize, usize),
+}
+
+/// A chain ready to run.
+pub struct Prepared {
+    elems: usize,
+    /// Registers filled once a task.
+    uniforms: Vec<(usize, Uniform)>,
+    /// Lines in order; `None` is the output of the block.
+    lines: Vec<(Option<usize>, Action)>,
+    /// Where the value of a chain without lines for its last instruction is.
+    result: Option<Place>,
+    registers: usize,
+}
+
+impl Walk {
+    fn new(chain: &Chain, input: usize) -> Walk {
+        let View { strides, offset } = &chain.views[input];
+        let mut axes: Vec<(usize, usize)> = vec![];
+        for (&extent, &stride) in chain.extents.iter().zip(strides).rev().filter(|(extent, _)| **extent != 1) {
+            match axes.last_mut() {
+                Some((inner, s)) if stride == *s * *inner => *inner *= extent,
+                _ => axes.push((extent, stride)),
+            }
+        }
+        Walk { input, offset: *offset, axes }
+    }
+
+    /// Copies elements `start..start + out.len()` of the walk.
+    fn load<T: Scalar>(&self, input: &[T], start: usize, out: &mut [T]) {
+        let input = &input[self.offset..];
+        let (inner, stride) = self.axes[0];
+        let mut done = 0;
+        while done < out.len() {
+            let at = start + done;
+            let skip = at % inner;
+            let count = (inner - skip).min(out.len() - done);
+            let (from, run) = (self.run(at / inner) + skip * stride, &mut out[done..done + count]);
+            match stride {
+                0 => run.fill(input[from]),
+                1 => run.copy_from_slice(&input[from..from + count]),
+                _ => run.iter_mut().zip(input[from..].iter().step_by(stride)).for_each(|(o, &v)| *o = v),
+            }
+            done += count;
+            if done >= inner && self.repeats() {
+                return repeat(out, done - done % inner);
+            }
+        }
+    }
+
+    /// Offset of the run with this number along the innermost axis.
+    #[inline]
+    fn run(&self, mut number: usize) -> usize {
+        let mut offset = 0;
+        for &(extent, stride) in &self.axes[1..] {
+            offset += number % extent * stride;
+            number /= extent;
+        }
+        offset
+    }
+
+    /// Whether all runs along the innermost axis are the same.
+    fn repeats(&self) -> bool {
+        self.axes[1..].iter().all(|&(_, stride)| stride == 0)
+    }
+}
+
+/// Fills `out` with repetitions of its first `period` elements, which it doubles as often as they fit.
+fn repeat<T: Scalar>(out: &mut [T], period: usize) {
+    let mut filled = period;
+    while filled < out.len() {
+        let count = filled.min(out.len() - filled);
+        out.copy_within(..count, filled);
+        filled += count;
+    }
+}
+
+impl Prepared {
+    /// Resolves loads and registers.
+    pub fn new(chain: &Chain) -> Prepared {
+        let last = chain.instrs.len() - 1;
+        let mut last_use = vec![0; chain.instrs.len()];
+        for (i, instr) in chain.instrs.iter().enumerate() {
+            if let Instr::Apply(_, args) = instr {
+                args.iter().for_each(|&a| last_use[a] = i);
+            }
+        }
+        let mut p = Prepared { elems: chain.elems(), uniforms: vec![], lines: vec![], result: None, registers: 0 };
+        let mut free: Vec<usize> = vec![];
+        let mut places: Vec<Place> = vec![];
+        for (i, instr) in chain.instrs.iter().enumerate() {
+            if let Some(uniform) = uniform(chain, instr) {
+                p.uniforms.push((p.registers, uniform));
+                places.push(Place::Register(p.registers));
+                p.registers += 1;
+                continue;
+            }
+            let action = match instr {
+                Instr::Load(input) if chain.is_contiguous(*input) => {
+                    places.push(Place::Input(*input, chain.views[*input].offset));
+                    continue;
+                }
+                Instr::Load(input) => Action::Load(Walk::new(chain, *input)),
+                Instr::Apply(op, args) => Action::Apply(op.clone(), args.iter().map(|&a| places[a]).collect()),
+                Instr::Const(_) => continue,
+            };
+            let register = free.pop().unwrap_or(p.registers);
+            p.registers = p.registers.max(register + 1);
+            places.push(Place::Register(register));
+            p.lines.push(((i != last).then_some(register), action));
+            // Operands are freed after the result has its place: no line reads what it writes.
+            if let Instr::Apply(_, args) = instr {
+                let mut dead: Vec<usize> = args.iter().copied().filter(|&a| last_use[a] == i).collect();
+                dead.sort_unstable();
+                dead.dedup();
+                free.extend(dead.into_iter().filter(|&a| !is_uniform(chain, a)).filter_map(|a| match places[a] {
+                    Place::Register(register) => Some(register),
+                    Place::Input(..) => None,
+                }));
+            }
+        }
+        if !matches!(p.lines.last(), Some((None, _))) {
+            p.result = Some(places[last]);
+        }
+        p
+    }
+
+    /// Scratch a task needs.
+    pub fn scratch(&self) -> usize {
+        self.registers * BLOCK
+    }
+
+    /// Where the chain is one contiguous input: that input and the offset of its first element.
+    pub fn direct(&self) -> Option<(usize, usize)> {
+        match self.result {
+            Some(Place::Input(input, offset)) => Some((input, offset)),
+            _ => None,
+        }
+    }
+
+    /// Fills the registers that are the same in every block.
+    pub fn begin<T: Scalar>(&self, inputs: &[&[T]], registers: &mut [T]) {
+        for (register, uniform) in &self.uniforms {
+            let value = match uniform {
+                Uniform::Const(c) => T::of(*c),
+                Uniform::Element(input, at) => inputs[*input][*at],
+            };
+            registers[register * BLOCK..][..BLOCK].fill(value);
+        }
+    }
+
+    /// Evaluates elements `start..start + out.len()`, at most [`BLOCK`].
+    pub fn block<T: Scalar>(&self, inputs: &[&[T]], start: usize, registers: &mut [T], out: &mut [T]) {
+        for (to, action) in &self.lines {
+            match to {
+                None => line(action, inputs, start, registers, &[], out),
+                Some(register) => {
+                    let (before, rest) = registers.split_at_mut(register * BLOCK);
+                    let (to, after) = rest.split_at_mut(BLOCK);
+                    line(action, inputs, start, before, after, &mut to[..out.len()]);
+                }
+            }
+        }
+        match self.result {
+            Some(Place::Register(register)) => out.copy_from_slice(&registers[register * BLOCK..][..out.len()]),
+            Some(Place::Input(input, offset)) => out.copy_from_slice(&inputs[input][offset + start..][..out.len()]),
+            None => {}
+        }
+    }
+
+    /// Evaluates the whole chain.
+    pub fn run<T: Scalar>(&self, inputs: &[&[T]], out: &mut [T], lanes: &Lanes<T>) {
+        debug_assert_eq!(out.len(), self.elems);
+        out.par_chunks_mut(TASK * BLOCK).enumerate().for_each(|(task, out)| {
+            lanes.with(self.scratch(), |registers| {
+                self.begin(inputs, registers);
+                for (i, out) in out.chunks_mut(BLOCK).enumerate() {
+                    self.block(inputs, (task * TASK + i) * BLOCK, registers, out);
+                }
+            });
+        });
+    }
+}
+
+/// One line for one block. The registers are those before and after the one that is written.
+fn line<T: Scalar>(action: &Action, inputs: &[&[T]], start: usize, before: &[T], after: &[T], out: &mut [T]) {
+    match action {
+        Action::Load(walk) => walk.load(inputs[walk.input], start, out),
+        Action::Apply(op, args) => {
+            let value = |place: &Place| match *place {
+                Place::Input(input, offset) => &inputs[input][offset + start..],
+                Place::Register(r) if r * BLOCK < before.len() => &before[r * BLOCK..],
+                Place::Register(r) => &after[r * BLOCK - before.len() - BLOCK..],
+            };
+            let mut values: [&[T]; 3] = [&[]; 3];
+            values.iter_mut().zip(args).for_each(|(v, place)| *v = value(place));
+            apply(op, &values[..args.len()], out);
+        }
+    }
+}
+
+/// The value of an instruction that is the same for every element.
+fn uniform(chain: &Chain, instr: &Instr) -> Option<Uniform> {
+    match instr {
+        Instr::Const(c) => Some(Uniform::Const(c.0)),
+        Instr::Load(input) => {
+            let View { strides, offset } = &chain.views[*input];
+            let still = chain.extents.iter().zip(strides).all(|(&extent, &stride)| extent == 1 || stride == 0);
+            still.then_some(Uniform::Element(*input, *offset))
+        }
+        Instr::Apply(..) => None,
+    }
+}
+
+fn is_uniform(chain: &Chain, i: usize) -> bool {
+    uniform(chain, &chain.instrs[i]).is_some()
+}

@@ -1,0 +1,215 @@
+//! Input gradients, (y, w) → x: the transposed convolution.
+//!
+//! Two ways. *Gather*: pixels of x with the same remainder modulo the stride see the same taps, so each such phase is a
+//! small stride-1 convolution of y and no product meets an inserted zero. *Fold*: unfolded gradients y·wᵀ are added to
+//! the pixels they belong to (col2im), which wins where x has few channels or where most windows lie outside of y.
+
+use super::super::Scalar;
+use super::super::arena::Arena;
+use super::super::matmul::{Mat, gemm, matmul};
+use super::window::{Extent, Source};
+use super::{MAX_PANEL, Sizes, corner, depthwise, is_depthwise, is_product, panel_rows, source};
+use crate::plan::ConvDims;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// (y, w) → x
+pub fn conv_x<T: Scalar>(d: &ConvDims, y: &[T], w: &[T], x: &mut [T], arena: &mut Arena<T>) {
+    let s = Sizes::of(d);
+    if s.empty() {
+        x.fill(T::ZERO);
+    } else if is_depthwise(d) {
+        depthwise::conv_x(d, y, w, x);
+    } else if is_product(d) {
+        matmul([false, true], [s.rows, s.cols, d.cout], y, w, x, arena);
+    } else if prefers_gather(d, &s) {
+        gather(d, &s, y, w, x, arena);
+    } else {
+        fold(d, &s, y, w, x, arena);
+    }
+}
+
+/// Multiplications of both ways, the gather's extra ones weighed against the fold's traffic.
+fn prefers_gather(d: &ConvDims, s: &Sizes) -> bool {
+    let pixels = d.spec.input[0] * d.spec.input[1];
+    let taps: usize = phases(d).map(|p| p.taps()).sum();
+    let phases = d.spec.stride[0] * d.spec.stride[1];
+    s.gin >= 12 && 4 * pixels * taps <= 6 * s.pixels * phases * d.spec.kernel[0] * d.spec.kernel[1]
+}
+
+/// Pixels of x at one remainder of (position + pad) modulo the stride: they see the same taps of the kernel.
+struct Phase {
+    /// The remainders along H and W: also the first tap.
+    first: [usize; 2],
+    /// Taps along H and W, which is the extent of the window in y.
+    extent: Extent,
+    /// Taps of all earlier phases.
+    taps_before: usize,
+}
+
+impl Phase {
+    fn taps(&self) -> usize {
+        self.extent.h * self.extent.w
+    }
+
+    /// Corner in y of the window of a pixel of x.
+    fn corner(&self, d: &ConvDims, at: [usize; 2]) -> [isize; 2] {
+        let taps = [self.extent.h, self.extent.w];
+        [0, 1].map(|a| ((at[a] + d.spec.pad[a]) / d.spec.stride[a]) as isize + 1 - taps[a] as isize)
+    }
+}
+
+fn phases(d: &ConvDims) -> impl Iterator<Item = Phase> {
+    let ([sy, sx], kernel) = (d.spec.stride, d.spec.kernel);
+    let mut taps_before = 0;
+    (0..sy * sx).map(move |i| {
+        let first = [i / sx, i % sx];
+        let taps = |a: usize, stride: usize| (kernel[a] + stride - 1 - first[a]) / stride;
+        let phase = Phase { first, extent: Extent { h: taps(0, sy), w: taps(1, sx) }, taps_before };
+        taps_before += phase.taps();
+        phase
+    })
+}
+
+/// Weights by phase: for each group and each tap of the phase in the order of its window, the transposed [gout, gin]
+/// matrix of the tap.
+fn by_phase<T: Scalar>(d: &ConvDims, s: &Sizes, w: &[T], out: &mut [T]) {
+    let size = s.gin * s.gout;
+    for phase in phases(d) {
+        let taps = phase.taps();
+        let out = &mut out[phase.taps_before * s.gin * d.cout..][..taps * s.gin * d.cout];
+        out.par_chunks_mut(size).enumerate().for_each(|(i, out)| {
+            let (group, tap) = (i / taps, i % taps);
+            // Pixels of the window ascend, taps descend.
+            let at = [phase.extent.h - 1 - tap / phase.extent.w, phase.extent.w - 1 - tap % phase.extent.w];
+            let [ky, kx] = [0, 1].map(|a| phase.first[a] + at[a] * d.spec.stride[a]);
+            let from = (ky * d.spec.kernel[1] + kx) * s.gin * d.cout + group * s.gout;
+            transpose(&w[from..], d.cout, [s.gin, s.gout], out);
+        });
+    }
+}
+
+/// out [cols, rows] = aᵀ for the matrix a [rows, cols] with rows `stride` apart, in tiles that stay in the first-level cache.
+fn transpose<T: Scalar>(a: &[T], stride: usize, [rows, cols]: [usize; 2], out: &mut [T]) {
+    const TILE: usize = 16;
+    for r0 in (0..rows).step_by(TILE) {
+        for c0 in (0..cols).step_by(TILE) {
+            for c in c0..(c0 + TILE).min(cols) {
+                for r in r0..(r0 + TILE).min(rows) {
+                    out[c * rows + r] = a[r * stride + c];
+                }
+            }
+        }
+    }
+}
+
+/// Each phase as a stride-1 convolution of y; a task makes a band of rows of x, counted through the batch.
+fn gather<T: Scalar>(d: &ConvDims, s: &Sizes, y: &[T], w: &[T], x: &mut [T], arena: &mut Arena<T>) {
+    let width = d.spec.input[1];
+    let [sy, sx] = d.spec.stride;
+    let widest = d.spec.kernel[0].div_ceil(sy) * d.spec.kernel[1].div_ceil(sx) * s.gout;
+    let panel = panel_rows(widest);
+    // Rows of x in which one phase has about a panel of pixels.
+    let band = (panel * sy * sx / width).max(1).next_multiple_of(sy);
+    let (lanes, weights) = arena.shared(d.spec.kernel[0] * d.spec.kernel[1] * s.gin * d.cout);
+    by_phase(d, s, w, weights);
+    let gather = Gather { d, s, y, weights, panel };
+    x.par_chunks_mut(band * width * d.cin).enumerate().for_each(|(task, x)| {
+        lanes.with(panel * (widest + s.gin), |scratch| {
+            for phase in phases(d) {
+                for group in 0..d.spec.groups {
+                    gather.phase(&phase, group, task * band, x, scratch);
+                }
+            }
+        });
+    });
+}
+
+struct Gather<'a, T> {
+    d: &'a ConvDims,
+    s: &'a Sizes,
+    y: &'a [T],
+    /// As [`by_phase`] leaves them.
+    weights: &'a [T],
+    /// Pixels multiplied at a time.
+    panel: usize,
+}
+
+impl<T: Scalar> Gather<'_, T> {
+    /// The pixels of a phase in a band of x: (row through the batch, column).
+    fn pixels(&self, phase: &Phase, band: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+        let ([h, w], [sy, sx], [py, px]) = (self.d.spec.input, self.d.spec.stride, self.d.spec.pad);
+        let [fy, fx] = phase.first;
+        let rows = band.filter(move |row| (row % h + py) % sy == fy);
+        let from = (fx + sx - px % sx) % sx;
+        rows.flat_map(move |row| (from..w).step_by(sx).map(move |column| (row, column)))
+    }
+
+    /// One group of one phase of the rows from `first` on that `x` holds.
+    fn phase(&self, phase: &Phase, group: usize, first: usize, x: &mut [T], scratch: &mut [T]) {
+        let Gather { d, s, panel, .. } = *self;
+        let [h, width] = d.spec.input;
+        let [ho, wo] = d.spec.output();
+        let source = Source { h: ho, w: wo, c: d.cout, channel: group * s.gout, channels: s.gout };
+        let k = phase.taps() * s.gout;
+        let from = (phase.taps_before * d.spec.groups + phase.taps() * group) * s.gin * s.gout;
+        let weights = Mat::new(&self.weights[from..], k, s.gin, s.gin);
+        let (windows, product) = scratch.split_at_mut(panel * k);
+        let mut places = [0; MAX_PANEL];
+        let mut pixels = self.pixels(phase, first..first + x.len() / (width * d.cin));
+        loop {
+            let mut count = 0;
+            for (row, column) in pixels.by_ref().take(panel) {
+                places[count] = ((row - first) * width + column) * d.cin + group * s.gin;
+                if k > 0 {
+                    let window = &mut windows[count * k..][..k];
+                    let image = &self.y[row / h * source.image()..];
+                    source.unfold(image, phase.corner(d, [row % h, column]), phase.extent, window);
+                }
+                count += 1;
+            }
+            if count == 0 {
+                return;
+            }
+            let windows = Mat::new(windows, count, k, k);
+            if d.spec.stride == [1, 1] && d.spec.groups == 1 {
+                gemm(windows, weights, &mut x[places[0]..], d.cin, false);
+            } else {
+                gemm(windows, weights, product, s.gin, false);
+                for (&place, value) in places[..count].iter().zip(product.chunks_exact(s.gin)) {
+                    x[place..place + s.gin].copy_from_slice(value);
+                }
+            }
+        }
+    }
+}
+
+/// Unfolded gradients y·wᵀ added to the pixels they belong to; a task makes whole images.
+fn fold<T: Scalar>(d: &ConvDims, s: &Sizes, y: &[T], w: &[T], x: &mut [T], arena: &mut Arena<T>) {
+    let panel = panel_rows(s.cols);
+    let images = (panel / s.pixels).max(1);
+    let image = source(d, s, 0).image();
+    let extent = Extent { h: d.spec.kernel[0], w: d.spec.kernel[1] };
+    let lanes = arena.lanes();
+    x.par_chunks_mut(images * image).enumerate().for_each(|(task, x)| {
+        x.fill(T::ZERO);
+        let total = x.len() / image * s.pixels;
+        let y = &y[task * images * s.pixels * d.cout..][..total * d.cout];
+        lanes.with(panel * s.cols, |windows| {
+            for g in 0..d.spec.groups {
+                let source = source(d, s, g);
+                let w = Mat::new(&w[g * s.gout..], s.cols, s.gout, d.cout);
+                for from in (0..total).step_by(panel) {
+                    let count = panel.min(total - from);
+                    let y = Mat::new(&y[from * d.cout + g * s.gout..], count, s.gout, d.cout);
+                    gemm(y, w.t(), windows, s.cols, false);
+                    for (i, window) in windows.chunks_exact(s.cols).take(count).enumerate() {
+                        let row = from + i;
+                        let image = &mut x[row / s.pixels * image..];
+                        source.fold(window, corner(d, row % s.pixels), extent, image);
+                    }
+                }
+            }
+        });
+    });
+}

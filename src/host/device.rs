@@ -1,0 +1,213 @@
+//! The host as a device: a program's buffers, its prepared steps, and a pool of threads that runs them.
+
+use super::arena::Arena;
+use super::chain::Prepared;
+use super::index::Sampling;
+use super::memory::{Memory, Slices};
+use super::optim::Adam;
+use super::reduce::Reduction;
+use super::{Scalar, check, conv, draw, fir, index, layout, matmul, random};
+use crate::plan::{ALIGN, Counters, Element, Executor, Plan, Program, RNG, ReadId, Region, Step, Work};
+use crate::{Error, Result};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The host device with a program loaded. All memory is allocated by the end of the first run of every plan. Results are
+/// the same bits for any number of threads.
+pub struct Host<T = f32> {
+    program: Program,
+    memory: Memory<T>,
+    engine: Engine<T>,
+    pool: Arc<ThreadPool>,
+    reads: HashMap<ReadId, Vec<u32>>,
+    counters: Counters,
+}
+
+/// What running a step needs besides the buffers.
+struct Engine<T> {
+    /// The program's plans, with every region cut to the length its step needs.
+    plans: Vec<Plan>,
+    /// What is worked out ahead for each of their steps.
+    kernels: Vec<Vec<Kernel>>,
+    arena: Arena<T>,
+}
+
+/// What is worked out ahead for a step.
+enum Kernel {
+    Pointwise(Prepared),
+    Reduce(Reduction),
+    /// Everything is in the step.
+    Plain,
+}
+
+impl<T: Scalar> Host<T> {
+    /// Loads a program on `threads` threads of its own; `None` takes one a core.
+    ///
+    /// # Errors
+    /// `Error::Graph` if a step's regions do not fit its work, `Error::Device` if the threads can't be started.
+    pub fn new(program: Program, threads: Option<usize>) -> Result<Host<T>> {
+        let plans = check::program(&program)?;
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads.unwrap_or(0))
+            .thread_name(|i| format!("host {i}"))
+            .build()
+            .map_err(|e| Error::device("host", format!("its threads could not be started: {e}")))?;
+        let kernel = |step: &Step| match &step.work {
+            Work::Pointwise(chain) => Kernel::Pointwise(Prepared::new(chain)),
+            Work::Reduce { chain, reduced } => Kernel::Reduce(Reduction::new(chain, reduced)),
+            _ => Kernel::Plain,
+        };
+        let kernels = plans.iter().map(|plan| plan.steps.iter().map(kernel).collect()).collect();
+        let counters = Counters { buffers: program.buffers.len() as u64, ..Counters::default() };
+        Ok(Host {
+            memory: Memory::new(&program),
+            engine: Engine { plans, kernels, arena: Arena::new(pool.current_num_threads()) },
+            pool: Arc::new(pool),
+            reads: HashMap::new(),
+            counters,
+            program,
+        })
+    }
+
+    /// The values of an F32 region in the device's own precision.
+    pub fn values(&mut self, region: Region) -> Result<&mut [T]> {
+        self.check(region, Element::F32)?;
+        Ok(self.memory.floats(region))
+    }
+
+    /// Bytes of scratch memory held; constant after the first run of every plan.
+    pub fn scratch_bytes(&self) -> usize {
+        self.engine.arena.bytes()
+    }
+
+    fn check(&self, region: Region, element: Element) -> Result<()> {
+        check::region(&self.program, region, element).map_err(|reason| Error::device("host", reason))
+    }
+
+    fn check_len(&self, region: Region, element: Element, len: usize) -> Result<()> {
+        self.check(region, element)?;
+        if region.len != len {
+            let name = &self.program.buffers[region.buffer].name;
+            return Err(Error::device("host", format!("{len} values for {} elements of `{name}`", region.len)));
+        }
+        Ok(())
+    }
+
+    fn run_plan(&mut self, plan: usize) {
+        for i in 0..self.engine.plans[plan].steps.len() {
+            let &[low, high, step_number, ..] = &*self.memory.words(Region { buffer: RNG, offset: 0, len: 4 }) else {
+                return;
+            };
+            let rng = (u64::from(low) | u64::from(high) << 32, step_number);
+            let slices = self.memory.slices(&self.program, &self.engine.plans[plan].steps[i]);
+            self.engine.run(plan, i, rng, slices);
+            self.counters.dispatches += 1;
+        }
+    }
+}
+
+impl<T: Scalar> Engine<T> {
+    /// Step `number` of a plan.
+    fn run(&mut self, plan: usize, number: usize, rng: (u64, u32), slices: Slices<T>) {
+        let Slices { inputs, outputs: [out, out1, out2, out3, _], input_words, output_words } = slices;
+        let [a, b, ..] = inputs;
+        let arena = &mut self.arena;
+        match (&self.plans[plan].steps[number].work, &self.kernels[plan][number]) {
+            (Work::Pointwise(_), Kernel::Pointwise(chain)) => chain.run(&inputs, out, arena.lanes()),
+            (Work::Reduce { .. }, Kernel::Reduce(reduction)) => reduction.run(&inputs, out, arena),
+            (Work::Pad { from, to, start }, _) => layout::pad(a, from, start, to, out),
+            (&Work::MatMul { ta, tb, m, n, k }, _) => {
+                matmul::matmul([ta, tb], [m, n, k], a, b, out, arena);
+            }
+            (Work::Conv(d), _) => conv::conv(d, a, b, out, arena),
+            (Work::ConvX(d), _) => conv::conv_x(d, a, b, out, arena),
+            (Work::ConvW(d), _) => conv::conv_w(d, a, b, out, arena),
+            (Work::Fir { spec, input }, _) => fir::fir(spec, *input, a, out, arena.lanes()),
+            (&Work::Gather { rows, cols, .. }, _) => index::gather(rows, cols, a, b, out),
+            (&Work::ScatterAdd { rows, cols, .. }, _) => index::scatter_add(rows, cols, a, b, out),
+            (&Work::Sample { c, from, to, .. }, _) => index::sample(Sampling { c, from, to }, a, b, out),
+            (&Work::SampleAdjoint { c, from, to, .. }, _) => {
+                index::sample_adjoint(Sampling { c, from, to }, a, b, out);
+            }
+            (Work::Rand { dist, stream }, _) => random::rand(*dist, rng.0, *stream, rng.1, out),
+            (Work::Draw(d), _) => draw::draw(d, rng, input_words[0], input_words[1], out, out1),
+            (Work::Adam, _) => {
+                let [_, _, _, _, counters] = output_words;
+                Adam { weights: out, m: out1, v: out2, ema: out3, counters }.step(a, b, input_words[2]);
+            }
+            (&Work::LogRow { count, rows }, _) => {
+                let row = &mut out[rng.1 as usize % rows.max(1) * count..][..count];
+                row.iter_mut().zip(a.iter().step_by(ALIGN)).for_each(|(o, &v)| *o = v);
+            }
+            (Work::Pointwise(_) | Work::Reduce { .. }, _) => unreachable!("prepared by Host::new"),
+        }
+    }
+}
+
+impl<T: Scalar> Executor for Host<T> {
+    fn describe(&self) -> String {
+        let threads = self.pool.current_num_threads();
+        format!("host: {threads} thread{}, {}", if threads == 1 { "" } else { "s" }, super::simd::name())
+    }
+
+    fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn run(&mut self, schedule: &[(usize, u32)]) -> Result<()> {
+        let plans = self.program.plans.len();
+        if let Some((plan, _)) = schedule.iter().find(|(plan, _)| *plan >= plans) {
+            return Err(Error::device("host", format!("plan {plan} does not exist, there are {plans}")));
+        }
+        let pool = self.pool.clone();
+        pool.install(|| {
+            for &(plan, times) in schedule {
+                (0..times).for_each(|_| self.run_plan(plan));
+            }
+        });
+        self.engine.arena.level();
+        self.counters.submissions += 1;
+        Ok(())
+    }
+
+    fn write(&mut self, region: Region, values: &[f32]) -> Result<()> {
+        self.check_len(region, Element::F32, values.len())?;
+        let to = self.memory.floats(region);
+        to.iter_mut().zip(values).for_each(|(to, &v)| *to = T::of(f64::from(v)));
+        Ok(())
+    }
+
+    fn write_u32(&mut self, region: Region, values: &[u32]) -> Result<()> {
+        self.check_len(region, Element::U32, values.len())?;
+        self.memory.words(region).copy_from_slice(values);
+        Ok(())
+    }
+
+    fn begin_read(&mut self, region: Region) -> Result<ReadId> {
+        let words = match self.check(region, Element::F32) {
+            Ok(()) => self.memory.floats(region).iter().map(|v| (v.to_f64() as f32).to_bits()).collect(),
+            Err(_) => {
+                self.check(region, Element::U32)?;
+                self.memory.words(region).to_vec()
+            }
+        };
+        self.counters.read_backs += 1;
+        let id = ReadId(self.counters.read_backs);
+        self.reads.insert(id, words);
+        Ok(id)
+    }
+
+    fn try_finish(&mut self, read: ReadId) -> Result<Option<Vec<u32>>> {
+        self.finish(read).map(Some)
+    }
+
+    fn finish(&mut self, read: ReadId) -> Result<Vec<u32>> {
+        let unknown = || Error::device("host", format!("read {} was not begun or is finished already", read.0));
+        self.reads.remove(&read).ok_or_else(unknown)
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters
+    }
+}

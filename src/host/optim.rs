@@ -1,0 +1,67 @@
+//! Adam with sanitised gradients and a moving average, over a network's flat buffers.
+
+use super::Scalar;
+use super::simd::multiversion;
+use crate::plan::ALIGN;
+use rayon::prelude::*;
+
+/// Gradients are limited to ± this.
+const LIMIT: f64 = 1e5;
+
+/// The buffers that a step of Adam reads and writes.
+pub struct Adam<'a, T> {
+    pub weights: &'a mut [T],
+    pub m: &'a mut [T],
+    pub v: &'a mut [T],
+    pub ema: &'a mut [T],
+    /// Gradients that were not finite, added up by tensor.
+    pub counters: &'a mut [u32],
+}
+
+impl<T: Scalar> Adam<'_, T> {
+    /// One step. `scalars` = lr, β₁, β₂, ε, 1/(1−β₁ᵗ), 1/(1−β₂ᵗ), EMA β, 0; `owner` names the tensor of each block of
+    /// [`ALIGN`] elements.
+    pub fn step(self, scalars: &[T], grads: &[T], owner: &[u32]) {
+        const TASK: usize = 128 * ALIGN;
+        let finite = (self.weights.par_chunks_mut(TASK), self.m.par_chunks_mut(TASK), self.v.par_chunks_mut(TASK))
+            .into_par_iter()
+            .zip(self.ema.par_chunks_mut(TASK))
+            .zip(grads.par_chunks(TASK))
+            .map(|(((p, m, v), ema), g)| update(scalars, g, p, m, v, ema))
+            .reduce(|| true, |a, b| a && b);
+        if !finite {
+            for (g, &owner) in grads.chunks(ALIGN).zip(owner) {
+                let bad = g.iter().filter(|g| !is_finite(**g)).count() as u32;
+                if let Some(counter) = self.counters.get_mut(owner as usize) {
+                    *counter = counter.wrapping_add(bad);
+                }
+            }
+        }
+    }
+}
+
+/// Whether x − x is 0: false for infinities and NaN.
+#[inline(always)]
+fn is_finite<T: Scalar>(x: T) -> bool {
+    x - x == T::ZERO
+}
+
+multiversion! {
+    /// p −= lr·(m·c₁)/(√(v·c₂)+ε), then ema = p + β(ema − p). Returns whether all gradients were finite.
+    fn update<T: Scalar>(scalars: &[T], g: &[T], p: &mut [T], m: &mut [T], v: &mut [T], ema: &mut [T]) -> bool {
+        let &[lr, b1, b2, eps, c1, c2, beta, ..] = scalars else { return true };
+        let limit = T::of(LIMIT);
+        let mut finite = true;
+        for ((((p, m), v), ema), &g) in p.iter_mut().zip(m).zip(v).zip(ema).zip(g) {
+            finite &= is_finite(g);
+            let g = if g > limit { limit } else { g };
+            let g = if g < -limit { -limit } else { g };
+            let g = if g == g { g } else { T::ZERO };
+            *m = b1 * *m + (T::ONE - b1) * g;
+            *v = b2 * *v + (T::ONE - b2) * g * g;
+            *p = *p - lr * (*m * c1) / ((*v * c2).sqrt() + eps);
+            *ema = *p + beta * (*ema - *p);
+        }
+        finite
+    }
+}
