@@ -115,8 +115,17 @@ fn ladder(item: &Item) -> Vec<Rung> {
     rungs
 }
 
-/// Median seconds of a launch.
-fn time(device: &Device, item: &Item, rung: &Rung) -> Result<f64> {
+/// Seconds of all cores that this process has used, where the system tells: what a software adapter needs on a busy machine.
+fn cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let ticks = |i: usize| fields.get(i)?.parse::<f64>().ok();
+    // User and system time, in hundredths of a second.
+    Some((ticks(11)? + ticks(12)?) / 100.0)
+}
+
+/// Median seconds of a launch, and its mean seconds of all cores.
+fn time(device: &Device, item: &Item, rung: &Rung) -> Result<(f64, Option<f64>)> {
     let scratch = match rung {
         Rung::Chosen => kernels::scratch(&item.work),
         Rung::Naive => 0,
@@ -153,9 +162,11 @@ fn time(device: &Device, item: &Item, rung: &Rung) -> Result<f64> {
     };
     run(1)?;
     let times = (SUBMISSION_SECONDS / run(1)?).clamp(1.0, 1000.0) as u32;
+    let before = cpu_seconds();
     let mut seconds = (0..REPEATS).map(|_| run(times)).collect::<Result<Vec<f64>>>()?;
     seconds.sort_by(f64::total_cmp);
-    Ok(seconds[REPEATS / 2])
+    let cpu = before.zip(cpu_seconds()).map(|(from, to)| (to - from) / (REPEATS as f64 * f64::from(times)));
+    Ok((seconds[REPEATS / 2], cpu))
 }
 
 fn items() -> Vec<Item> {
@@ -188,15 +199,16 @@ fn main() -> Result<()> {
     };
     let device = Device::open(id)?;
     println!("{} {} ({})", device.facts().id, device.facts().name, device.facts().driver);
-    println!("{:<48} {:<36} {:>10} {:>9}", "work", "kernel", "ms", "GFLOP/s");
+    println!("{:<48} {:<36} {:>10} {:>10} {:>9}", "work", "kernel", "ms", "core ms", "GFLOP/s");
     for item in items() {
         for rung in ladder(&item) {
             let line = format!("{:<48} {:<36}", item.label, rung.name());
             if !filters.iter().all(|f| line.contains(f.as_str())) {
                 continue;
             }
-            let seconds = time(&device, &item, &rung)?;
-            println!("{line} {:>10.3} {:>9.2}", 1e3 * seconds, item.flops as f64 / seconds / 1e9);
+            let (seconds, cpu) = time(&device, &item, &rung)?;
+            let cpu = cpu.map_or("".into(), |cpu| format!("{:.3}", 1e3 * cpu));
+            println!("{line} {:>10.3} {cpu:>10} {:>9.2}", 1e3 * seconds, item.flops as f64 / seconds / 1e9);
         }
     }
     Ok(())

@@ -1,7 +1,9 @@
 // out[n,oy,ox,c] = ΣΣ f_h[t]·f_w[s]·u[n, oy·down + t − pad, ox·down + s − pad, c], where u is x [N,H,W,C] with up − 1 zeros after each pixel.
 //
-// One thread an output; it visits only the taps that meet a pixel, every `up`-th. The axes have their own parameters, so
-// that a long filter can run as two passes of one axis each: the other axis then has the single tap 1.
+// A thread makes four outputs of a row whose taps meet a pixel at the same places: `stride` apart, and `advance` pixels of x
+// apart. A tap is read once for the four, only every `up`-th is visited, and where they advance by 1 each step along W
+// reads one new pixel. The axes have their own parameters, so that a long filter can run as two passes of one axis each:
+// the other axis then has the single tap 1.
 
 #import shared/index.wgsl
 
@@ -18,6 +20,9 @@ struct Params {
     // Number of taps of each axis, and index of its first.
     taps: vec2<i32>,
     first: vec2<i32>,
+    // Outputs along W that a thread makes are `stride` outputs and `advance` pixels apart: up and down without their divisor.
+    stride: u32,
+    advance: u32,
     // In the order of correlation.
     f: array<vec4<f32>, 17>,
 }
@@ -30,36 +35,63 @@ fn tap(i: i32) -> f32 {
     return p.f[i / 4][i % 4];
 }
 
+// Pixel `ix` of the row of x that starts at `row`; 0 outside.
+fn pixel(row: u32, ix: u32) -> f32 {
+    if ix >= p.input.y {
+        return 0.0;
+    }
+    return x[row + ix * p.channels];
+}
+
+// The filter along W over one row of x, from tap `skip` at pixel `first` on.
+fn line(row: u32, first: u32, skip: i32) -> vec4<f32> {
+    var sum: vec4<f32>;
+    var v: vec4<f32>;
+    // Left of the image wraps to a large number.
+    var ix = first;
+    for (var t = skip; t < p.taps.y; t += p.up.y) {
+        if t > skip && p.advance == 1u {
+            v = vec4(v.yzw, pixel(row, ix + 3u));
+        } else {
+            v = vec4(pixel(row, ix), pixel(row, ix + p.advance), pixel(row, ix + 2u * p.advance), pixel(row, ix + 3u * p.advance));
+        }
+        sum = fma(vec4(tap(p.first.y + t)), v, sum);
+        ix++;
+    }
+    return sum;
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+    let strips = (p.output.y + 4u * p.stride - 1u) / (4u * p.stride);
+    // Channel, place inside the stride, strip, row, image: inner to outer.
     let i = folded(group) * 64u + t;
-    if i >= p.n * p.output.x * p.output.y * p.channels {
+    let c = i % p.channels;
+    let place = i / p.channels;
+    let strip = place / p.stride;
+    let row = strip / strips;
+    let n = row / p.output.x;
+    let at = vec2(row % p.output.x, strip % strips * 4u * p.stride + place % p.stride);
+    if n >= p.n || at.y >= p.output.y {
         return;
     }
-    let c = i % p.channels;
-    let pixel = i / p.channels;
-    let row = pixel / p.output.y;
-    let n = row / p.output.x;
     // Where the filter starts in u, the first tap that meets a pixel, and that pixel.
-    let start = vec2<i32>(vec2(row % p.output.x, pixel % p.output.y)) * p.down - p.pad;
+    let start = vec2<i32>(at) * p.down - p.pad;
     let skip = ((-start) % p.up + p.up) % p.up;
-    let meets = (start + skip) / p.up;
-    var sum = 0.0;
-    var iy = u32(meets.x);
+    let first = vec2<u32>((start + skip) / p.up);
+    var sum: vec4<f32>;
+    var iy = first.x;
     for (var ty = skip.x; ty < p.taps.x; ty += p.up.x) {
-        // Above or left of the image wraps to a large number.
+        // Above the image wraps to a large number.
         if iy < p.input.x {
-            var line = 0.0;
-            var ix = u32(meets.y);
-            for (var tx = skip.y; tx < p.taps.y; tx += p.up.y) {
-                if ix < p.input.y {
-                    line += tap(p.first.y + tx) * x[((n * p.input.x + iy) * p.input.y + ix) * p.channels + c];
-                }
-                ix++;
-            }
-            sum += tap(p.first.x + ty) * line;
+            sum = fma(vec4(tap(p.first.x + ty)), line((n * p.input.x + iy) * p.input.y * p.channels + c, first.y, skip.y), sum);
         }
         iy++;
     }
-    out[i] = sum;
+    let to = (row * p.output.y + at.y) * p.channels + c;
+    let next = p.stride * p.channels;
+    out[to] = sum.x;
+    if at.y + p.stride < p.output.y { out[to + next] = sum.y; }
+    if at.y + 2u * p.stride < p.output.y { out[to + 2u * next] = sum.z; }
+    if at.y + 3u * p.stride < p.output.y { out[to + 3u * next] = sum.w; }
 }

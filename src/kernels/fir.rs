@@ -36,6 +36,15 @@ fn two_passes(spec: &FirSpec) -> bool {
     spec.taps.len().div_ceil(spec.up) > ONE_PASS
 }
 
+/// Both numbers divided by their greatest common divisor.
+fn without_divisor(a: usize, b: usize) -> (usize, usize) {
+    let (mut divisor, mut rest) = (a, b);
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    (a / divisor, b / divisor)
+}
+
 /// Elements of room for the result of a first pass along H.
 pub fn scratch(work: &Work) -> usize {
     match work {
@@ -61,6 +70,7 @@ pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
         f[i / 4][i % 4] = tap as f32;
     }
     let pass = |axes: [Axis; 2], [h, w]: [usize; 2], [ho, wo]: [usize; 2], from: Region, to: Region| {
+        let (stride, advance) = without_divisor(axes[1].up as usize, axes[1].down as usize);
         let params = Params {
             n: *n as u32,
             channels: *c as u32,
@@ -71,11 +81,14 @@ pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
             pad: axes.map(|a| a.pad),
             taps: axes.map(|a| a.taps),
             first: axes.map(|a| a.first),
+            stride: stride as u32,
+            advance: advance as u32,
             f,
             ..Default::default()
         };
         let bindings = vec![Binding::read(from), Binding::write(to)];
-        Dispatch::file("fir/fir.wgsl", params, bindings, fold((n * ho * wo * c).div_ceil(64)))
+        let threads = n * ho * wo.div_ceil(4 * stride) * stride * c;
+        Dispatch::file("fir/fir.wgsl", params, bindings, fold(threads.div_ceil(64)))
     };
     let (ho, wo) = (spec.output(0, *h), spec.output(1, *w));
     let (down, across) = (Axis::of(spec, 0), Axis::of(spec, 1));
