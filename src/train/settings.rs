@@ -140,6 +140,10 @@ fn model(config: &Config) -> Result<Model> {
             if data.size < 16 {
                 return Err(Error::setting(config.place("data.size"), "data.size", data.size, "must be at least 16"));
             }
+            if m.d_width != m.g_width {
+                let hint = format!("r3gan gives both networks the same widths: set it to model.g_width, {}", m.g_width);
+                return Err(Error::setting(config.place("model.d_width"), "model.d_width", m.d_width, hint));
+            }
             let stages = (data.size / 4).ilog2() as usize + 1;
             // Channels double from the largest resolution down to 8x8 and stay there.
             let widths = (0..stages).map(|s| m.g_width << (stages - 1 - s).min(stages.saturating_sub(2))).collect();
