@@ -122,6 +122,10 @@ impl Session {
             let last = step == end;
             let draws = last || self.is_due(self.config.sample.every_kimg);
             let saves = last || stopped || self.is_due(self.config.checkpoint.every_kimg);
+            // Before the report of this step, which tells what the plot shows.
+            if draws {
+                self.draw(show)?;
+            }
             if saves || step.is_multiple_of(self.trainer.settings().log_every as u64) {
                 self.trainer.begin_log()?;
             }
@@ -134,9 +138,6 @@ impl Session {
             }
             if self.trainer.step() != step {
                 continue;
-            }
-            if draws {
-                self.draw(show)?;
             }
             if saves {
                 let path = self.save()?;

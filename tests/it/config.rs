@@ -329,8 +329,8 @@ fn warnings() {
 #[test]
 fn a_run_that_goes_on_keeps_what_its_numbers_depend_on() {
     let (_dir, path) = file(&Config::preset("ring8").unwrap().to_toml());
-    let (config, _) = Config::resume(&path, &["checkpoint.keep=9".into()], Some(5000.0)).unwrap();
-    assert_eq!((config.checkpoint.keep, config.train.kimg), (9, 5000.0));
+    let (config, _) = Config::resume(&path, &["checkpoint.keep=9".into()], Some(6000.0)).unwrap();
+    assert_eq!((config.checkpoint.keep, config.train.kimg), (9, 6000.0));
     let message = Config::resume(&path, &["optim.lr=1".into()], None).unwrap_err().to_string();
     assert_eq!(
         message,
