@@ -150,8 +150,8 @@ fn time(device: &Device, item: &Item, rung: &Rung) -> Result<(f64, Option<f64>)>
     let plan = Plan { name: "bench".into(), steps: vec![step], ..Plan::default() };
     let program = Program { buffers, plans: vec![plan] };
     let mut gpu = Gpu::load_with(device.clone(), program, |step| rung.lower(step))?;
-    for i in 0..count {
-        let values: Vec<f32> = (0..lens[i]).map(|k| ((k * 2_654_435_761) % 2001) as f32 / 1000.0 - 1.0).collect();
+    for (i, &len) in item.inputs.iter().enumerate() {
+        let values: Vec<f32> = (0..len).map(|k| ((k * 2_654_435_761) % 2001) as f32 / 1000.0 - 1.0).collect();
         gpu.write(region(i), &values)?;
     }
     let mut run = |times: u32| -> Result<f64> {

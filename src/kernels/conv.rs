@@ -249,3 +249,46 @@ pub fn tiled(step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
 pub fn naive(step: &Step) -> Vec<Dispatch> {
     Conv::of(&step.work).map_or(vec![], |conv| conv.naive(step))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::ConvSpec;
+
+    fn route(kernel: usize, stride: usize, pad: usize, groups: usize, [cin, cout]: [usize; 2]) -> Route {
+        let input = [8, 8];
+        let spec = ConvSpec { stride: [stride; 2], pad: [pad; 2], groups, kernel: [kernel; 2], input };
+        Conv { member: Member::X, d: ConvDims { spec, n: 4, cin, cout } }.route()
+    }
+
+    #[test]
+    fn geometries_take_their_routes() {
+        let gemm = |m, n, k| Route::MatMul(Gemm { ta: false, tb: true, m, n, k });
+        assert_eq!(route(1, 1, 0, 1, [3, 5]), gemm(256, 3, 5));
+        assert_eq!(route(8, 1, 0, 1, [3, 5]), gemm(4, 192, 5));
+        assert_eq!(route(3, 2, 1, 6, [6, 12]), Route::Depthwise { part: 0, parts: 1 });
+        assert_eq!(route(3, 1, 1, 4, [16, 16]), Route::Naive);
+        for (kernel, stride, pad, groups, channels) in
+            [(3, 1, 1, 1, [3, 5]), (1, 2, 0, 1, [3, 5]), (4, 2, 1, 2, [64, 64])]
+        {
+            assert!(matches!(route(kernel, stride, pad, groups, channels), Route::Tiled(_)), "kernel {kernel}");
+        }
+    }
+
+    #[test]
+    fn a_step_without_room_for_its_parts_says_so() {
+        let spec = ConvSpec { stride: [1; 2], pad: [1; 2], groups: 1, kernel: [3; 2], input: [64, 64] };
+        let work = Work::ConvW(ConvDims { spec, n: 16, cin: 8, cout: 8 });
+        let region = |buffer, len| crate::plan::Region { buffer, offset: 0, len };
+        let step = Step {
+            inputs: vec![region(1, 16 * 64 * 64 * 8), region(2, 16 * 64 * 64 * 8)],
+            outputs: vec![region(3, 9 * 64)],
+            scratch: Some(region(4, 9 * 64)),
+            label: "conv_w %7".into(),
+            flops: 0,
+            work,
+        };
+        let reason = lower(&step).expect_err("too little room").to_string();
+        assert!(reason.contains("conv_w %7") && reason.contains(&scratch(&step.work).to_string()), "{reason}");
+    }
+}

@@ -84,10 +84,17 @@ pub struct Schedule {
     pub parts: usize,
 }
 
-/// Threads that keep a large device busy; a product with fewer is split along its depth.
-const BUSY: usize = 1 << 16;
+/// Workgroups that a device of middling size runs side by side; fewer leave it partly idle.
+const UNITS: f64 = 128.0;
+/// A unit of depth takes a workgroup at least as long as this many multiplications, however small its tile: loads take
+/// time to arrive.
+const LATENCY: f64 = 6000.0;
 /// A part of the depth is at least this long.
 const LEAST_PART: usize = 128;
+/// Most parts of the depth.
+const MOST_PARTS: usize = 256;
+/// What storing and summing one partial result costs, in multiplications: they wait for memory.
+const PARTIAL: f64 = 40.0;
 
 impl Schedule {
     /// `tile` with the depth in about `parts` parts, of whole stages each.
@@ -96,28 +103,28 @@ impl Schedule {
         Schedule { tile, part, parts: product.depth.div_ceil(part).max(1) }
     }
 
-    /// The schedule of a product on any device: the least estimated time over [`Tile::ALL`]. Depends on the shape alone.
+    /// The schedule of a product on any device: the least estimated time. Depends on the shape alone.
     pub fn pick(product: &Product) -> Schedule {
-        let estimate = |tile: &Tile| {
-            let schedule = Schedule::split(product, *tile);
-            let [rows, cols] = schedule.tiles(product);
-            let work = (rows * tile.rows * cols * tile.cols) as f64 * tile.cost();
-            let threads = rows * cols * product.count * schedule.parts * tile.threads();
-            // A device with idle threads takes as long as a busy one; a tile with more sums a thread needs fewer.
-            let idle = (BUSY as f64 / (threads * tile.row_vecs * tile.col_vecs) as f64).max(1.0);
-            work * idle
-        };
-        let best = Tile::ALL.into_iter().min_by(|a, b| estimate(a).total_cmp(&estimate(b)));
-        Schedule::split(product, best.unwrap_or(Tile::ALL[4]))
+        let all = Tile::ALL.into_iter().map(|tile| Schedule::split(product, tile));
+        let best = all.min_by(|a, b| a.estimate(product).total_cmp(&b.estimate(product)));
+        best.unwrap_or_else(|| Schedule::new(product, Tile::ALL[0], 1))
     }
 
-    /// `tile` with the depth split as far as it takes to keep a device busy.
+    /// `tile` with the depth in the number of parts that takes the least estimated time.
     pub fn split(product: &Product, tile: Tile) -> Schedule {
-        let whole = Schedule::new(product, tile, 1);
-        let [rows, cols] = whole.tiles(product);
-        let threads = rows * cols * product.count * tile.threads() * tile.row_vecs * tile.col_vecs;
-        let parts = (BUSY / threads.max(1)).min(product.depth / LEAST_PART);
-        Schedule::new(product, tile, parts)
+        let most = (product.depth / LEAST_PART).clamp(1, MOST_PARTS);
+        let parts = std::iter::successors(Some(1), |parts| Some(2 * parts)).take_while(|&parts| parts <= most);
+        let all = parts.map(|parts| Schedule::new(product, tile, parts));
+        let best = all.min_by(|a, b| a.estimate(product).total_cmp(&b.estimate(product)));
+        best.unwrap_or_else(|| Schedule::new(product, tile, 1))
+    }
+
+    /// Time in multiplications of the widest tile, where up to [`UNITS`] workgroups run as fast as one.
+    fn estimate(&self, product: &Product) -> f64 {
+        let waves = (self.workgroups(product) as f64 / UNITS).max(1.0);
+        let work = waves * (self.tile.rows * self.tile.cols) as f64 * self.tile.cost();
+        let partials = self.scratch(product.count * product.rows * product.cols) as f64;
+        self.part as f64 * work.max(LATENCY) + partials * PARTIAL / UNITS
     }
 
     /// Tiles along the rows and the columns of one product.
@@ -161,7 +168,7 @@ mod tests {
             for parts in [1, 2, 3, 8, 64] {
                 let product = Product { count: 1, rows: 64, cols: 64, depth };
                 let s = Schedule::new(&product, Tile::ALL[4], parts);
-                assert!(s.part % s.tile.depth == 0 && s.parts <= parts, "{s:?}");
+                assert!(s.part.is_multiple_of(s.tile.depth) && s.parts <= parts, "{s:?}");
                 assert!(s.part * s.parts >= depth && s.part * (s.parts - 1) < depth, "{s:?} of {depth}");
             }
         }
@@ -173,6 +180,7 @@ mod tests {
         assert_eq!(pick(1 << 20, 16, 144).tile.cols, 16);
         assert_eq!(pick(8192, 8192, 1024).tile, Tile::ALL[0]);
         assert!(pick(64, 64, 1 << 16).parts > 16);
+        assert_eq!(pick(64, 64, 64).tile.rows, 32);
         assert_eq!(pick(1 << 16, 64, 64).parts, 1);
     }
 }
