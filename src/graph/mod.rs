@@ -4,8 +4,10 @@
 
 mod dag;
 mod op;
+mod products;
 mod shape;
 mod tensor;
+mod views;
 
 pub use dag::{Dag, Node, NodeId};
 pub use op::{ConvSpec, Dist, FirSpec, Kind, Op, Real};
