@@ -229,6 +229,19 @@ fn a_constant_and_seven_inputs() {
     }
 }
 
+/// 65,535 workgroups fill a row of the grid, and 2²⁴ elements the range of the fast division.
+#[test]
+fn more_workgroups_than_a_row_holds() {
+    let rows = 3_355_520;
+    let (chain, inputs) = chain(&[rows, 5], &[(&[0, 1], 0)], vec![Instr::Load(0)]);
+    assert!(chain.elems() > 65_535 * 256 && chain.elems() > 1 << 24);
+    let five = floats(&inputs[0].words());
+    let outputs = vec![Data::poison(5 * rows)];
+    let case = Case { label: "large".into(), work: Work::Pointwise(chain), inputs, outputs };
+    let out = floats(&run(&[case])[0][0]);
+    assert!(out.iter().enumerate().all(|(i, v)| *v == five[i % 5]), "a row of the grid is missing or misplaced");
+}
+
 #[test]
 fn sums() {
     type Row = (&'static [usize], &'static [Strides], &'static [bool]);
