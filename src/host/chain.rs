@@ -234,10 +234,10 @@ impl Prepared {
         if out.is_empty() {
             return;
         }
-        if let [(None, Action::Load(walk))] = self.lines.as_slice() {
-            if let &[(rows, stride @ 2..), (cols, 1), ..] = walk.axes.as_slice() {
-                return walk.transpose([rows, cols], stride, inputs[walk.input], out);
-            }
+        if let [(None, Action::Load(walk))] = self.lines.as_slice()
+            && let &[(rows, stride @ 2..), (cols, 1), ..] = walk.axes.as_slice()
+        {
+            return walk.transpose([rows, cols], stride, inputs[walk.input], out);
         }
         out.par_chunks_mut(TASK * BLOCK).enumerate().for_each(|(task, out)| {
             lanes.with(self.scratch(), |registers| {
