@@ -5,6 +5,7 @@ use std::path::PathBuf;
 /// Everything that can go wrong in this crate. Nothing a user can type or feed makes it panic.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs)] // The fields are the parts of the sentence.
 pub enum Error {
     /// A setting with a value that makes no sense: `config.toml: batch 0: must be at least 1`.
     #[error("{place}: {key} {value}: {hint}")]

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `danskin` program; everything is in [`danskin::cli`].
+
+fn main() -> std::process::ExitCode {
+    danskin::cli::run()
+}

@@ -104,6 +104,7 @@ impl FirSpec {
 
 /// A primitive. Indices travel as real numbers (exact up to 2²⁴), so every tensor has one element type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // Fields of variants are described with the variant.
 pub enum Op {
     /// A tensor fed by the caller: a batch, latents, a per-step value such as γ.
     Input(Arc<str>),

@@ -2,6 +2,17 @@
 
 use crate::plan::Region;
 
+/// Workgroups along x above which a launch is folded into rows of this many (`shaders/shared/index.wgsl`).
+pub const FOLD: u32 = 65_535;
+
+/// `count` workgroups as a grid: one row, or rows of [`FOLD`] whose last is cut short by the kernel's own bound.
+pub fn fold(count: usize) -> [u32; 3] {
+    match u32::try_from(count) {
+        Ok(count) if count <= FOLD => [count.max(1), 1, 1],
+        _ => [FOLD, count.div_ceil(FOLD as usize).min(u32::MAX as usize) as u32, 1],
+    }
+}
+
 /// Where the WGSL of a launch comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
@@ -39,4 +50,29 @@ pub struct Dispatch {
     pub bindings: Vec<Binding>,
     /// Workgroups along x, y, z; each ≤ 65,535.
     pub workgroups: [u32; 3],
+}
+
+impl Binding {
+    /// A region the kernel reads.
+    pub fn read(region: Region) -> Binding {
+        Binding { region, write: false }
+    }
+
+    /// A region the kernel writes, or reads and writes.
+    pub fn write(region: Region) -> Binding {
+        Binding { region, write: true }
+    }
+}
+
+impl Dispatch {
+    /// A launch of a file below `shaders/`, without overrides.
+    pub fn file<P: bytemuck::Pod>(
+        path: &'static str,
+        params: P,
+        bindings: Vec<Binding>,
+        workgroups: [u32; 3],
+    ) -> Dispatch {
+        let params = bytemuck::bytes_of(&params).to_vec();
+        Dispatch { source: Source::File(path), overrides: vec![], params, bindings, workgroups }
+    }
 }

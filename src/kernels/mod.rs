@@ -1,7 +1,76 @@
 //! From a planned step to kernel launches: one launcher a kernel family, pure data in and out.
 //!
-//! Uses `graph` and `plan`. Deliberately absent: wgpu (only `gpu` names it) and WGSL text (that is `shaders/`).
+//! A launcher is a module with `lower(&Step) -> Result<Vec<Dispatch>>` and, where a kernel needs room for partial
+//! results, `scratch(&Work) -> usize`. Uses `graph` and `plan`. Deliberately absent: wgpu (only `gpu` names it) and WGSL
+//! text (that is `shaders/`; templates are filled with snippets found there).
 
+mod adam;
+mod chain;
+pub mod conv;
 mod dispatch;
+pub mod fir;
+mod index;
+pub mod matmul;
+mod module;
+mod pad;
+mod pointwise;
+mod random;
+mod reduce;
+pub mod sample;
+pub mod tile;
 
-pub use dispatch::{Binding, Dispatch, Source};
+pub use chain::MAX_INPUTS;
+pub use dispatch::{Binding, Dispatch, FOLD, Source, fold};
+pub use module::{MODULES, Module, params};
+
+use crate::plan::{RNG, Region, Step, Work};
+use crate::{Error, Result};
+
+/// Seed and step, which random work and logs read beside their inputs.
+const RNG_REGION: Region = Region { buffer: RNG, offset: 0, len: 4 };
+
+/// The launches of a step, in order.
+///
+/// # Errors
+/// [`Error::Graph`] for work that passes what its kernel can do, with the step's label.
+pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
+    match &step.work {
+        Work::Pointwise(_) => pointwise::lower(step),
+        Work::Reduce { .. } => reduce::lower(step),
+        Work::Pad { .. } => pad::lower(step),
+        Work::MatMul { .. } => matmul::lower(step),
+        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::lower(step),
+        Work::Fir { .. } => fir::lower(step),
+        Work::Sample { .. } | Work::SampleAdjoint { .. } => sample::lower(step),
+        Work::Rand { .. } => random::lower(step),
+        Work::Gather { .. } | Work::ScatterAdd { .. } | Work::Draw(_) | Work::LogRow { .. } => index::lower(step),
+        Work::Adam => adam::lower(step),
+    }
+}
+
+/// Elements of room for partial results that `work` needs in [`Step::scratch`]; 0 for none. Depends on shapes alone, so
+/// that a plan is the same for every device.
+pub fn scratch(work: &Work) -> usize {
+    match work {
+        Work::Reduce { .. } => reduce::scratch(work),
+        Work::MatMul { .. } => matmul::scratch(work),
+        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::scratch(work),
+        Work::Fir { .. } => fir::scratch(work),
+        Work::SampleAdjoint { .. } => sample::scratch(work),
+        _ => 0,
+    }
+}
+
+/// The first `need` elements of the step's scratch.
+///
+/// # Errors
+/// [`Error::Graph`] where the plan gave the step less.
+fn room(step: &Step, need: usize) -> Result<Region> {
+    match step.scratch {
+        Some(room) if room.len >= need => Ok(Region { len: need, ..room }),
+        _ => {
+            let (label, have) = (&step.label, step.scratch.map_or(0, |room| room.len));
+            Err(Error::Graph(format!("{label}: needs {need} elements of scratch and has {have}; see kernels::scratch")))
+        }
+    }
+}

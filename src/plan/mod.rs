@@ -2,8 +2,13 @@
 //!
 //! Uses `graph`. Deliberately absent: values and devices; `host` and `gpu` execute what is planned here.
 
+mod builder;
+mod chain;
+mod colour;
 mod executor;
+mod fuse;
 mod step;
 
+pub use builder::{Builder, Options, Places};
 pub use executor::{Counters, Executor, ReadId};
 pub use step::*;

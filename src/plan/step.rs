@@ -170,6 +170,7 @@ pub struct Draw {
 
 /// What a step computes. Tensors are contiguous row-major in their regions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // Fields of variants are described with the variant.
 pub enum Work {
     /// output[i] = chain(i). Expand, Permute, Slice, Const and copies are chains with strided views.
     Pointwise(Chain),

@@ -1,2 +1,25 @@
+//! The one integration-test binary.
+mod attacks;
+mod checkpoint;
+mod cli;
+mod config;
+mod data;
+mod floors;
+mod goldens;
+mod gpu;
+mod gradients;
+mod harness;
 mod host_device;
 mod host_eval;
+mod kernels;
+mod kernels_index;
+mod losses;
+mod models;
+mod numeric;
+mod penalties;
+mod plan;
+mod primitives;
+mod products;
+mod run_folder;
+mod tensorboard;
+mod training;

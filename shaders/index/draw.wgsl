@@ -1,0 +1,52 @@
+// batch[j] = image drawn(j) of a resident set of bytes, as byte/127.5 − 1, flipped along W for a random half.
+//
+// Layouts: images NHWC, four bytes a word, little-endian; batch [n,H,W,C]; rng = [seed low, seed high, step, 0].
+// Work: a workgroup makes 1024 elements of one image (x: part of the image, z and y: image), four a thread, which spreads
+// the cost of the random numbers.
+
+#import shared/index.wgsl
+#import shared/draw.wgsl
+
+struct Params {
+    // Images of the set and of the batch.
+    count: u32,
+    n: u32,
+    // Elements of an image, of its rows and of its pixels.
+    image: u32,
+    row: u32,
+    pixel: u32,
+    // 1 to flip half of the images.
+    mirror: u32,
+    stream: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> rng: array<u32>;
+@group(0) @binding(2) var<storage, read> images: array<u32>;
+@group(0) @binding(3) var<storage, read_write> batch: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let j = group.z * FOLD + group.y;
+    if j >= p.n {
+        return;
+    }
+    let seed = vec2(rng[0], rng[1]);
+    let start = drawn(seed, rng[2], p.stream, j, p.count) * p.image;
+    let flip = p.mirror == 1u && mirrored(seed, rng[2], p.stream, j);
+    for (var part = 0u; part < 4u; part++) {
+        let e = (group.x * 4u + part) * 256u + lane;
+        if e >= p.image {
+            return;
+        }
+        var element = e;
+        if flip {
+            let along = e % p.row;
+            let channel = along % p.pixel;
+            element = e - along + (p.row - p.pixel - (along - channel)) + channel;
+        }
+        let byte = start + element;
+        let value = (images[byte >> 2u] >> (8u * (byte & 3u))) & 255u;
+        batch[j * p.image + e] = f32(value) / 127.5 - 1.0;
+    }
+}

@@ -1,0 +1,47 @@
+// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², w ← w − lr·(m·c₁)/(√(v·c₂) + ε), ema ← w + β(ema − w), with g sanitised:
+// NaN → 0, then limited to ±10⁵ (Kingma & Ba 2015; the clean-up is StyleGAN2's).
+//
+// Layouts: flat buffers of a whole network; scalars = [lr, β₁, β₂, ε, c₁ = 1/(1−β₁ᵗ), c₂ = 1/(1−β₂ᵗ), β, 0]; owner = tensor of
+// each block of 64 elements; counters = gradients of each tensor that were not finite, added up.
+// Work: one thread an element. Whether a gradient is finite is read from its bits: a compiler may assume that comparisons
+// of floats never see NaN. The counters are integers, whose sums don't depend on order.
+
+#import shared/index.wgsl
+
+struct Params {
+    total: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> scalars: array<f32>;
+@group(0) @binding(2) var<storage, read> gradients: array<f32>;
+@group(0) @binding(3) var<storage, read> owner: array<u32>;
+@group(0) @binding(4) var<storage, read_write> weights: array<f32>;
+@group(0) @binding(5) var<storage, read_write> first: array<f32>;
+@group(0) @binding(6) var<storage, read_write> second: array<f32>;
+@group(0) @binding(7) var<storage, read_write> ema: array<f32>;
+@group(0) @binding(8) var<storage, read_write> counters: array<atomic<u32>>;
+
+const MOST = 1e5;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = folded(group) * 256u + lane;
+    if i >= p.total {
+        return;
+    }
+    var g = clamp(gradients[i], -MOST, MOST);
+    let bits = bitcast<u32>(gradients[i]);
+    if (bits & 0x7f800000u) == 0x7f800000u {
+        atomicAdd(&counters[owner[i / 64u]], 1u);
+        let infinite = select(MOST, -MOST, (bits >> 31u) == 1u);
+        g = select(infinite, 0.0, (bits & 0x007fffffu) != 0u);
+    }
+    let m = scalars[1] * first[i] + (1.0 - scalars[1]) * g;
+    let v = scalars[2] * second[i] + (1.0 - scalars[2]) * g * g;
+    let w = weights[i] - scalars[0] * (m * scalars[4]) / (sqrt(v * scalars[5]) + scalars[3]);
+    first[i] = m;
+    second[i] = v;
+    weights[i] = w;
+    ema[i] = w + scalars[6] * (ema[i] - w);
+}

@@ -1,0 +1,195 @@
+//! The grammar of the command line. What it means is in `job`; what is done about it in `commands`.
+
+use super::device::DeviceChoice;
+use super::seeds::Seeds;
+use crate::config::{Grid, Overrides};
+use clap::{Args, Parser, Subcommand, value_parser};
+use std::path::PathBuf;
+
+/// `danskin …`
+#[derive(Debug, Parser)]
+#[command(name = "danskin", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a GAN, or go on with a run.
+    Train(TrainArgs),
+    /// Draw images from a run.
+    Sample(SampleArgs),
+    /// List the devices of this machine.
+    Devices,
+    /// Show what a training step launches: kernels, floating-point operations, bytes, memory.
+    Plan(PlanArgs),
+    /// Compare a device with the host, kernel by kernel.
+    Check(CheckArgs),
+}
+
+/// Arguments that make up a configuration.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Settings {
+    /// Preset to start from: faces32 (unless --config names another), faces64, ring8, grid25, digits32.
+    pub preset: Option<String>,
+    /// TOML file over the preset.
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    /// One setting over the file, such as optim.lr=1e-4; may be given often.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
+    pub set: Vec<String>,
+    /// Built-in source (faces, ring8, grid25), or a folder, archive or IDX file.
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<String>,
+    /// Samples a step.
+    #[arg(long)]
+    pub batch: Option<u32>,
+}
+
+impl Settings {
+    /// As layers of a configuration.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            preset: self.preset.clone(),
+            file: self.config.clone(),
+            set: self.set.clone(),
+            data: self.data.clone(),
+            batch: self.batch,
+            ..Overrides::default()
+        }
+    }
+}
+
+/// `danskin train`
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Preset, file, settings.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Length of the run in thousands of real images.
+    #[arg(long)]
+    pub kimg: Option<f64>,
+    /// Seed of every random number of the run.
+    #[arg(long, value_parser = value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: Option<u64>,
+    /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Folder of the run; runs/PRESET-N unless given.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on with this run; --kimg and --set of lengths and intervals may change it.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "batch", "seed", "out"])]
+    pub resume: Option<PathBuf>,
+}
+
+/// `danskin sample`
+#[derive(Debug, Args)]
+pub struct SampleArgs {
+    /// Folder of the run.
+    pub run: PathBuf,
+    /// Which images: 0-63,70,80-90. As many as the grid holds unless given.
+    #[arg(long)]
+    pub seeds: Option<Seeds>,
+    /// Columns x rows of the picture, such as 8x8.
+    #[arg(long)]
+    pub grid: Option<Grid>,
+    /// Folder for one file an image.
+    #[arg(long, value_name = "DIR")]
+    pub each: Option<PathBuf>,
+    /// The picture; in RUN/samples unless given.
+    #[arg(long, value_name = "FILE.png", value_parser = png)]
+    pub out: Option<PathBuf>,
+    /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+}
+
+/// `danskin plan`
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Preset, file, settings.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Only this phase, step by step.
+    #[arg(long)]
+    pub phase: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `danskin check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+}
+
+fn assignment(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.trim().is_empty() => Ok(text.into()),
+        _ => Err("must be key=value, such as optim.lr=1e-4".into()),
+    }
+}
+
+fn png(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let is_png = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
+    if is_png { Ok(path) } else { Err("must end in .png".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_typed_arrives() {
+        let words = "danskin train ring8 --set a.b=1 --set c.d=x --kimg 3 --seed 7 --device vulkan:1 --out o --batch 9";
+        let Command::Train(train) = Cli::try_parse_from(words.split(' ')).unwrap().command else { panic!() };
+        assert_eq!(train.settings.set, ["a.b=1", "c.d=x"]);
+        assert_eq!((train.kimg, train.seed, train.settings.batch), (Some(3.0), Some(7), Some(9)));
+        assert_eq!(train.settings.overrides().preset.as_deref(), Some("ring8"));
+        assert_eq!(train.device.to_string(), "vulkan:1");
+        let words = "danskin sample runs/a --seeds 0-2,9 --grid 2x2 --each d --out x.PNG";
+        let Command::Sample(sample) = Cli::try_parse_from(words.split(' ')).unwrap().command else { panic!() };
+        assert_eq!(sample.seeds.unwrap().0, [0, 1, 2, 9]);
+        assert_eq!(sample.grid, Some(Grid { columns: 2, rows: 2 }));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (words, part) in [
+            ("", "Usage"),
+            ("fly", "unrecognized subcommand"),
+            ("train --set lr", "must be key=value"),
+            ("train --set =3", "must be key=value"),
+            ("train --resume r ring8", "cannot be used with"),
+            ("train --resume r --seed 1", "cannot be used with"),
+            ("train --resume r --out o", "cannot be used with"),
+            ("train --seed 9223372036854775808", "not in 0..=9223372036854775807"),
+            ("train --kimg many", "invalid"),
+            ("train --batch -1", "unexpected argument"),
+            ("train --device cuda", "must be auto, host, list"),
+            ("sample", "required"),
+            ("sample r --seeds 5-1", "5-1 runs backwards"),
+            ("sample r --grid 8", "must be columns x rows"),
+            ("sample r --out x.jpg", "must end in .png"),
+            ("plan ring8 --seed 3", "unexpected argument"),
+        ] {
+            let words = ["danskin"].into_iter().chain(words.split(' ').filter(|w| !w.is_empty()));
+            let message = Cli::try_parse_from(words.clone()).unwrap_err().to_string();
+            assert!(message.contains(part), "{:?}: {message}", words.collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The command line: arguments, the progress bar, and every printed line. The only room that prints.
+//!
+//! Exit codes: 0 done, 1 an error (one sentence on stderr), 2 a command line that can't be read, 130 left at once by a
+//! second Ctrl-C.
+
+pub mod args;
+mod commands;
+pub mod device;
+pub mod interrupt;
+pub mod job;
+pub mod output;
+mod plan_table;
+pub mod progress;
+pub mod seeds;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Reads the command line and does what it says.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Also the way of --help and --version; nothing is left to do where even this can't be printed.
+            let _ = usage.print();
+            return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let done = match cli.command {
+        Command::Train(args) => commands::train(&args),
+        Command::Sample(args) => commands::sample(&args),
+        Command::Devices => commands::devices(),
+        Command::Plan(args) => commands::plan(&args),
+        Command::Check(args) => commands::check(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

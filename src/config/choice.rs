@@ -1,0 +1,95 @@
+//! Settings that are one word out of a few.
+
+use serde::{Deserialize, Serialize};
+
+/// An enum whose variants are spelled by a word in files; the words are listed once.
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$about])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// Every spelling, in the order of the variants.
+            pub const NAMES: &'static [&'static str] = &[$($word,)+];
+
+            /// The spelling in files and on the command line.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($name::$variant => $word,)+
+                }
+            }
+        }
+    };
+}
+
+choice! {
+    /// Where real samples come from.
+    Source {
+        /// Rendered by the program itself.
+        Faces = "faces",
+        /// Eight Gaussians on a circle of radius 1, σ = 0.01.
+        Ring8 = "ring8",
+        /// Twenty-five Gaussians on a grid of spacing 2, σ = 0.05.
+        Grid25 = "grid25",
+        /// A folder, an archive or IDX files at `data.path`.
+        Path = "path",
+    }
+}
+
+impl Source {
+    /// Whether samples are images (and not points of the plane).
+    pub fn is_images(self) -> bool {
+        matches!(self, Source::Faces | Source::Path)
+    }
+}
+
+choice! {
+    /// Where the data set lives while training.
+    Mode {
+        /// Resident where it fits, streamed otherwise.
+        Auto = "auto",
+        /// All of it in device memory.
+        Resident = "resident",
+        /// Batch by batch from the host.
+        Stream = "stream",
+    }
+}
+
+choice! {
+    /// The architecture of both networks.
+    ModelKind {
+        /// Radford 2015.
+        Dcgan = "dcgan",
+        /// Huang 2024.
+        R3gan = "r3gan",
+        /// Fully connected, for points of the plane.
+        Mlp = "mlp",
+    }
+}
+
+choice! {
+    /// The adversarial loss.
+    LossKind {
+        /// Non-saturating (Goodfellow 2014).
+        Ns = "ns",
+        /// Hinge (Miyato 2018).
+        Hinge = "hinge",
+        /// Least squares (Mao 2017).
+        Lsgan = "lsgan",
+        /// Wasserstein (Arjovsky 2017).
+        Wgan = "wgan",
+        /// Relativistic pairing (Jolicoeur-Martineau 2018).
+        Rpgan = "rpgan",
+    }
+}
+
+choice! {
+    /// The attack inside a training step.
+    AttackKind {
+        /// Projected gradient ascent in the maximum norm (Madry 2018).
+        Pgd = "pgd",
+    }
+}

@@ -1,0 +1,247 @@
+//! Every setting by its dotted name: what it may hold, and one line on what it means.
+//!
+//! The table is what unknown and badly typed settings are measured against, and where the comments of a written
+//! configuration come from. `Config`'s fields carry the same names (a test holds the two together).
+
+use super::choice::{AttackKind, LossKind, Mode, ModelKind, Source};
+use super::quantity::{Amount, Grid};
+use toml::Value;
+
+/// What a setting may hold.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// A whole number in a range, both ends included.
+    Count(u32, u32),
+    /// A whole number from 0 to 2⁶³ − 1.
+    Seed,
+    /// A number at least this large.
+    AtLeast(f64),
+    /// A number above zero.
+    Positive,
+    /// A decay rate: at least 0 and below 1.
+    Decay,
+    /// `true` or `false`; `"on"` and `"off"` mean the same.
+    Switch,
+    /// Any text but the empty one.
+    Text,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A share of the pixel range.
+    Amount,
+    /// Columns by rows.
+    Grid,
+}
+
+/// A setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Dotted name: `train.batch`.
+    pub name: &'static str,
+    /// What it may hold.
+    pub kind: Kind,
+    /// Whether it may be left out altogether.
+    pub optional: bool,
+    /// One line for people.
+    pub about: &'static str,
+}
+
+const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { name, kind, optional: false, about }
+}
+
+const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { name, kind, optional: true, about }
+}
+
+/// Every setting, section by section, in the order in which they are written.
+pub const KEYS: &[Key] = &[
+    key("data.source", Kind::Choice(Source::NAMES), "where real samples come from"),
+    optional("data.path", Kind::Text, "folder, archive or IDX file; for source \"path\""),
+    key("data.size", Kind::Count(1, 4096), "side of the square images"),
+    key("data.channels", Kind::Count(1, 3), "1 grey, 3 colour"),
+    key("data.count", Kind::Count(1, 10_000_000), "built-in faces to render"),
+    key("data.mirror", Kind::Switch, "flip half of the images left to right"),
+    key("data.mode", Kind::Choice(Mode::NAMES), "where the set lives"),
+    key("model.kind", Kind::Choice(ModelKind::NAMES), "architecture"),
+    key("model.z", Kind::Count(1, 8192), "latent numbers a sample"),
+    key("model.g_width", Kind::Count(1, 8192), "generator's channels: next to the image (dcgan), at 4x4 (r3gan)"),
+    key("model.d_width", Kind::Count(1, 8192), "discriminator's channels: next to the image (dcgan), at 4x4 (r3gan)"),
+    key("model.d_norm", Kind::Switch, "batch norm in the discriminator (dcgan)"),
+    key("model.blocks", Kind::Count(1, 64), "residual blocks a resolution (r3gan)"),
+    key("model.hidden", Kind::Count(1, 65_536), "units a layer (mlp)"),
+    key("model.layers", Kind::Count(1, 64), "hidden layers (mlp)"),
+    key("loss.kind", Kind::Choice(LossKind::NAMES), "adversarial loss"),
+    key("loss.r1_gamma", Kind::AtLeast(0.0), "weight of the gradient penalty on reals"),
+    key("loss.r2_gamma", Kind::AtLeast(0.0), "weight of the gradient penalty on fakes"),
+    key("loss.gp_lambda", Kind::AtLeast(0.0), "weight of the WGAN gradient penalty"),
+    optional("loss.gamma_final", Kind::AtLeast(0.0), "r1_gamma and r2_gamma after the burn-in"),
+    key("loss.n_critic", Kind::Count(1, 1000), "discriminator steps a generator step"),
+    key("loss.penalty_every", Kind::Count(1, 1000), "discriminator steps from one penalty to the next"),
+    key("optim.lr", Kind::Positive, "learning rate"),
+    optional("optim.lr_final", Kind::AtLeast(0.0), "learning rate after the burn-in"),
+    key("optim.beta1", Kind::Decay, "decay of Adam's first moment"),
+    key("optim.beta2", Kind::Decay, "decay of Adam's second moment"),
+    optional("optim.beta2_final", Kind::Decay, "beta2 after the burn-in"),
+    key("optim.eps", Kind::Positive, "added outside of Adam's root"),
+    key("optim.lr_d_scale", Kind::Positive, "the discriminator's learning rate in units of lr"),
+    key("optim.burn_in_kimg", Kind::AtLeast(0.0), "length of the cosine from start to final values; 0: constant"),
+    key("ema.half_life_kimg", Kind::AtLeast(0.0), "half-life of the generator's moving average"),
+    key("ema.ramp", Kind::AtLeast(0.0), "half-life is at most this share of the images seen; 0: no ramp"),
+    key("attack.steps", Kind::Count(0, 1000), "attack steps on the images D sees; 0: off"),
+    key("attack.eps", Kind::Amount, "largest change of a pixel: 0 to 1, or a fraction"),
+    optional("attack.alpha", Kind::Amount, "change a step; 2.5 eps / steps unless given"),
+    key("attack.kind", Kind::Choice(AttackKind::NAMES), "how the change is found"),
+    key("train.kimg", Kind::Positive, "length of the run in thousands of real images"),
+    key("train.batch", Kind::Count(1, 65_536), "samples a step"),
+    key("train.seed", Kind::Seed, "seed of every random number of the run"),
+    key("log.every_steps", Kind::Count(1, 1_000_000), "steps from one line of statistics to the next"),
+    key("sample.every_kimg", Kind::AtLeast(0.0), "from one sample grid to the next; 0: only the last"),
+    key("sample.count", Kind::Grid, "columns x rows of the sample grid"),
+    key("checkpoint.every_kimg", Kind::Positive, "from one checkpoint to the next"),
+    key("checkpoint.keep", Kind::Count(1, 1_000_000), "checkpoints kept"),
+    key("plan.fuse", Kind::Switch, "fuse pointwise kernels"),
+];
+
+/// The setting of this dotted name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|k| k.name == name)
+}
+
+/// Names of the sections, each once, in order.
+pub fn sections() -> Vec<&'static str> {
+    let mut names: Vec<_> = KEYS.iter().filter_map(|k| k.name.split('.').next()).collect();
+    names.dedup();
+    names
+}
+
+impl Kind {
+    /// The value in the form `Config` reads it in, or the sentence that says what it must be.
+    pub fn check(self, value: &Value) -> Result<Value, String> {
+        match self {
+            Kind::Count(low, high) => whole(value, i64::from(low), i64::from(high)),
+            Kind::Seed => whole(value, 0, i64::MAX),
+            Kind::AtLeast(low) => number(value, |v| v >= low, &format!("must be at least {low}")),
+            Kind::Positive => number(value, |v| v > 0.0, "must be above 0"),
+            Kind::Decay => number(value, |v| (0.0..1.0).contains(&v), "must be at least 0 and below 1"),
+            Kind::Switch => match value {
+                Value::Boolean(_) => Ok(value.clone()),
+                Value::String(s) if s == "on" => Ok(Value::Boolean(true)),
+                Value::String(s) if s == "off" => Ok(Value::Boolean(false)),
+                _ => Err("must be true or false".into()),
+            },
+            Kind::Text => match value {
+                Value::String(s) if !s.is_empty() => Ok(value.clone()),
+                _ => Err("must be a text in quotes, not an empty one".into()),
+            },
+            Kind::Choice(words) => match value {
+                Value::String(s) if words.contains(&s.as_str()) => Ok(value.clone()),
+                _ => Err(format!("must be one of {}", words.join(", "))),
+            },
+            Kind::Amount => match value {
+                Value::String(s) => s.parse::<Amount>().map(|_| value.clone()),
+                _ => number(value, |v| Amount::from_pixel(v).is_some(), Amount::HINT),
+            },
+            Kind::Grid => match value {
+                Value::String(s) => s.parse::<Grid>().map(|_| value.clone()),
+                _ => Err(Grid::HINT.into()),
+            },
+        }
+    }
+
+    /// The value that `key=text` means; texts need no quotes.
+    pub fn read(self, text: &str) -> Value {
+        let bare = || Value::String(text.to_string());
+        let quoted = text.starts_with(['"', '\'']);
+        match self {
+            Kind::Text | Kind::Choice(_) | Kind::Grid if !quoted => bare(),
+            // TOML wants digits around the point; people write .5 and 5. too.
+            _ => text.parse::<Value>().or_else(|_| text.parse::<f64>().map(Value::Float)).unwrap_or_else(|_| bare()),
+        }
+    }
+}
+
+fn whole(value: &Value, low: i64, high: i64) -> Result<Value, String> {
+    match value {
+        Value::Integer(v) if *v < low => Err(format!("must be at least {low}")),
+        Value::Integer(v) if *v > high => Err(format!("must be at most {high}")),
+        Value::Integer(_) => Ok(value.clone()),
+        _ => Err("must be a whole number".into()),
+    }
+}
+
+fn number(value: &Value, fits: impl Fn(f64) -> bool, hint: &str) -> Result<Value, String> {
+    let v = match value {
+        Value::Integer(v) => *v as f64,
+        Value::Float(v) => *v,
+        _ if hint == Amount::HINT => return Err(hint.into()),
+        _ => return Err(format!("must be a number; it {hint}")),
+    };
+    if v.is_finite() && fits(v) { Ok(Value::Float(v)) } else { Err(hint.into()) }
+}
+
+/// What to write instead of an unknown name: the settings spelled most like it, or else where to look.
+pub fn suggest(name: &str) -> String {
+    let own = name.rsplit('.').next().unwrap_or(name);
+    let far = |key: &'static str| {
+        // A right name under a wrong section, or under none, is nearly right.
+        let tail = key.split('.').next_back().unwrap_or(key);
+        distance(name, key).min(distance(own, tail) + 1)
+    };
+    let mut near: Vec<(usize, &str)> = KEYS.iter().map(|k| (far(k.name), k.name)).collect();
+    near.sort();
+    let limit = near[0].0.min(1 + own.len() / 4);
+    near.retain(|(d, _)| *d <= limit);
+    near.truncate(3);
+    let names: Vec<_> = near.iter().map(|(_, n)| *n).collect();
+    let section = sections().into_iter().find(|s| name.split('.').next() == Some(s));
+    match (names.as_slice(), section) {
+        ([], Some(section)) => {
+            let keys = KEYS.iter().filter_map(|k| k.name.strip_prefix(section)?.strip_prefix('.'));
+            format!("no such setting; [{section}] has {}", keys.collect::<Vec<_>>().join(", "))
+        }
+        ([], None) => format!("no such setting; the sections are {}", sections().join(", ")),
+        ([one], _) => format!("no such setting; did you mean {one}?"),
+        _ => format!("no such setting; the nearest are {}", names.join(", ")),
+    }
+}
+
+/// Insertions, deletions and substitutions from one name to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut corner = i;
+        row[0] = i + 1;
+        for (j, &cb) in b.iter().enumerate() {
+            let next = (corner + usize::from(ca != cb)).min(row[j] + 1).min(row[j + 1] + 1);
+            corner = row[j + 1];
+            row[j + 1] = next;
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, d) in [("", "abc", 3), ("abc", "", 3), ("batch", "bacth", 2), ("kimg", "kimg", 0), ("lr", "lrs", 1)]
+        {
+            assert_eq!(distance(a, b), d, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn every_name_is_found_once() {
+        for k in KEYS {
+            assert_eq!(KEYS.iter().filter(|o| o.name == k.name).count(), 1, "{}", k.name);
+            assert_eq!(k.name.matches('.').count(), 1, "{}", k.name);
+        }
+        let mut sorted = sections();
+        sorted.sort();
+        sorted.dedup();
+        assert_eq!(sorted.len(), sections().len(), "each section stands in one piece");
+    }
+}

@@ -1,0 +1,254 @@
+//! Everything a run can be told, as typed sections; where each value came from; and what goes together.
+//!
+//! A configuration is layered: base values, a preset, a file, `--set key=value`, flags; each layer overrides the ones
+//! before it, setting by setting. Uses nothing else of this crate. Deliberately absent: devices, networks, and the
+//! numbers that change while training.
+
+mod choice;
+mod key;
+mod layers;
+mod quantity;
+mod text;
+mod validate;
+
+pub use choice::{AttackKind, LossKind, Mode, ModelKind, Source};
+pub use key::{KEYS, Key, Kind};
+pub use layers::Overrides;
+pub use quantity::{Amount, Grid};
+
+use crate::Result;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The presets by name, with their text.
+const PRESETS: &[(&str, &str)] = &[
+    ("faces32", include_str!("presets/faces32.toml")),
+    ("faces64", include_str!("presets/faces64.toml")),
+    ("ring8", include_str!("presets/ring8.toml")),
+    ("grid25", include_str!("presets/grid25.toml")),
+    ("digits32", include_str!("presets/digits32.toml")),
+];
+
+/// Names of the presets.
+pub fn presets() -> impl Iterator<Item = &'static str> {
+    PRESETS.iter().map(|(name, _)| *name)
+}
+
+/// Everything in force for a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The preset it started from; names the run folder.
+    pub preset: String,
+    /// Real samples.
+    pub data: DataConfig,
+    /// Both networks.
+    pub model: ModelConfig,
+    /// Losses and penalties.
+    pub loss: LossConfig,
+    /// Adam and its schedules.
+    pub optim: OptimConfig,
+    /// The moving average of the generator.
+    pub ema: EmaConfig,
+    /// Adversarial perturbation of the images that D sees.
+    pub attack: AttackConfig,
+    /// Length, batch, seed.
+    pub train: TrainConfig,
+    /// Statistics.
+    pub log: LogConfig,
+    /// Sample grids.
+    pub sample: SampleConfig,
+    /// Checkpoints.
+    pub checkpoint: CheckpointConfig,
+    /// How graphs are lowered.
+    pub plan: PlanConfig,
+    /// Where each setting came from, by dotted name.
+    #[serde(skip)]
+    origins: BTreeMap<String, layers::Origin>,
+}
+
+/// `[data]`: real samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Where they come from.
+    pub source: Source,
+    /// Folder, archive or IDX file, for [`Source::Path`].
+    pub path: Option<PathBuf>,
+    /// Side of the square images.
+    pub size: usize,
+    /// 1 (grey) or 3 (colour).
+    pub channels: usize,
+    /// How many built-in faces to render.
+    pub count: usize,
+    /// Flip half of the images left to right.
+    pub mirror: bool,
+    /// Where the set lives.
+    pub mode: Mode,
+}
+
+/// `[model]`: both networks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Architecture.
+    pub kind: ModelKind,
+    /// Latent numbers a sample.
+    pub z: usize,
+    /// Channels of the generator: of the stage next to the image (dcgan), or at 4×4 (r3gan; a multiple of 8).
+    pub g_width: usize,
+    /// Channels of the discriminator, likewise.
+    pub d_width: usize,
+    /// Batch norm in the discriminator (dcgan).
+    pub d_norm: bool,
+    /// Residual blocks a resolution (r3gan).
+    pub blocks: usize,
+    /// Units a layer (mlp).
+    pub hidden: usize,
+    /// Hidden layers (mlp).
+    pub layers: usize,
+}
+
+/// `[loss]`: losses and penalties.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossConfig {
+    /// Adversarial loss.
+    pub kind: LossKind,
+    /// γ of R1, on reals; 0 is off.
+    pub r1_gamma: f64,
+    /// γ of R2, on fakes; 0 is off.
+    pub r2_gamma: f64,
+    /// λ of the WGAN gradient penalty; 0 is off.
+    pub gp_lambda: f64,
+    /// Both γ after the burn-in, where they change at all.
+    pub gamma_final: Option<f64>,
+    /// Discriminator steps a generator step.
+    pub n_critic: u32,
+    /// Lazy regularisation: penalties are computed every so many discriminator steps.
+    pub penalty_every: u32,
+}
+
+/// `[optim]`: Adam and its schedules.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimConfig {
+    /// Learning rate of both networks.
+    pub lr: f64,
+    /// Learning rate after the burn-in, where it changes at all.
+    pub lr_final: Option<f64>,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// β₂ after the burn-in, where it changes at all.
+    pub beta2_final: Option<f64>,
+    /// Added outside of the root.
+    pub eps: f64,
+    /// The discriminator's learning rate in units of `lr`.
+    pub lr_d_scale: f64,
+    /// Length of the cosine from start to final values in thousands of images; 0 keeps the start values.
+    pub burn_in_kimg: f64,
+}
+
+/// `[ema]`: the moving average of the generator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmaConfig {
+    /// Half-life in thousands of images; 0 copies the weights.
+    pub half_life_kimg: f64,
+    /// The half-life is at most this share of the images seen so far; 0 leaves it as it is.
+    pub ramp: f64,
+}
+
+/// `[attack]`: adversarial perturbation of the images that D sees.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttackConfig {
+    /// Steps; 0 is off.
+    pub steps: u32,
+    /// Largest change of a pixel.
+    pub eps: Amount,
+    /// Change a step; see [`AttackConfig::step_size`].
+    pub alpha: Option<Amount>,
+    /// How the change is found.
+    pub kind: AttackKind,
+}
+
+impl AttackConfig {
+    /// Radius of the ball around an image, in [-1, 1] units.
+    pub fn radius(&self) -> f64 {
+        self.eps.in_model_units()
+    }
+
+    /// Length of a step in [-1, 1] units: `alpha`, or 2.5 ε / steps (Madry 2018).
+    pub fn step_size(&self) -> f64 {
+        match &self.alpha {
+            Some(alpha) => alpha.in_model_units(),
+            None => 2.5 * self.radius() / f64::from(self.steps.max(1)),
+        }
+    }
+}
+
+/// `[train]`: length, batch, seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Length of the run in thousands of real images.
+    pub kimg: f64,
+    /// Samples a step.
+    pub batch: usize,
+    /// Seed of every random number of the run.
+    pub seed: u64,
+}
+
+/// `[log]`: statistics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// Steps from one line to the next.
+    pub every_steps: u32,
+}
+
+/// `[sample]`: sample grids.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SampleConfig {
+    /// Thousands of images from one grid to the next; 0 draws only the last.
+    pub every_kimg: f64,
+    /// Columns and rows.
+    pub count: Grid,
+}
+
+/// `[checkpoint]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// Thousands of images from one checkpoint to the next.
+    pub every_kimg: f64,
+    /// How many are kept.
+    pub keep: usize,
+}
+
+/// `[plan]`: how graphs are lowered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanConfig {
+    /// Fuse pointwise kernels.
+    pub fuse: bool,
+}
+
+impl Config {
+    /// A preset as it is. Digits need a path before they [validate](Config::validate).
+    ///
+    /// Errors: a name that is none of [`presets`].
+    pub fn preset(name: &str) -> Result<Config> {
+        layers::Layers::preset(name, "preset")?.finish()
+    }
+
+    /// Where a setting came from, for messages: `preset ring8`, `runs/ring8-1/config.toml`, `command line`.
+    pub fn place(&self, key: &str) -> &str {
+        self.origins.get(key).map_or("configuration", |origin| origin.place.as_str())
+    }
+}

@@ -1,0 +1,148 @@
+//! What goes together: rules over more than one setting. Single values are checked by the table of keys.
+
+use super::{Config, KEYS, LossKind, ModelKind, Source, text};
+use crate::{Error, Result};
+
+/// A batch of images larger than this many bytes is a slip of the hand: its activations would be fifty times larger.
+const LARGEST_BATCH: u64 = 1 << 30;
+
+impl Config {
+    /// Checks every value and what goes together. Returns warnings: sentences on settings that are legal and unwise.
+    ///
+    /// Errors: [`Error::Setting`] with the place the setting came from.
+    pub fn validate(&self) -> Result<Vec<String>> {
+        let table = self.table();
+        for key in KEYS {
+            if let Some(value) = text::lookup(&table, key.name) {
+                key.kind.check(value).map_err(|hint| self.refusal(key.name, hint))?;
+            }
+        }
+        self.check_data()?;
+        self.check_model()?;
+        self.check_penalties()?;
+        self.check_attack()?;
+        self.check_length()?;
+        Ok(self.warnings())
+    }
+
+    fn refusal(&self, key: &str, hint: impl Into<String>) -> Error {
+        Error::setting(self.place(key), key, self.value(key), hint)
+    }
+
+    fn require(&self, fine: bool, key: &str, hint: impl Into<String>) -> Result<()> {
+        if fine { Ok(()) } else { Err(self.refusal(key, hint)) }
+    }
+
+    /// Refuses two settings that do not go together. To blame is the one that came later: the other was there first.
+    fn together(&self, fine: bool, keys: [&str; 2], why: &str) -> Result<()> {
+        let [a, b] = keys;
+        let (late, early) = if self.origins.get(b) > self.origins.get(a) { (b, a) } else { (a, b) };
+        self.require(fine, late, format!("does not go with {early} {}: {why}", self.value(early)))
+    }
+
+    fn check_data(&self) -> Result<()> {
+        let data = &self.data;
+        if data.path.is_none() && data.source == Source::Path {
+            let hint = "name the folder, archive or IDX file with --data PATH";
+            return Err(Error::setting(self.place("data.source"), "data.path", "is not set", hint));
+        }
+        self.require(data.channels != 2, "data.channels", "must be 1 (grey) or 3 (colour)")?;
+        let is_plane = self.model.kind == ModelKind::Mlp;
+        let why = "points of the plane want \"mlp\", images \"dcgan\" or \"r3gan\"";
+        self.together(is_plane != data.source.is_images(), ["model.kind", "data.source"], why)
+    }
+
+    fn check_model(&self) -> Result<()> {
+        let size = self.data.size;
+        let (fits, sizes) = match self.model.kind {
+            ModelKind::Dcgan => ([32, 64].contains(&size), "it makes images of 32 or 64"),
+            ModelKind::R3gan => ([16, 32, 64, 128, 256].contains(&size), "it makes images of 16, 32, 64, 128 or 256"),
+            ModelKind::Mlp => (true, ""),
+        };
+        self.together(fits, ["data.size", "model.kind"], sizes)?;
+        for (key, width) in [("model.g_width", self.model.g_width), ("model.d_width", self.model.d_width)] {
+            let whole_groups = self.model.kind != ModelKind::R3gan || width % 8 == 0;
+            self.require(whole_groups, key, "must be a multiple of 8 with model.kind \"r3gan\"")?;
+        }
+        let has_norm = self.model.kind == ModelKind::Dcgan;
+        self.together(has_norm || !self.model.d_norm, ["model.d_norm", "model.kind"], "only \"dcgan\" has batch norm")
+    }
+
+    fn check_penalties(&self) -> Result<()> {
+        for (key, weight) in self.penalties() {
+            let alone = weight == 0.0 || !self.model.d_norm;
+            let why = "the penalty is on each sample's own gradient, and batch norm couples samples";
+            self.together(alone, [key, "model.d_norm"], why)?;
+        }
+        let lazy_pairs = self.loss.kind == LossKind::Rpgan && self.loss.penalty_every > 1;
+        self.together(!lazy_pairs, ["loss.penalty_every", "loss.kind"], "it needs its penalties at every step")
+    }
+
+    fn check_attack(&self) -> Result<()> {
+        if self.attack.steps == 0 {
+            return Ok(());
+        }
+        let pixels = self.data.source.is_images();
+        self.together(pixels, ["attack.steps", "data.source"], "an attack changes pixels")?;
+        let moves = self.attack.alpha.as_ref().is_none_or(|a| a.in_pixel_units() > 0.0);
+        self.require(moves, "attack.alpha", "must be above 0")
+    }
+
+    fn check_length(&self) -> Result<()> {
+        let batch = self.train.batch;
+        let one_step = self.train.kimg * 1000.0 >= batch as f64;
+        self.require(one_step, "train.kimg", format!("is less than one batch of {batch} samples"))?;
+        if !self.data.source.is_images() {
+            return Ok(());
+        }
+        let (size, channels) = (self.data.size, self.data.channels);
+        let bytes = [batch, size, size, channels].iter().fold(4, |bytes: u64, n| bytes.saturating_mul(*n as u64));
+        let gib = bytes as f64 / LARGEST_BATCH as f64;
+        let hint = format!(
+            "a batch of {size}x{size}x{channels} images would take {gib:.1} GiB before any layer; choose a smaller one"
+        );
+        self.require(bytes <= LARGEST_BATCH, "train.batch", hint)
+    }
+
+    fn penalties(&self) -> [(&'static str, f64); 3] {
+        let loss = &self.loss;
+        [("loss.r1_gamma", loss.r1_gamma), ("loss.r2_gamma", loss.r2_gamma), ("loss.gp_lambda", loss.gp_lambda)]
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let (data, loss, optim, attack) = (&self.data, &self.loss, &self.optim, &self.attack);
+        let mut warnings = Vec::new();
+        let mut warn = |unwise: bool, key: &str, hint: &str| {
+            if unwise {
+                warnings.push(self.refusal(key, hint).to_string());
+            }
+        };
+        warn(data.path.is_some() && data.source != Source::Path, "data.path", "is read only with data.source \"path\"");
+
+        let penalised = self.penalties().iter().any(|(_, weight)| *weight > 0.0);
+        let unbounded = "has nothing that keeps the critic Lipschitz: set loss.gp_lambda (10, or 0.1 in the plane)";
+        warn(loss.kind == LossKind::Wgan && !penalised, "loss.kind", unbounded);
+        warn(loss.penalty_every > 1 && !penalised, "loss.penalty_every", "has no effect without a penalty");
+
+        let no_gamma = loss.r1_gamma == 0.0 && loss.r2_gamma == 0.0;
+        let gamma_final = loss.gamma_final.is_some();
+        warn(gamma_final && no_gamma, "loss.gamma_final", "has no effect while r1_gamma and r2_gamma are 0");
+        let finals = [
+            ("loss.gamma_final", gamma_final),
+            ("optim.lr_final", optim.lr_final.is_some()),
+            ("optim.beta2_final", optim.beta2_final.is_some()),
+        ];
+        for (key, is_set) in finals {
+            let never = "is never reached while optim.burn_in_kimg is 0";
+            warn(is_set && optim.burn_in_kimg == 0.0, key, never);
+        }
+
+        let attacks = attack.steps > 0;
+        warn(attacks && attack.radius() == 0.0, "attack.eps", "lets the attack change nothing");
+        // A step of exactly eps / steps is long enough, whatever its last bit.
+        let reach = f64::from(attack.steps) * attack.step_size() * (1.0 + 1e-9);
+        let short = "times attack.steps is below attack.eps: the attack can't reach the edge of its ball";
+        warn(attacks && reach < attack.radius(), "attack.alpha", short);
+        warnings
+    }
+}

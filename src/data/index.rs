@@ -1,0 +1,244 @@
+//! What a source holds, before anything is decoded, and the pass that decodes all of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::archive::Archive;
+use super::faces::SIZES;
+use super::idx::Idx;
+use super::items::{EXTENSIONS, Items, is_image, walk};
+use super::{DataSet, Skipped, Source, Spec, Split, labels};
+use crate::{Error, Result};
+
+/// Bytes of decoded images that a parallel pass holds before it hands them over.
+const CHUNK_BYTES: usize = 32 << 20;
+
+/// The images of a source in a fixed order, not decoded.
+#[derive(Debug)]
+pub struct Index {
+    /// Short name for logs.
+    pub name: String,
+    /// Height and width images will have.
+    pub size: usize,
+    /// Channels images will have.
+    pub channels: usize,
+    /// How many images; at least 1. Before [`Index::check`] or [`Index::load`] some of them may be bad.
+    pub count: usize,
+    /// One an image, where the source has classes.
+    pub labels: Option<Vec<u32>>,
+    /// Names of the classes; empty without labels.
+    pub classes: Vec<String>,
+    /// What [`Index::check`] left out.
+    pub skipped: Skipped,
+    path: PathBuf,
+    /// Names inside the source; empty for sources whose images can't be bad.
+    names: Vec<String>,
+    items: Items,
+}
+
+impl Index {
+    /// Lists a source. A folder is walked and an archive's directory read; only IDX files are read whole. Images are sorted
+    /// by their names inside the source, so a folder and an archive of it give the same set.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a size or number of channels that makes no sense; [`Error::Data`] where the path is missing or
+    /// can't be read, holds no images, is no zip archive, holds bad IDX files, or has no test part when that is asked for.
+    pub fn new(spec: &Spec) -> Result<Index> {
+        spec.check()?;
+        let path = match &spec.source {
+            Source::Faces { seed, count } => return faces(spec, *seed, *count),
+            Source::Path(path) => path,
+        };
+        let kind = fs::metadata(path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => Error::data(path, "no such file or folder"),
+            _ => Error::data(path, format!("can't be read: {e}")),
+        })?;
+        if kind.is_dir() { folder(spec, path) } else { zip(spec, path) }
+    }
+
+    /// Bytes the whole set takes in memory.
+    pub fn bytes(&self) -> usize {
+        self.count.saturating_mul(self.image_bytes())
+    }
+
+    /// Decodes every image once and drops the bad ones, without keeping pixels: a set to be streamed is then known to be
+    /// sound, numbered as [`Index::load`] would number it, before training starts.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when more than a tenth of the images are bad.
+    pub fn check(mut self, progress: &dyn Fn(usize, usize)) -> Result<Index> {
+        if !self.items.may_fail() {
+            return Ok(self);
+        }
+        let mut good = Vec::with_capacity(self.count);
+        let skipped = self.pass(progress, |k, _| good.push(k))?;
+        self.labels = pick(self.labels, &good);
+        self.names = good.iter().map(|&k| std::mem::take(&mut self.names[k])).collect();
+        self.items.keep(&good);
+        self.count = good.len();
+        self.skipped = skipped;
+        Ok(self)
+    }
+
+    /// Decodes every image in parallel and keeps the good ones in memory. `progress` hears (done, total).
+    ///
+    /// # Errors
+    /// [`Error::Data`] when more than a tenth of the images are bad, or the set is too large for memory.
+    pub fn load(self, progress: &dyn Fn(usize, usize)) -> Result<DataSet> {
+        let mut images: Vec<u8> = Vec::new();
+        images.try_reserve_exact(self.bytes()).map_err(|_| {
+            Error::data(&self.path, format!("{} MiB of images are too many for memory", self.bytes() >> 20))
+        })?;
+        let mut good = Vec::with_capacity(self.count);
+        let skipped = self.pass(progress, |k, pixels| {
+            good.push(k);
+            images.extend_from_slice(&pixels);
+        })?;
+        Ok(DataSet {
+            name: self.name,
+            images,
+            labels: pick(self.labels, &good),
+            classes: self.classes,
+            size: self.size,
+            channels: self.channels,
+            count: good.len(),
+            skipped,
+        })
+    }
+
+    /// Image k as `[size,size,channels]` bytes.
+    pub(super) fn pixels(&self, k: usize) -> Result<Vec<u8>> {
+        let problem = |reason| Error::data(&self.path, format!("{}: {reason}", self.name_of(k)));
+        self.items.pixels(k, self.size, self.channels).map_err(problem)
+    }
+
+    /// Decodes everything, chunk by chunk on all cores, and hands good images over in order.
+    fn pass(&self, progress: &dyn Fn(usize, usize), mut keep: impl FnMut(usize, Vec<u8>)) -> Result<Skipped> {
+        let mut skipped = Skipped::default();
+        let chunk = (CHUNK_BYTES / self.image_bytes()).clamp(16, 1024);
+        let mut done = 0;
+        progress(0, self.count);
+        while done < self.count {
+            let end = self.count.min(done + chunk);
+            let decode = |k| self.items.pixels(k, self.size, self.channels);
+            let decoded: Vec<_> = (done..end).into_par_iter().map(decode).collect();
+            for (k, pixels) in (done..end).zip(decoded) {
+                match pixels {
+                    Ok(pixels) => keep(k, pixels),
+                    Err(reason) => skipped.add(self.name_of(k), reason),
+                }
+            }
+            done = end;
+            progress(done, self.count);
+            // Told as soon as it is certain: a set that is wholly wrong should not take an hour to say so.
+            if skipped.count * 10 > self.count {
+                return Err(self.too_many_bad(&skipped, done));
+            }
+        }
+        Ok(skipped)
+    }
+
+    fn too_many_bad(&self, skipped: &Skipped, done: usize) -> Error {
+        let (bad, count) = (skipped.count, self.count);
+        let (name, reason) = skipped.first.first().map_or(("", ""), |(n, r)| (n, r));
+        let first = if done < count { format!("the first {done} of {count}") } else { format!("{count}") };
+        Error::data(
+            &self.path,
+            format!("{bad} of {first} images can't be used, more than a tenth of the set; {name}: {reason}"),
+        )
+    }
+
+    fn name_of(&self, k: usize) -> String {
+        self.names.get(k).cloned().unwrap_or_else(|| format!("image {k}"))
+    }
+
+    fn image_bytes(&self) -> usize {
+        self.size * self.size * self.channels
+    }
+}
+
+fn pick(labels: Option<Vec<u32>>, good: &[usize]) -> Option<Vec<u32>> {
+    labels.map(|labels| good.iter().map(|&k| labels[k]).collect())
+}
+
+fn faces(spec: &Spec, seed: u64, count: usize) -> Result<Index> {
+    if !(1..=1 << 32).contains(&count) {
+        return Err(Error::setting("data", "faces", count, "must be at least 1 and fit in 32 bits"));
+    }
+    if !SIZES.contains(&spec.size) {
+        let (least, most) = (SIZES.start(), SIZES.end());
+        let hint = format!("the built-in faces have sizes from {least} to {most}");
+        return Err(Error::setting("data", "size", spec.size, hint));
+    }
+    Ok(index(spec, Path::new("faces"), vec![], count, Items::Faces { seed }))
+}
+
+fn folder(spec: &Spec, path: &Path) -> Result<Index> {
+    let problem = |e: std::io::Error| Error::data(path, format!("the folder can't be read: {e}"));
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).map_err(problem)? {
+        names.push(entry.map_err(problem)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort_unstable();
+    if let Some(idx) = Idx::find(path, &names, spec.split) {
+        let mut idx = idx?;
+        let labels = idx.labels.take();
+        let classes = labels.iter().flatten().max().map_or(0, |m| m + 1);
+        let mut index = index(spec, path, vec![], idx.count(), Items::Idx(idx));
+        index.labels = labels;
+        index.classes = (0..classes).map(|c| c.to_string()).collect();
+        return Ok(index);
+    }
+    undivided(spec, path)?;
+    let (names, paths): (Vec<_>, Vec<_>) = walk(path)?.into_iter().unzip();
+    images(spec, path, names, Items::Files(paths))
+}
+
+fn zip(spec: &Spec, path: &Path) -> Result<Index> {
+    undivided(spec, path)?;
+    let archive = Archive::open(path)?;
+    let mut files = archive.files();
+    files.retain(|(_, name)| is_image(name));
+    files.sort_unstable_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
+    let (entries, names): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+    images(spec, path, names, Items::Zip(archive, entries))
+}
+
+fn undivided(spec: &Spec, path: &Path) -> Result<()> {
+    match spec.split {
+        Split::Train => Ok(()),
+        Split::Test => Err(Error::data(path, "has no test part of its own: give the folder of test images instead")),
+    }
+}
+
+fn images(spec: &Spec, path: &Path, names: Vec<String>, items: Items) -> Result<Index> {
+    if names.is_empty() {
+        let endings = EXTENSIONS.join(", ");
+        return Err(Error::data(path, format!("holds no images ({endings}) and no IDX files such as MNIST's")));
+    }
+    let labels = labels::from_folders(&names);
+    let count = names.len();
+    let mut index = index(spec, path, names, count, items);
+    if let Some((labels, classes)) = labels {
+        (index.labels, index.classes) = (Some(labels), classes);
+    }
+    Ok(index)
+}
+
+fn index(spec: &Spec, path: &Path, names: Vec<String>, count: usize, items: Items) -> Index {
+    let name = path.file_stem().map_or_else(|| path.to_string_lossy(), |n| n.to_string_lossy()).into_owned();
+    Index {
+        name,
+        size: spec.size,
+        channels: spec.channels,
+        count,
+        labels: None,
+        classes: vec![],
+        skipped: Skipped::default(),
+        path: path.to_owned(),
+        names,
+        items,
+    }
+}

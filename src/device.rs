@@ -1,0 +1,115 @@
+//! Choosing a device: a hardware GPU where there is one, else the host, or what the user named.
+//!
+//! Uses `gpu`, `host`, `kernels` and `plan`. The layers above see only `plan::Executor`.
+
+use crate::plan::{Executor, Options, Program, Work};
+use crate::{Error, Result, gpu, host, kernels};
+
+/// A device that a program can be loaded on.
+#[derive(Clone)]
+pub enum Device {
+    /// The processor, all cores.
+    Host,
+    /// An open GPU; programs loaded on it share their compiled kernels.
+    Gpu(gpu::Device),
+}
+
+impl Device {
+    /// Resolves `auto` (a hardware GPU, else the host), `host`, or an adapter name such as `vulkan`, `vulkan:1`, `metal`.
+    /// With the device comes a sentence when `auto` fell back to the host.
+    ///
+    /// # Errors
+    /// No adapter of that name.
+    pub fn select(name: &str) -> Result<(Device, Option<String>)> {
+        match name {
+            "host" => Ok((Device::Host, None)),
+            "auto" => match gpu::list().iter().find(|facts| !facts.is_software()) {
+                Some(facts) => Ok((Device::Gpu(gpu::Device::open(&facts.id)?), None)),
+                None => {
+                    let notice =
+                        format!("no hardware GPU found: using the host, {} threads", rayon::current_num_threads());
+                    Ok((Device::Host, Some(notice)))
+                }
+            },
+            adapter => Ok((Device::Gpu(gpu::Device::open(adapter)?), None)),
+        }
+    }
+
+    /// Plan options for this device.
+    pub fn options(&self, fuse: bool) -> Options {
+        let scratch: fn(&Work) -> usize = match self {
+            Device::Host => |_| 0,
+            Device::Gpu(_) => kernels::scratch,
+        };
+        Options { fuse, share: true, scratch }
+    }
+
+    /// Loads a program: buffers, pipelines and bind groups are made here, once.
+    ///
+    /// # Errors
+    /// A program that needs more memory than the device has, or a kernel that does not compile on it.
+    pub fn load(&self, program: Program) -> Result<Box<dyn Executor>> {
+        match self {
+            Device::Host => {
+                let bytes: u64 = program.buffers.iter().map(|b| 4 * b.len as u64).sum();
+                if let Some(free) = available_memory().filter(|&free| bytes > free) {
+                    return Err(Error::device(
+                        "host",
+                        format!(
+                            "the model needs {} MiB and {} MiB are free: lower train.batch or the model's widths",
+                            bytes >> 20,
+                            free >> 20
+                        ),
+                    ));
+                }
+                Ok(Box::new(host::Host::<f32>::new(program, None)?))
+            }
+            Device::Gpu(device) => Ok(Box::new(gpu::Gpu::load(device.clone(), program)?)),
+        }
+    }
+}
+
+/// A line a device, the one that `auto` takes marked, with what it can do.
+pub fn list() -> Vec<String> {
+    let adapters = gpu::list();
+    let auto = adapters.iter().position(|facts| !facts.is_software());
+    let mark = |chosen: bool| if chosen { "*" } else { " " };
+    let yes = |can: bool| if can { "yes" } else { "no" };
+    let mut lines: Vec<String> = adapters
+        .iter()
+        .enumerate()
+        .map(|(i, f)| {
+            let subgroups = f.subgroups.map_or("none".to_owned(), |[least, most]| format!("{least}-{most}"));
+            let matrices = match f.cooperative_matrix.as_slice() {
+                [] => "none".to_owned(),
+                shapes => shapes.join(", "),
+            };
+            format!(
+                "{} {}  {} ({}, {})\n      buffers to {} MiB, bindings to {} MiB, workgroup memory {} KiB, {} threads; \
+                 f16 {}, subgroups {subgroups}, timestamps {}, cooperative matrices {matrices}",
+                mark(auto == Some(i)),
+                f.id,
+                f.name,
+                f.kind,
+                f.driver,
+                f.max_buffer >> 20,
+                f.max_binding >> 20,
+                f.workgroup_memory >> 10,
+                f.workgroup_threads,
+                yes(f.f16),
+                yes(f.timestamps),
+            )
+        })
+        .collect();
+    lines.push(format!("{} host  {} threads", mark(auto.is_none()), rayon::current_num_threads()));
+    lines.push("* is what --device auto takes; software adapters are never taken unasked".to_owned());
+    lines
+}
+
+/// Bytes of memory the operating system can hand out, where it says so.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}

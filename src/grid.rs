@@ -1,0 +1,187 @@
+//! Sample grids and single images as PNG files.
+//!
+//! Images are floats NHWC in [-1,1], grey or RGB, and are quantised in one place: round(127.5·(x+1)), limited to 0–255.
+//! A file appears whole or not at all. Deliberately absent: tone mapping, text, other formats.
+
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, GrayImage, ImageFormat, ImageResult, Rgb, RgbImage};
+
+use crate::{Error, Result};
+
+/// Pixels between images, before magnification.
+const GAP: usize = 2;
+
+/// A grid is magnified to about this width, pixels.
+const WIDTH: usize = 512;
+
+/// Magnification of the pixels of a grid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scale {
+    /// The least whole number, at most 16, that makes the grid 512 pixels wide.
+    #[default]
+    Auto,
+    /// This whole number; 0 counts as 1.
+    Times(u32),
+}
+
+/// A float of an image as a byte: round(127.5·(x+1)), limited to 0–255; NaN is 0. Inverse of byte/127.5 − 1.
+pub fn quantise(x: f32) -> u8 {
+    (127.5 * (x + 1.0)).round() as u8
+}
+
+/// Images `[n,h,w,c]` side by side on white in `cols` columns (0: as square as can be), magnified without smoothing.
+///
+/// # Errors
+/// [`Error::Check`] when there is no image, `c` is not 1 or 3, or the shape and the number of values differ.
+pub fn image(images: &[f32], shape: [usize; 4], cols: usize, scale: Scale) -> Result<RgbImage> {
+    let [n, h, w, c] = check(images, shape)?;
+    let cols = if cols == 0 { (n as f64).sqrt().ceil() as usize } else { cols.min(n) };
+    let rows = n.div_ceil(cols);
+    let (width, height) = (cols * (w + GAP) + GAP, rows * (h + GAP) + GAP);
+    let times = match scale {
+        Scale::Auto => WIDTH.div_ceil(width).min(16),
+        Scale::Times(times) => times.max(1) as usize,
+    };
+    let sides = [width, height].map(|s| s.checked_mul(times).filter(|&s| s <= 1 << 16).map(|s| s as u32));
+    let [Some(full_width), Some(full_height)] = sides else {
+        return Err(Error::Check(format!("a grid of {width}×{height} pixels, {times} times magnified, is too large")));
+    };
+    let pixel = |x: usize, y: usize| {
+        let (column, row) = (x / (w + GAP), y / (h + GAP));
+        let (Some(x), Some(y)) = ((x % (w + GAP)).checked_sub(GAP), (y % (h + GAP)).checked_sub(GAP)) else {
+            return Rgb([255; 3]);
+        };
+        // Whether a place of the grid holds an image: the last row may be short, and the last gap has none.
+        let k = row * cols + column;
+        if column >= cols || k >= n {
+            return Rgb([255; 3]);
+        }
+        let at = ((k * h + y) * w + x) * c;
+        Rgb([0, 1, 2].map(|channel| quantise(images[at + channel.min(c - 1)])))
+    };
+    Ok(RgbImage::from_fn(full_width, full_height, |x, y| pixel(x as usize / times, y as usize / times)))
+}
+
+/// Writes [`image`] as a PNG file.
+///
+/// # Errors
+/// Those of [`image`] and [`save`].
+pub fn write(path: &Path, images: &[f32], shape: [usize; 4], cols: usize, scale: Scale) -> Result<()> {
+    save(path, &image(images, shape, cols, scale)?)
+}
+
+/// Writes images `[n,h,w,c]` singly, unmagnified, as `00000000.png` and so on, counting from `first`; grey ones as grey PNG.
+/// The folder must exist. Gives the paths.
+///
+/// # Errors
+/// Those of [`image`] and [`save`].
+pub fn write_each(folder: &Path, images: &[f32], shape: [usize; 4], first: usize) -> Result<Vec<PathBuf>> {
+    let [n, h, w, c] = check(images, shape)?;
+    let mut paths = Vec::with_capacity(n);
+    for (k, values) in images.chunks_exact(h * w * c).enumerate() {
+        let bytes = values.iter().map(|&v| quantise(v)).collect();
+        let picture = if c == 1 {
+            GrayImage::from_raw(w as u32, h as u32, bytes).map(DynamicImage::from)
+        } else {
+            RgbImage::from_raw(w as u32, h as u32, bytes).map(DynamicImage::from)
+        };
+        let path = folder.join(format!("{:08}.png", first + k));
+        put(&path, |out| picture.unwrap_or_default().write_to(out, ImageFormat::Png))?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+/// Writes a PNG file beside its place and moves it there.
+///
+/// # Errors
+/// [`Error::Io`] when the folder is missing or can't be written to.
+pub fn save(path: &Path, picture: &RgbImage) -> Result<()> {
+    put(path, |out| picture.write_to(out, ImageFormat::Png))
+}
+
+fn put(path: &Path, encode: impl FnOnce(&mut Cursor<Vec<u8>>) -> ImageResult<()>) -> Result<()> {
+    let mut bytes = Cursor::new(Vec::new());
+    encode(&mut bytes).map_err(|e| Error::io(path, "encoding a PNG")(std::io::Error::other(e)))?;
+
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = temporary().tempfile_in(folder).map_err(Error::io(path, "writing a PNG"))?;
+    file.write_all(bytes.get_ref()).map_err(Error::io(path, "writing a PNG"))?;
+    file.persist(path).map_err(|e| Error::io(path, "replacing a PNG")(e.error))?;
+    Ok(())
+}
+
+/// Temporary files with the permissions of ordinary ones, instead of the private ones that `tempfile` gives.
+fn temporary() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".grid-").suffix(".png");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder
+}
+
+fn check(images: &[f32], shape: [usize; 4]) -> Result<[usize; 4]> {
+    let [n, h, w, c] = shape;
+    let elems = shape.iter().try_fold(1usize, |n, &e| n.checked_mul(e));
+    if n == 0 || h == 0 || w == 0 || !(c == 1 || c == 3) {
+        return Err(Error::Check(format!(
+            "images of shape {shape:?} can't be shown: [n,h,w,c] with c 1 or 3 is needed"
+        )));
+    }
+    if elems != Some(images.len()) {
+        return Err(Error::Check(format!("images of shape {shape:?} with {} values", images.len())));
+    }
+    Ok(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantising_inverts_the_loader() {
+        for byte in 0..=255u8 {
+            assert_eq!(quantise(f32::from(byte) / 127.5 - 1.0), byte);
+        }
+        assert_eq!([-9.0, 9.0, f32::NAN, f32::INFINITY].map(quantise), [0, 255, 0, 255]);
+    }
+
+    #[test]
+    fn a_grid_has_its_images_in_place() {
+        // Three grey images of 1×2 in two columns: cells at x = 2 and 6, y = 2 and 5; the fourth place is white.
+        let values = [-1.0, 1.0, 0.0, 0.0, -1.0, -1.0];
+        let grid = image(&values, [3, 1, 2, 1], 2, Scale::Times(1)).unwrap();
+        assert_eq!(grid.dimensions(), (10, 8));
+        let at = |x, y| grid.get_pixel(x, y)[1];
+        assert_eq!([at(2, 2), at(3, 2), at(6, 2), at(7, 2)], [0, 255, 128, 128]);
+        assert_eq!([at(2, 5), at(3, 5), at(6, 5), at(7, 5)], [0, 0, 255, 255]);
+        assert_eq!([at(1, 2), at(4, 2), at(8, 2), at(2, 3)], [255; 4]);
+    }
+
+    #[test]
+    fn small_grids_are_magnified() {
+        let values = vec![0.0; 9 * 32 * 32];
+        let auto = image(&values, [9, 32, 32, 1], 0, Scale::Auto).unwrap();
+        assert_eq!(auto.dimensions(), (5 * 104, 5 * 104));
+        let twice = image(&values, [9, 32, 32, 1], 9, Scale::Times(2)).unwrap();
+        assert_eq!(twice.dimensions(), (2 * (9 * 34 + 2), 2 * 36));
+        // A pixel becomes a block of equal pixels.
+        let one = image(&[1.0, -1.0, 0.0], [1, 1, 1, 3], 1, Scale::Times(3)).unwrap();
+        assert!((6..9).all(|x| (6..9).all(|y| one.get_pixel(x, y).0 == [255, 0, 128])));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let refuse = |values: &[f32], shape| image(values, shape, 0, Scale::Auto).unwrap_err().to_string();
+        assert_eq!(refuse(&[0.0; 3], [1, 2, 2, 1]), "check: images of shape [1, 2, 2, 1] with 3 values");
+        assert!(refuse(&[], [0, 2, 2, 1]).contains("can't be shown"));
+        assert!(refuse(&[0.0; 8], [1, 2, 2, 2]).contains("c 1 or 3"));
+        assert!(refuse(&[0.0; 4], [usize::MAX, 2, 2, 1]).contains("with 4 values"));
+        assert!(image(&[0.0], [1, 1, 1, 1], 0, Scale::Times(u32::MAX)).is_err());
+    }
+}

@@ -1,0 +1,251 @@
+//! Launches of `shaders/conv`: convolution, its input gradient (transposed convolution) and its weight gradient.
+//!
+//! One route a geometry: a matrix product where the convolution is one, depthwise kernels, implicit matrix products on
+//! tiles, and the naive kernel for groups too narrow for a tile.
+
+use super::matmul::{Gemm, bindings, in_parts};
+use super::params::conv_naive::Params;
+use super::tile::{Product, Schedule};
+use super::{Dispatch, fold};
+use crate::Result;
+use crate::plan::{ConvDims, Step, Work};
+
+/// Which member of the family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Member {
+    /// (x, w) → y
+    Y,
+    /// (y, w) → x
+    X,
+    /// (x, y) → w
+    W,
+}
+
+/// How a convolution runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    MatMul(Gemm),
+    Depthwise { part: usize, parts: usize },
+    Tiled(Schedule),
+    Naive,
+}
+
+/// A member of the family with its geometry.
+#[derive(Clone, Copy, Debug)]
+struct Conv {
+    member: Member,
+    d: ConvDims,
+}
+
+/// Columns of a group below which a tile would be mostly empty.
+const NARROW: usize = 4;
+/// Workgroups of 256 threads that a depthwise weight gradient is split into.
+const DEPTHWISE_GROUPS: usize = 512;
+
+impl Conv {
+    fn of(work: &Work) -> Option<Conv> {
+        match *work {
+            Work::Conv(d) => Some(Conv { member: Member::Y, d }),
+            Work::ConvX(d) => Some(Conv { member: Member::X, d }),
+            Work::ConvW(d) => Some(Conv { member: Member::W, d }),
+            _ => None,
+        }
+    }
+
+    fn route(&self) -> Route {
+        let d = &self.d;
+        let product = self.product();
+        if let Some(gemm) = self.gemm() {
+            Route::MatMul(gemm)
+        } else if d.spec.groups == d.cin && d.cin > 1 {
+            self.depthwise_route()
+        } else if d.spec.groups > 1 && product.cols <= NARROW && self.member != Member::W {
+            Route::Naive
+        } else {
+            Route::Tiled(Schedule::pick(&product))
+        }
+    }
+
+    /// The matrix product that this convolution is, if it is one: a 1×1 kernel, or a kernel that covers the whole input.
+    fn gemm(&self) -> Option<Gemm> {
+        let ConvDims { spec, n, cin, cout } = self.d;
+        let [h, w] = spec.input;
+        let plain = spec.groups == 1 && spec.pad == [0, 0];
+        let (pixels, inner) = if plain && spec.kernel == [1, 1] && spec.stride == [1, 1] {
+            (n * h * w, cin)
+        } else if plain && spec.kernel == spec.input {
+            (n, h * w * cin)
+        } else {
+            return None;
+        };
+        Some(match self.member {
+            Member::Y => Gemm { ta: false, tb: false, m: pixels, n: cout, k: inner },
+            Member::X => Gemm { ta: false, tb: true, m: pixels, n: inner, k: cout },
+            Member::W => Gemm { ta: true, tb: false, m: inner, n: cout, k: pixels },
+        })
+    }
+
+    /// The implicit matrix products of the tiled kernel; those of a transposed convolution are as large as the largest phase.
+    fn product(&self) -> Product {
+        let ConvDims { spec, n, cin, cout } = self.d;
+        let (group_cin, group_cout) = (cin / spec.groups, cout / spec.groups);
+        let [ho, wo] = spec.output();
+        let [kh, kw] = spec.kernel;
+        match self.member {
+            Member::Y => {
+                Product { count: spec.groups, rows: n * ho * wo, cols: group_cout, depth: kh * kw * group_cin }
+            }
+            Member::X => {
+                let [sh, sw] = spec.stride;
+                let rows = n * spec.input[0].div_ceil(sh) * spec.input[1].div_ceil(sw);
+                let depth = kh.div_ceil(sh) * kw.div_ceil(sw) * group_cout;
+                Product { count: spec.groups * sh * sw, rows, cols: group_cin, depth }
+            }
+            Member::W => {
+                Product { count: spec.groups, rows: kh * kw * group_cin, cols: group_cout, depth: n * ho * wo }
+            }
+        }
+    }
+
+    /// The weight gradient splits the rows (n, oy) of y so that a device has enough to do.
+    fn depthwise_route(&self) -> Route {
+        if self.member != Member::W {
+            return Route::Depthwise { part: 0, parts: 1 };
+        }
+        let [rows, cols] = self.depthwise_tiles();
+        let lines = self.d.n * self.d.spec.output()[0];
+        let parts = (DEPTHWISE_GROUPS / (rows * cols)).clamp(1, lines.div_ceil(4));
+        let part = lines.div_ceil(parts);
+        Route::Depthwise { part, parts: lines.div_ceil(part) }
+    }
+
+    /// Tiles of a depthwise weight gradient: four taps of a kernel row, 64 channels.
+    fn depthwise_tiles(&self) -> [usize; 2] {
+        let [kh, kw] = self.d.spec.kernel;
+        [kh * kw.div_ceil(4), self.d.cout.div_ceil(64)]
+    }
+
+    /// The geometry that every kernel of the family binds.
+    fn params(&self) -> Params {
+        let ConvDims { spec, n, cin, cout } = self.d;
+        let pair = |v: [usize; 2]| v.map(|v| v as u32);
+        Params {
+            input: pair(spec.input),
+            output: pair(spec.output()),
+            kernel: pair(spec.kernel),
+            stride: pair(spec.stride),
+            pad: pair(spec.pad),
+            n: n as u32,
+            groups: spec.groups as u32,
+            cin: cin as u32,
+            cout: cout as u32,
+            group_cin: (cin / spec.groups) as u32,
+            group_cout: (cout / spec.groups) as u32,
+            parts: 1,
+            ..Default::default()
+        }
+    }
+
+    /// The member's file out of three.
+    fn file(&self, [y, x, w]: [&'static str; 3]) -> &'static str {
+        match self.member {
+            Member::Y => y,
+            Member::X => x,
+            Member::W => w,
+        }
+    }
+
+    fn naive(&self, step: &Step) -> Vec<Dispatch> {
+        let file = self.file(["conv/naive.wgsl", "conv/naive_x.wgsl", "conv/naive_w.wgsl"]);
+        let out = step.outputs[0];
+        vec![Dispatch::file(file, self.params(), bindings(step, out), fold(out.len.div_ceil(64)))]
+    }
+
+    fn tiled(&self, step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
+        let product = self.product();
+        let [row_tiles, col_tiles] = schedule.tiles(&product).map(|v| v as u32);
+        let (part, parts) = (schedule.part as u32, schedule.parts as u32);
+        let params = Params { part, parts, row_tiles, col_tiles, ..self.params() };
+        let file = self.file(["conv/tiled.wgsl", "conv/tiled_x.wgsl", "conv/tiled_w.wgsl"]);
+        let groups = fold(schedule.workgroups(&product));
+        in_parts(step, schedule.parts, |out| {
+            let launch = Dispatch::file(file, params, bindings(step, out), groups);
+            Dispatch { overrides: schedule.tile.overrides(), ..launch }
+        })
+    }
+
+    fn depthwise(&self, step: &Step, part: usize, parts: usize) -> Result<Vec<Dispatch>> {
+        let ConvDims { spec, n, cin, cout } = self.d;
+        let [row_tiles, col_tiles] = self.depthwise_tiles();
+        let [ho, wo] = spec.output();
+        let groups = match self.member {
+            Member::Y => (n * ho * wo.div_ceil(4) * cout).div_ceil(64),
+            Member::X => {
+                let strips = spec.input[1].div_ceil(spec.stride[1]).div_ceil(4);
+                (n * spec.input[0] * spec.stride[1] * strips * cin).div_ceil(64)
+            }
+            Member::W => row_tiles * col_tiles * parts,
+        };
+        let params = Params {
+            // The channels are tiled as if they were one group.
+            groups: if self.member == Member::W { 1 } else { spec.groups as u32 },
+            row_tiles: row_tiles as u32,
+            col_tiles: col_tiles as u32,
+            part: part as u32,
+            parts: parts as u32,
+            ..self.params()
+        };
+        let file = self.file(["conv/depthwise.wgsl", "conv/depthwise_x.wgsl", "conv/depthwise_w.wgsl"]);
+        in_parts(step, parts, |out| Dispatch::file(file, params, bindings(step, out), fold(groups)))
+    }
+}
+
+/// The launches of [`Work::Conv`], [`Work::ConvX`] and [`Work::ConvW`]; nothing for other work.
+///
+/// # Errors
+/// [`Error::Graph`](crate::Error::Graph) where the step lacks the room that [`scratch`] asks for.
+pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
+    let Some(conv) = Conv::of(&step.work) else { return Ok(vec![]) };
+    match conv.route() {
+        Route::MatMul(gemm) => gemm.tiled(step, &Schedule::pick(&gemm.product())),
+        Route::Depthwise { part, parts } => conv.depthwise(step, part, parts),
+        Route::Tiled(schedule) => conv.tiled(step, &schedule),
+        Route::Naive => Ok(conv.naive(step)),
+    }
+}
+
+/// Elements of room for partial results.
+pub fn scratch(work: &Work) -> usize {
+    let Some(conv) = Conv::of(work) else { return 0 };
+    let [kh, kw] = conv.d.spec.kernel;
+    let [ho, wo] = conv.d.spec.output();
+    let len = match conv.member {
+        Member::Y => conv.d.n * ho * wo * conv.d.cout,
+        Member::X => conv.d.n * conv.d.spec.input[0] * conv.d.spec.input[1] * conv.d.cin,
+        Member::W => kh * kw * conv.d.cin / conv.d.spec.groups * conv.d.cout,
+    };
+    match conv.route() {
+        Route::MatMul(gemm) => gemm.scratch(),
+        Route::Depthwise { parts, .. } if parts > 1 => parts * len,
+        Route::Tiled(schedule) => schedule.scratch(len),
+        Route::Depthwise { .. } | Route::Naive => 0,
+    }
+}
+
+/// The implicit matrix products of a convolution: what a [`Schedule`] is made for.
+pub fn product(work: &Work) -> Option<Product> {
+    Conv::of(work).map(|conv| conv.product())
+}
+
+/// The launches of a convolution by the tiled kernel and a given schedule, whatever its geometry.
+///
+/// # Errors
+/// As [`lower`].
+pub fn tiled(step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
+    Conv::of(&step.work).map_or(Ok(vec![]), |conv| conv.tiled(step, schedule))
+}
+
+/// The launch of a convolution with one thread an output: the oracle of the others on the same device.
+pub fn naive(step: &Step) -> Vec<Dispatch> {
+    Conv::of(&step.work).map_or(vec![], |conv| conv.naive(step))
+}

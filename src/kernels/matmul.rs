@@ -1,0 +1,130 @@
+//! Launches of `shaders/matmul`: matrix products with either operand transposed, of any extents.
+
+use super::params::{matmul_naive, matmul_sum_splits, matmul_tiled};
+use super::tile::{Product, Schedule};
+use super::{Binding, Dispatch, fold, room};
+use crate::Result;
+use crate::plan::{Region, Step, Work};
+
+/// [m,k]·[k,n]; a is stored [k,m] if `ta`, b is stored [n,k] if `tb`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gemm {
+    pub ta: bool,
+    pub tb: bool,
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+}
+
+impl Gemm {
+    pub fn of(work: &Work) -> Option<Gemm> {
+        match *work {
+            Work::MatMul { ta, tb, m, n, k } => Some(Gemm { ta, tb, m, n, k }),
+            _ => None,
+        }
+    }
+
+    pub fn product(&self) -> Product {
+        Product { count: 1, rows: self.m, cols: self.n, depth: self.k }
+    }
+
+    /// Elements of room for partial results.
+    pub fn scratch(&self) -> usize {
+        Schedule::pick(&self.product()).scratch(self.m * self.n)
+    }
+
+    /// Strides of a along (m, k) and of b along (k, n).
+    fn strides(&self) -> [u32; 4] {
+        let a = if self.ta { [1, self.m] } else { [self.k, 1] };
+        let b = if self.tb { [1, self.k] } else { [self.n, 1] };
+        [a[0], a[1], b[0], b[1]].map(|v| v as u32)
+    }
+
+    /// The launches of this product over the regions of `step`.
+    pub fn tiled(&self, step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
+        let product = self.product();
+        let [row_tiles, col_tiles] = schedule.tiles(&product).map(|v| v as u32);
+        let [a_row, a_depth, b_depth, b_col] = self.strides();
+        let [m, n, k] = [self.m, self.n, self.k].map(|v| v as u32);
+        let (part, parts) = (schedule.part as u32, schedule.parts as u32);
+        let params = matmul_tiled::Params {
+            m,
+            n,
+            k,
+            a_row,
+            a_depth,
+            b_depth,
+            b_col,
+            part,
+            parts,
+            row_tiles,
+            col_tiles,
+            ..Default::default()
+        };
+        let groups = fold(schedule.workgroups(&product));
+        in_parts(step, schedule.parts, |out| {
+            let launch = Dispatch::file("matmul/tiled.wgsl", params, bindings(step, out), groups);
+            Dispatch { overrides: schedule.tile.overrides(), ..launch }
+        })
+    }
+}
+
+/// The two operands of a product, and where it goes.
+pub(super) fn bindings(step: &Step, out: Region) -> Vec<Binding> {
+    vec![Binding::read(step.inputs[0]), Binding::read(step.inputs[1]), Binding::write(out)]
+}
+
+/// One launch into the output of `step`, or one into its scratch and a second that sums the parts.
+pub(super) fn in_parts(step: &Step, parts: usize, launch: impl Fn(Region) -> Dispatch) -> Result<Vec<Dispatch>> {
+    let out = step.outputs[0];
+    if parts < 2 {
+        return Ok(vec![launch(out)]);
+    }
+    let room = room(step, parts * out.len)?;
+    let params = matmul_sum_splits::Params { len: out.len as u32, parts: parts as u32, ..Default::default() };
+    let bindings = vec![Binding::read(room), Binding::write(out)];
+    let sum = Dispatch::file("matmul/sum_splits.wgsl", params, bindings, fold(out.len.div_ceil(64)));
+    Ok(vec![launch(room), sum])
+}
+
+/// The launches of a [`Work::MatMul`] by the schedule that [`Schedule::pick`] gives; nothing for other work.
+///
+/// # Errors
+/// [`Error::Graph`](crate::Error::Graph) where the step lacks the room that [`scratch`] asks for.
+pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
+    match Gemm::of(&step.work) {
+        Some(gemm) => gemm.tiled(step, &Schedule::pick(&gemm.product())),
+        None => Ok(vec![]),
+    }
+}
+
+/// Elements of room for partial results.
+pub fn scratch(work: &Work) -> usize {
+    Gemm::of(work).map_or(0, |gemm| gemm.scratch())
+}
+
+/// The product of a [`Work::MatMul`]: what a [`Schedule`] is made for.
+pub fn product(work: &Work) -> Option<Product> {
+    Gemm::of(work).map(|gemm| gemm.product())
+}
+
+/// The launches of a [`Work::MatMul`] by a given schedule.
+///
+/// # Errors
+/// As [`lower`].
+pub fn tiled(step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
+    match Gemm::of(&step.work) {
+        Some(gemm) => gemm.tiled(step, schedule),
+        None => Ok(vec![]),
+    }
+}
+
+/// The launch of a [`Work::MatMul`] with one thread an output: the oracle of [`tiled`] on the same device.
+pub fn naive(step: &Step) -> Vec<Dispatch> {
+    let Some(gemm) = Gemm::of(&step.work) else { return vec![] };
+    let [a_row, a_depth, b_depth, b_col] = gemm.strides();
+    let [m, n, k] = [gemm.m, gemm.n, gemm.k].map(|v| v as u32);
+    let params = matmul_naive::Params { m, n, k, a_row, a_depth, b_depth, b_col, ..Default::default() };
+    let groups = fold((gemm.m * gemm.n).div_ceil(64));
+    vec![Dispatch::file("matmul/naive.wgsl", params, bindings(step, step.outputs[0]), groups)]
+}

@@ -1,0 +1,11 @@
+//! Losses: functions of tensors that return `[1]` (GAN losses and penalties, means over the batch) or `[N,1]` (classifier
+//! losses, one number an example: the caller takes the mean, or the sum where the raw input gradient matters).
+//!
+//! Uses `graph`, `autodiff`, `error`, and rows of scores from `nn`. Deliberately absent: networks, schedules, devices.
+
+pub mod classifier;
+mod gan;
+mod penalty;
+
+pub use gan::Gan;
+pub use penalty::{Coefficient, PathLength, gradient_penalty, path_length, r1_penalty, r2_penalty};

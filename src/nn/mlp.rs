@@ -1,0 +1,61 @@
+//! Fully connected generator and discriminator for points of the plane: ring and grid of Gaussians, spirals.
+
+use super::layers::{bias, linear};
+use super::model::at_least_one;
+use super::{Init, Scope};
+use crate::error::Result;
+use crate::graph::Tensor;
+
+/// What follows each hidden layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// max(x, 0)
+    Relu,
+    /// x where positive, else 0.2·x
+    Leaky,
+}
+
+/// The numbers of a pair of fully connected networks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mlp {
+    /// Latent extent.
+    pub z: usize,
+    /// Units of each hidden layer.
+    pub hidden: usize,
+    /// Hidden layers.
+    pub layers: usize,
+    /// What follows each of them.
+    pub activation: Activation,
+}
+
+impl Mlp {
+    pub(super) fn check(&self, place: &str) -> Result<()> {
+        at_least_one(place, &[("z", self.z), ("hidden", self.hidden), ("layers", self.layers)])
+    }
+
+    pub(super) fn generator<'g>(&self, scope: &Scope<'g>, z: Tensor<'g>) -> Tensor<'g> {
+        self.network(scope, z, 2)
+    }
+
+    pub(super) fn discriminator<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+        self.network(scope, x, 1)
+    }
+
+    fn network<'g>(&self, scope: &Scope<'g>, mut x: Tensor<'g>, out: usize) -> Tensor<'g> {
+        let main = scope.child("main");
+        let (slope, gain): (f64, f64) = match self.activation {
+            Activation::Relu => (0.0, 2.0),
+            Activation::Leaky => (0.2, 2.0 / 1.04),
+        };
+        for layer in 0..self.layers {
+            x = affine(&main.child((2 * layer).to_string()), x, self.hidden, gain.sqrt()).leaky_relu(slope);
+        }
+        affine(&main.child((2 * self.layers).to_string()), x, out, 1.0)
+    }
+}
+
+/// `weight` [in,out] and `bias` [out].
+fn affine<'g>(scope: &Scope<'g>, x: Tensor<'g>, out: usize, gain: f64) -> Tensor<'g> {
+    let init = Init::scaled(gain, x.dim(1));
+    bias(scope, "bias", linear(scope, x, out, init))
+}

@@ -1,0 +1,23 @@
+//! Training: phases as graphs, the alternating schedule, checkpoints, logs, runs.
+//!
+//! Uses everything below it. Deliberately absent: printing (that is `cli`).
+
+pub mod checkpoint;
+mod feed;
+mod gan;
+pub mod phases;
+pub mod run_folder;
+mod sampler;
+mod session;
+mod settings;
+pub mod stats;
+pub mod tensorboard;
+mod trainer;
+
+pub use feed::Feed;
+pub use gan::{Gan, Intervals, Network, Plans, Resident};
+pub use phases::GanSpec;
+pub use sampler::Sampler;
+pub use session::{Event, Outcome, Session};
+pub use settings::Settings;
+pub use trainer::{LogRow, Logged, Trainer};

@@ -1,0 +1,167 @@
+//! The folder of a run: `runs/<preset>-<n>` with its configuration, checkpoints, samples and statistics, and the lock
+//! that keeps a second process out.
+//!
+//! ```text
+//! config.toml   checkpoints/   samples/   stats.jsonl   events.out.tfevents.*   train.lock
+//! ```
+
+use super::checkpoint;
+use crate::config::Config;
+use crate::{Error, Result};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// A run on disk. Where it is locked, the lock lasts as long as this value, or as the process.
+#[derive(Debug)]
+pub struct RunFolder {
+    root: PathBuf,
+    // Held, never read: the operating system releases it with the process, however that ends.
+    _lock: Option<File>,
+}
+
+impl RunFolder {
+    /// A new folder `<runs>/<preset>-<n>` with the next free number, locked, holding `config.toml`. Never an old one,
+    /// even where several processes start at once.
+    ///
+    /// Errors: [`Error::Io`].
+    pub fn create(runs: &Path, config: &Config) -> Result<RunFolder> {
+        std::fs::create_dir_all(runs).map_err(Error::io(runs, "creating the folder of runs"))?;
+        let mut number = last_number(runs, &config.preset)? + 1;
+        loop {
+            let root = runs.join(format!("{}-{number}", config.preset));
+            match std::fs::create_dir(&root) {
+                Ok(()) => return RunFolder::furnish(root, config),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Err(e) => return Err(Error::io(root, "creating the run folder")(e)),
+            }
+        }
+    }
+
+    /// A new run in exactly this folder, locked; it may exist if it is empty.
+    ///
+    /// Errors: [`Error::Setting`] for a folder that holds something; [`Error::Io`].
+    pub fn create_at(root: &Path, config: &Config) -> Result<RunFolder> {
+        std::fs::create_dir_all(root).map_err(Error::io(root, "creating the run folder"))?;
+        let mut entries = std::fs::read_dir(root).map_err(Error::io(root, "reading the run folder"))?;
+        if entries.next().is_some() {
+            let hint = "is not empty; name a new folder, or go on with a run by --resume";
+            return Err(Error::setting("command line", "--out", root.display(), hint));
+        }
+        RunFolder::furnish(root.into(), config)
+    }
+
+    fn furnish(root: PathBuf, config: &Config) -> Result<RunFolder> {
+        let lock = lock(&root)?;
+        let run = RunFolder { root, _lock: Some(lock) };
+        for folder in [run.checkpoints(), run.samples()] {
+            std::fs::create_dir(&folder).map_err(Error::io(&folder, "creating a folder of the run"))?;
+        }
+        run.write_config(config)?;
+        Ok(run)
+    }
+
+    /// An existing run, to read from.
+    ///
+    /// Errors: [`Error::Checkpoint`] with what is missing.
+    pub fn open(root: &Path) -> Result<RunFolder> {
+        let refuse = |reason: &str| Err(Error::checkpoint(root, format!("is not a run folder: {reason}")));
+        if !root.exists() {
+            return refuse("it does not exist; runs are made by danskin train, in runs/ unless told");
+        }
+        if !root.is_dir() {
+            return refuse("it is a file; name the folder above it");
+        }
+        let run = RunFolder { root: root.into(), _lock: None };
+        if !run.config().is_file() {
+            return refuse("config.toml is missing");
+        }
+        if !run.checkpoints().is_dir() {
+            return refuse("checkpoints/ is missing");
+        }
+        Ok(run)
+    }
+
+    /// An existing run, to go on with; locked.
+    ///
+    /// Errors: as [`RunFolder::open`], and where another process trains in it.
+    pub fn open_to_train(root: &Path) -> Result<RunFolder> {
+        let mut run = RunFolder::open(root)?;
+        run._lock = Some(lock(root)?);
+        if !run.samples().is_dir() {
+            std::fs::create_dir(run.samples()).map_err(Error::io(run.samples(), "creating a folder of the run"))?;
+        }
+        Ok(run)
+    }
+
+    /// The folder itself; TensorBoard files go here.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `config.toml`.
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config.toml")
+    }
+
+    /// `checkpoints/`.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.root.join("checkpoints")
+    }
+
+    /// The file of the checkpoint after so many real images.
+    pub fn checkpoint(&self, images: u64) -> PathBuf {
+        self.checkpoints().join(checkpoint::file_name(images))
+    }
+
+    /// `samples/`.
+    pub fn samples(&self) -> PathBuf {
+        self.root.join("samples")
+    }
+
+    /// `stats.jsonl`.
+    pub fn stats(&self) -> PathBuf {
+        self.root.join("stats.jsonl")
+    }
+
+    /// Writes everything in force to `config.toml`, whole or not at all.
+    ///
+    /// Errors: [`Error::Io`].
+    pub fn write_config(&self, config: &Config) -> Result<()> {
+        let path = self.config();
+        let text = format!("# Everything in force for this run.\n{}", config.to_toml());
+        checkpoint::write_whole(&path, "writing the configuration", |file| file.write_all(text.as_bytes()))
+    }
+}
+
+/// The largest number among `<preset>-<n>`, or 0.
+fn last_number(runs: &Path, preset: &str) -> Result<u64> {
+    let entries = std::fs::read_dir(runs).map_err(Error::io(runs, "reading the folder of runs"))?;
+    let number = |entry: std::fs::DirEntry| -> Option<u64> {
+        entry.file_name().to_str()?.strip_prefix(preset)?.strip_prefix('-')?.parse().ok()
+    };
+    Ok(entries.filter_map(|entry| number(entry.ok()?)).filter(|n| *n < u64::MAX / 2).max().unwrap_or(0))
+}
+
+/// Takes the lock of a run. It is the operating system's, on an open file: it ends with its process, so a killed run
+/// leaves no stale lock behind. The file's text only says who holds it.
+fn lock(root: &Path) -> Result<File> {
+    let path = root.join("train.lock");
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = opened.map_err(Error::io(&path, "opening the lock"))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Unreadable while locked on Windows; the sentence does without.
+            let _ = file.read_to_string(&mut holder);
+            let holder =
+                if holder.is_empty() { "another process".into() } else { format!("process {}", holder.trim()) };
+            return Err(Error::checkpoint(root, format!("{holder} trains in it; wait for its end or stop it")));
+        }
+        Err(TryLockError::Error(e)) => return Err(Error::io(path, "locking the run folder")(e)),
+    }
+    let write = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    write.map_err(Error::io(&path, "writing the lock"))?;
+    Ok(file)
+}

@@ -1,0 +1,327 @@
+//! A run from its first step to its last: training, logs, grids, checkpoints, and what happens when numbers break.
+//!
+//! Nothing here prints: events go to the caller. Statistics, grids and checkpoints are functions of the step, so a run that
+//! was killed and resumed leaves the same ones as an unbroken run.
+
+use super::checkpoint::{self, Checkpoint, Latest};
+use super::run_folder::RunFolder;
+use super::stats::{Report, StatsLog};
+use super::tensorboard::{EventWriter, Picture};
+use super::trainer::{Logged, Trainer};
+use crate::config::Config;
+use crate::data::toys::{self, Toy};
+use crate::{Error, Result, grid, metrics};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Points in a scatter plot and in the count of modes.
+const POINTS: u32 = 2500;
+/// Width of a scatter plot in pixels.
+const PLOT: usize = 512;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// At its last step.
+    Finished,
+    /// Asked to stop; saved.
+    Stopped,
+}
+
+/// What a run tells its caller.
+pub enum Event<'a> {
+    /// Numbers of the last steps.
+    Report(&'a Report),
+    /// A sentence worth keeping.
+    Note(String),
+}
+
+/// Sums of logged scalars since the last report. Part of a checkpoint: reports of a resumed run equal the unbroken one's.
+#[derive(Clone, Debug, Default)]
+struct Sums {
+    values: Vec<f64>,
+    count: u64,
+}
+
+/// A run in progress.
+pub struct Session {
+    config: Config,
+    trainer: Trainer,
+    toy: Option<Toy>,
+    run: RunFolder,
+    stats: StatsLog,
+    events: EventWriter,
+    sums: Sums,
+    /// Gradients that were not finite when training last (re)started.
+    known_nonfinite: u64,
+    modes: Option<metrics::Modes>,
+    /// Time and images at the last report.
+    clock: (Instant, u64),
+}
+
+impl Session {
+    /// A new run, or with `latest` one that goes on from a checkpoint.
+    ///
+    /// # Errors
+    /// A checkpoint of another model; files that can't be written.
+    pub fn new(
+        config: Config,
+        mut trainer: Trainer,
+        toy: Option<Toy>,
+        run: RunFolder,
+        latest: Option<&Latest>,
+    ) -> Result<Session> {
+        let (stats, events, sums) = match latest {
+            None => (StatsLog::create(&run.stats())?, EventWriter::create(run.root())?, Sums::default()),
+            Some(latest) => {
+                trainer.restore(&latest.checkpoint, &latest.path)?;
+                let step = trainer.step();
+                let sums = Sums::read(&latest.checkpoint, &latest.path)?;
+                (StatsLog::resume(&run.stats(), step)?, EventWriter::resume(run.root(), step)?, sums)
+            }
+        };
+        let known_nonfinite = latest.map_or(0, |l| nonfinite(&l.checkpoint));
+        let clock = (Instant::now(), trainer.step());
+        Ok(Session { config, trainer, toy, run, stats, events, sums, known_nonfinite, modes: None, clock })
+    }
+
+    /// The trainer, for what a run does not do by itself.
+    pub fn trainer(&mut self) -> &mut Trainer {
+        &mut self.trainer
+    }
+
+    /// Writes `samples/reals.png` from [`super::Feed::preview`]: what the grids are to be compared with.
+    ///
+    /// # Errors
+    /// A disk that fails.
+    pub fn draw_reals(&self, reals: &[f32]) -> Result<()> {
+        let path = self.run.samples().join("reals.png");
+        if reals.is_empty() || path.exists() {
+            return Ok(());
+        }
+        let per_image: usize = self.trainer.settings().gan.sample.iter().product();
+        grid::write(&path, reals, image_shape(&self.trainer, reals.len() / per_image), 0, grid::Scale::Auto)
+    }
+
+    /// Trains to the end of the run, or until `stop`.
+    ///
+    /// # Errors
+    /// A number that is not finite, for the second time; a device or a disk that fails. The last checkpoint stays.
+    pub fn run(&mut self, stop: &AtomicBool, show: &mut dyn FnMut(Event)) -> Result<Outcome> {
+        let end = self.trainer.settings().steps_in(self.config.train.kimg);
+        if self.trainer.step() == 0 {
+            self.draw(show)?;
+            self.save()?;
+        }
+        self.clock = (Instant::now(), self.trainer.step());
+        while self.trainer.step() < end {
+            self.trainer.iterate()?;
+            let step = self.trainer.step();
+            let stopped = stop.load(Ordering::Relaxed);
+            let last = step == end;
+            let draws = last || self.is_due(self.config.sample.every_kimg);
+            let saves = last || stopped || self.is_due(self.config.checkpoint.every_kimg);
+            if saves || step.is_multiple_of(self.trainer.settings().log_every as u64) {
+                self.trainer.begin_log()?;
+            }
+            // What is saved must be known to be finite, so a checkpoint waits for the log.
+            while let Some(logged) = self.trainer.take_log(saves)? {
+                if let Some(problem) = self.take_rows(&logged, end, show)? {
+                    self.roll_back(&problem, show)?;
+                    break;
+                }
+            }
+            if self.trainer.step() != step {
+                continue;
+            }
+            if draws {
+                self.draw(show)?;
+            }
+            if saves {
+                let path = self.save()?;
+                if last || stopped {
+                    show(Event::Note(format!("saved {}", path.display())));
+                }
+            }
+            if stopped && !last {
+                return Ok(Outcome::Stopped);
+            }
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// Whether this step completes another `every` thousand images.
+    fn is_due(&self, every: f64) -> bool {
+        every > 0.0 && self.trainer.step().is_multiple_of(self.trainer.settings().steps_in(every))
+    }
+
+    /// Adds rows to the sums and reports where an interval is complete. Returns what is wrong with the numbers, if anything.
+    fn take_rows(&mut self, logged: &Logged, end: u64, show: &mut dyn FnMut(Event)) -> Result<Option<String>> {
+        let every = self.trainer.settings().log_every as u64;
+        let total: u64 = logged.nonfinite.iter().map(|(_, n)| u64::from(*n)).sum();
+        if total > self.known_nonfinite {
+            let (tensor, _) = &logged.nonfinite[0];
+            let phase = if tensor.starts_with("G.") { "generator" } else { "discriminator" };
+            let step = logged.rows.last().map_or(0, |row| row.step);
+            return Ok(Some(format!(
+                "the gradient of {tensor} is not finite in the {phase} step, at step {step} or just before"
+            )));
+        }
+        for row in &logged.rows {
+            let names = self.trainer.log_names();
+            if let Some((name, value)) = names.iter().zip(&row.values).find(|(_, v)| !v.is_finite()) {
+                let phase = if name.starts_with("g_") { "generator" } else { "discriminator" };
+                return Ok(Some(format!("{name} is {value} in the {phase} step, at step {}", row.step)));
+            }
+            self.sums.values.resize(row.values.len(), 0.0);
+            self.sums.values.iter_mut().zip(&row.values).for_each(|(sum, v)| *sum += f64::from(*v));
+            self.sums.count += 1;
+            let done = row.step + 1;
+            if done.is_multiple_of(every) || done == end {
+                self.report(done, end, total, show)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn report(&mut self, step: u64, end: u64, nonfinite: u64, show: &mut dyn FnMut(Event)) -> Result<()> {
+        let Sums { values, count } = std::mem::take(&mut self.sums);
+        let names = self.trainer.log_names();
+        let mut report = Report { step, kimg: self.trainer.settings().kimg_at(step), nonfinite, ..Report::default() };
+        for (name, sum) in names.iter().zip(values) {
+            let mean = sum / count as f64;
+            match name.as_str() {
+                "d_loss" => report.d_loss = mean,
+                "g_loss" => report.g_loss = mean,
+                "d_real" => report.d_real = mean,
+                "d_fake" => report.d_fake = mean,
+                // The device logs squares.
+                "d_grad_norm" => report.d_grad_norm = mean.sqrt(),
+                "g_grad_norm" => report.g_grad_norm = mean.sqrt(),
+                other => _ = report.more.insert(other.to_owned(), mean),
+            }
+        }
+        if let Some(modes) = &self.modes {
+            report.more.insert("modes".into(), modes.covered as f64);
+            report.more.insert("high_quality".into(), modes.high_quality);
+        }
+        let batch = self.trainer.settings().gan.batch as f64;
+        let seconds = self.clock.0.elapsed().as_secs_f64().max(1e-9);
+        let images = step.saturating_sub(self.clock.1).max(1) as f64 * batch;
+        report.img_per_s = images / seconds;
+        report.sec_per_kimg = 1000.0 * seconds / images;
+        report.eta = (end - step) as f64 * batch / report.img_per_s;
+        report.memory = self.trainer.gan().bytes();
+        self.clock = (Instant::now(), step);
+        self.stats.append(&report)?;
+        let scalars = report.scalars();
+        self.events.scalars(step, scalars.iter().map(|(tag, value)| (tag.as_str(), *value)))?;
+        show(Event::Report(&report));
+        Ok(())
+    }
+
+    /// Writes the grid (or the plot) of this step.
+    fn draw(&mut self, show: &mut dyn FnMut(Event)) -> Result<()> {
+        let images = self.trainer.step() * self.trainer.settings().gan.batch as u64;
+        let path = self.run.samples().join(format!("{:06}.{:03}.png", images / 1000, images % 1000));
+        match self.toy {
+            Some(toy) => self.plot(toy, &path)?,
+            None => {
+                let cells = self.config.sample.count;
+                let seeds: Vec<u32> = (0..cells.cells() as u32).collect();
+                let values = self.trainer.sample(&seeds)?;
+                grid::write(&path, &values, image_shape(&self.trainer, seeds.len()), cells.columns, grid::Scale::Auto)?;
+            }
+        }
+        let png = std::fs::read(&path).map_err(Error::io(&path, "reading the grid"))?;
+        let side = image::load_from_memory(&png).map(|i| (i.width(), i.height())).unwrap_or_default();
+        self.events.image(
+            self.trainer.step(),
+            "samples",
+            Picture { png: &png, width: side.0, height: side.1, channels: 3 },
+        )?;
+        show(Event::Note(format!("drew {}", path.display())));
+        Ok(())
+    }
+
+    fn plot(&mut self, toy: Toy, path: &Path) -> Result<()> {
+        let seeds: Vec<u32> = (0..POINTS).collect();
+        let fake = self.trainer.sample(&seeds)?;
+        // A stream of their own: reals of the plot are not those of training.
+        let real = toys::batch(toy, self.config.train.seed, 0, u32::MAX, POINTS as usize);
+        self.modes = Some(metrics::modes(toy, &fake));
+        grid::save(path, &toys::plot(toy, &real, &fake, PLOT))
+    }
+
+    fn save(&mut self) -> Result<PathBuf> {
+        let mut state = self.trainer.checkpoint()?;
+        self.sums.write(&mut state);
+        let path = self.run.checkpoint(self.trainer.step() * self.trainer.settings().gan.batch as u64);
+        state.save(&path)?;
+        checkpoint::mark_good(&path)?;
+        checkpoint::prune(&self.run.checkpoints(), self.config.checkpoint.keep)?;
+        Ok(path)
+    }
+
+    /// Goes back to the last good checkpoint with other random numbers; the second time, gives up.
+    fn roll_back(&mut self, problem: &str, show: &mut dyn FnMut(Event)) -> Result<()> {
+        let folder = self.run.checkpoints();
+        let path = match checkpoint::marked_good(&folder) {
+            Some(path) => path,
+            None => checkpoint::latest_good(&folder)?.path,
+        };
+        let state = Checkpoint::load(&path)?;
+        let attempt = self.trainer.attempt();
+        if attempt > 0 {
+            return Err(Error::Training(format!(
+                "{problem}, again after going back to {}: lower optim.lr, or raise loss.r1_gamma",
+                path.display()
+            )));
+        }
+        show(Event::Note(format!("{problem}: going back to {} with other random numbers", path.display())));
+        self.trainer.restore(&state, &path)?;
+        self.trainer.next_attempt(attempt + 1);
+        self.sums = Sums::read(&state, &path)?;
+        self.known_nonfinite = nonfinite(&state);
+        self.stats = StatsLog::resume(&self.run.stats(), self.trainer.step())?;
+        self.events = EventWriter::resume(self.run.root(), self.trainer.step())?;
+        self.clock = (Instant::now(), self.trainer.step());
+        Ok(())
+    }
+}
+
+/// [n, h, w, c] of `count` images of a trainer.
+pub(super) fn image_shape(trainer: &Trainer, count: usize) -> [usize; 4] {
+    let sample = &trainer.settings().gan.sample;
+    [count, sample[0], sample[1], sample[2]]
+}
+
+fn nonfinite(state: &Checkpoint) -> u64 {
+    let counters = state.tensors.iter().filter(|t| t.name.starts_with("nonfinite."));
+    let counts = counters.filter_map(|t| match &t.data {
+        checkpoint::Values::U32(counts) => Some(counts.iter().map(|&n| u64::from(n)).sum::<u64>()),
+        checkpoint::Values::F32(_) => None,
+    });
+    counts.sum()
+}
+
+impl Sums {
+    /// Bits, not decimals: a resumed report must not differ in the last digit.
+    fn write(&self, state: &mut Checkpoint) {
+        let mut words = vec![format!("{}", self.count)];
+        words.extend(self.values.iter().map(|v| format!("{:016x}", v.to_bits())));
+        state.meta.insert("log_sums".into(), words.join(" "));
+    }
+
+    fn read(state: &Checkpoint, place: &Path) -> Result<Sums> {
+        let parse = || {
+            let mut words = state.meta.get("log_sums")?.split(' ');
+            let count = words.next()?.parse().ok()?;
+            let values =
+                words.map(|w| u64::from_str_radix(w, 16).ok().map(f64::from_bits)).collect::<Option<Vec<f64>>>()?;
+            Some(Sums { values, count })
+        };
+        parse().ok_or_else(|| Error::checkpoint(place, "its header lacks log_sums: is it a checkpoint of a run?"))
+    }
+}

@@ -1,0 +1,403 @@
+//! A GAN on a device: one call an iteration, samples, and its whole state as a checkpoint.
+//!
+//! Everything that changes the course of training is a function of (configuration, seed, step): per-step values are computed
+//! here in f64, sent as one write, and the plans of the iteration go out as one submission.
+
+use super::checkpoint::{Checkpoint, NamedTensor, Values};
+use super::feed::Feed;
+use super::gan::{Gan, Intervals, Network};
+use super::sampler::tensor;
+use super::settings::Settings;
+use crate::device::Device;
+use crate::nn::layout;
+use crate::optim::{AdamSettings, cosine, ema_beta};
+use crate::philox;
+use crate::plan::{ALIGN, Class, Counters, Executor, RNG, ReadId, Region};
+use crate::{Error, Result};
+use std::collections::VecDeque;
+
+/// Stream of the latents of sample grids; the step counter is the seed of each sample.
+const Z_SAMPLE: u32 = 100;
+/// Images the sample plan makes at once …
+const SAMPLE_IMAGES: usize = 16;
+/// … and points of a 2-D toy.
+const SAMPLE_POINTS: usize = 250;
+
+/// Scalars of one iteration, in the order of [`Trainer::log_names`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogRow {
+    /// The iteration.
+    pub step: u64,
+    /// One value a name.
+    pub values: Vec<f32>,
+}
+
+/// What a finished read of the log brought.
+#[derive(Clone, Debug, Default)]
+pub struct Logged {
+    /// The iterations since the read before.
+    pub rows: Vec<LogRow>,
+    /// (tensor, gradients that were not finite since training began), where there are any.
+    pub nonfinite: Vec<(String, u32)>,
+}
+
+struct PendingLog {
+    first: u64,
+    end: u64,
+    ring: ReadId,
+    bad: [ReadId; 2],
+}
+
+/// Products of Adam's β over the updates so far: bias correction stays exact while β follows a schedule.
+#[derive(Clone, Copy, Debug)]
+struct Decay {
+    beta1: f64,
+    beta2: f64,
+}
+
+/// A GAN in training on a device.
+pub struct Trainer {
+    settings: Settings,
+    gan: Gan,
+    device: Box<dyn Executor>,
+    feed: Feed,
+    step: u64,
+    /// Times training was rolled back: moves every random stream, so that it does not run into the same number again.
+    attempt: u32,
+    decay_g: Decay,
+    decay_d: Decay,
+    logged_to: u64,
+    pending: VecDeque<PendingLog>,
+}
+
+impl Trainer {
+    /// Builds the program for `settings`, loads it on `device` and fills its buffers with initial values.
+    ///
+    /// # Errors
+    /// A model that does not fit the device, or a device that fails.
+    pub fn new(settings: Settings, feed: Feed, device: &Device) -> Result<Trainer> {
+        let options = device.options(settings.fuse);
+        let lazy = settings.penalty_every > 1;
+        let samples = if settings.gan.sample.len() == 3 { SAMPLE_IMAGES } else { SAMPLE_POINTS };
+        let gan = Gan::new(&settings.gan, feed.resident(), samples, settings.log_every, lazy, options)?;
+        let device = device.load(gan.program.clone())?;
+        let start = Decay { beta1: 1.0, beta2: 1.0 };
+        let mut trainer = Trainer {
+            settings,
+            gan,
+            device,
+            feed,
+            step: 0,
+            attempt: 0,
+            decay_g: start,
+            decay_d: start,
+            logged_to: 0,
+            pending: VecDeque::new(),
+        };
+        trainer.initialise()?;
+        Ok(trainer)
+    }
+
+    fn initialise(&mut self) -> Result<()> {
+        for network in [&self.gan.g, &self.gan.d] {
+            let weights = network.flat.init(self.settings.seed);
+            self.device.write(network.param, &weights)?;
+            self.device.write(network.ema, &weights)?;
+            self.device.write_u32(network.owner, &network.flat.owner())?;
+        }
+        for (spec, region) in &self.gan.states {
+            self.device.write(*region, &vec![spec.init as f32; region.len])?;
+        }
+        if let (Some(region), Some(words)) = (self.gan.data, self.feed.take_words()) {
+            self.device.write_u32(region, &words)?;
+        }
+        Ok(())
+    }
+
+    /// Iterations done.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Thousands of real images shown so far.
+    pub fn kimg(&self) -> f64 {
+        self.settings.kimg_at(self.step)
+    }
+
+    /// What is being trained.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The program and its layout.
+    pub fn gan(&self) -> &Gan {
+        &self.gan
+    }
+
+    /// Names of the logged scalars.
+    pub fn log_names(&self) -> &[String] {
+        &self.gan.log_names
+    }
+
+    /// What the device did so far.
+    pub fn counters(&self) -> Counters {
+        self.device.counters()
+    }
+
+    /// One line about the device.
+    pub fn describe_device(&self) -> String {
+        self.device.describe()
+    }
+
+    /// Sets the number of attack steps an iteration from now on; the plans stay as they are.
+    pub fn set_attack_steps(&mut self, steps: u32) {
+        self.settings.attack_steps = steps;
+    }
+
+    /// Roll-backs so far.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Moves every random stream: called after a roll-back.
+    pub fn next_attempt(&mut self, attempt: u32) {
+        self.attempt = attempt;
+    }
+
+    fn seed(&self) -> u64 {
+        self.settings.seed ^ (u64::from(self.attempt) << 40)
+    }
+
+    /// One iteration: discriminator step, and the generator step where it is due. One submission.
+    pub fn iterate(&mut self) -> Result<()> {
+        let every = Intervals {
+            n_critic: self.settings.n_critic,
+            penalty_every: self.settings.penalty_every,
+            attack_steps: self.settings.attack_steps,
+        };
+        let scalars = self.scalars(&every);
+        self.device.write(self.gan.scalars, &scalars)?;
+        let seed = self.seed();
+        let rng = Region { buffer: RNG, offset: 0, len: 4 };
+        self.device.write_u32(rng, &[seed as u32, (seed >> 32) as u32, self.step as u32, 0])?;
+        for (batch, region) in self.feed.batches(seed, self.step, self.gan.real, self.gan.real_g)? {
+            self.device.write(region, &batch)?;
+        }
+        let schedule = self.gan.schedule(self.step, &every);
+        self.device.run(&schedule)?;
+        self.step += 1;
+        Ok(())
+    }
+
+    /// Values that change with progress, laid out as the scalar buffer.
+    fn scalars(&mut self, every: &Intervals) -> Vec<f32> {
+        let s = &self.settings;
+        let t = if s.burn_in_kimg > 0.0 { self.kimg() / s.burn_in_kimg } else { 0.0 };
+        let lr = cosine(s.lr, s.lr_final, t);
+        let adam = AdamSettings { lr, beta1: s.beta1, beta2: cosine(s.beta2, s.beta2_final, t), eps: s.eps };
+        // Lazy regularisation (StyleGAN2): the penalised step counts for k steps, so decay and rate shrink alike.
+        let k = every.penalty_every as f64;
+        let c = if k > 1.0 { k / (k + 1.0) } else { 1.0 };
+        let adam_d =
+            AdamSettings { lr: lr * c * s.lr_d_scale, beta1: s.beta1.powf(c), beta2: adam.beta2.powf(c), eps: s.eps };
+        self.decay_d.beta1 *= adam_d.beta1;
+        self.decay_d.beta2 *= adam_d.beta2;
+        if (self.step + 1).is_multiple_of(every.n_critic) {
+            self.decay_g.beta1 *= adam.beta1;
+            self.decay_g.beta2 *= adam.beta2;
+        }
+        let seen = (self.step + 1) * s.gan.batch as u64;
+        let images = s.gan.batch * every.n_critic as usize;
+        let ema = ema_beta(images, seen, s.ema_half_life_kimg * 1000.0, s.ema_ramp);
+        let gamma_scale = cosine(1.0, s.gamma_final_ratio, t) * k;
+        let single = |v: f64| [v as f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        let mut values = vec![0.0; self.gan.scalars.len];
+        for (name, at) in &self.gan.scalar_at {
+            let value = match *name {
+                "adam_g" => adam.scalars(self.decay_g.beta1, self.decay_g.beta2, ema),
+                "adam_d" => adam_d.scalars(self.decay_d.beta1, self.decay_d.beta2, 0.0),
+                "r1_gamma" => single(s.r1_gamma * gamma_scale),
+                "r2_gamma" => single(s.r2_gamma * gamma_scale),
+                "gp_lambda" => single(s.gp_lambda * k),
+                "attack_eps" => single(s.attack_eps),
+                _ => single(s.attack_alpha),
+            };
+            debug_assert_eq!(at.offset % ALIGN, 0);
+            values[at.offset..at.offset + 8].copy_from_slice(&value);
+        }
+        values
+    }
+
+    /// Starts reading the log rows since the last call; never waits. At most `log.every_steps` iterations may lie between calls.
+    pub fn begin_log(&mut self) -> Result<()> {
+        if self.logged_to == self.step {
+            return Ok(());
+        }
+        let ring = self.device.begin_read(self.gan.ring)?;
+        let bad = [self.device.begin_read(self.gan.g.bad)?, self.device.begin_read(self.gan.d.bad)?];
+        self.pending.push_back(PendingLog { first: self.logged_to, end: self.step, ring, bad });
+        self.logged_to = self.step;
+        Ok(())
+    }
+
+    /// The oldest log read that was begun, once it has finished; with `wait`, waits for it.
+    pub fn take_log(&mut self, wait: bool) -> Result<Option<Logged>> {
+        let Some(pending) = self.pending.front() else { return Ok(None) };
+        let ring = if wait {
+            self.device.finish(pending.ring)?
+        } else {
+            match self.device.try_finish(pending.ring)? {
+                Some(ring) => ring,
+                None => return Ok(None),
+            }
+        };
+        let Some(pending) = self.pending.pop_front() else { return Ok(None) };
+        let columns = self.gan.log_names.len();
+        let rows = (pending.first..pending.end)
+            .map(|step| {
+                let row = step as usize % self.gan.ring_rows;
+                let words = &ring[row * columns..(row + 1) * columns];
+                LogRow { step, values: words.iter().map(|w| f32::from_bits(*w)).collect() }
+            })
+            .collect();
+        let mut nonfinite = vec![];
+        for (network, read) in [&self.gan.g, &self.gan.d].into_iter().zip(pending.bad) {
+            let counts = self.device.finish(read)?;
+            let named = network.flat.entries.iter().zip(counts).filter(|(_, n)| *n > 0);
+            nonfinite.extend(named.map(|(entry, n)| (entry.spec.name.clone(), n)));
+        }
+        Ok(Some(Logged { rows, nonfinite }))
+    }
+
+    /// Samples of the averaged generator, one a seed: NHWC images in [-1, 1], or points.
+    pub fn sample(&mut self, seeds: &[u32]) -> Result<Vec<f32>> {
+        let z = self.settings.gan.z;
+        let at_once = self.gan.latents.len / z;
+        let per_image = self.gan.images.len / at_once;
+        let mut images = Vec::with_capacity(seeds.len() * per_image);
+        for chunk in seeds.chunks(at_once) {
+            let mut z = latents(self.settings.seed, z, chunk);
+            z.resize(self.gan.latents.len, 0.0);
+            self.device.write(self.gan.latents, &z)?;
+            self.device.run(&[(self.gan.plans.sample, 1)])?;
+            let batch = self.device.read(self.gan.images)?;
+            images.extend_from_slice(&batch[..chunk.len() * per_image]);
+        }
+        Ok(images)
+    }
+
+    /// Everything training needs to go on from here, bit for bit.
+    pub fn checkpoint(&mut self) -> Result<Checkpoint> {
+        let mut tensors = vec![];
+        for network in [&self.gan.g, &self.gan.d] {
+            for (prefix, region) in flats(network) {
+                let values = self.device.read(region)?;
+                for entry in &network.flat.entries {
+                    let span = &values[entry.offset..entry.offset + entry.spec.shape.elems()];
+                    let spec = &entry.spec;
+                    let shape = layout::torch_shape(spec.layout, &spec.shape).to_vec();
+                    let data = layout::to_torch(spec.layout, &spec.shape, span);
+                    let name = format!("{prefix}{}", spec.name);
+                    tensors.push(NamedTensor { name, shape, data: Values::F32(data) });
+                }
+            }
+            let name = format!("nonfinite.{}", network_name(network));
+            let counts = self.device.read_u32(network.bad)?;
+            tensors.push(NamedTensor { name, shape: vec![counts.len()], data: Values::U32(counts) });
+        }
+        for (spec, region) in &self.gan.states {
+            let data = Values::F32(self.device.read(*region)?);
+            tensors.push(NamedTensor { name: spec.name.clone(), shape: spec.shape.to_vec(), data });
+        }
+        let bits = |v: f64| format!("{:016x}", v.to_bits());
+        let meta = [
+            ("step", self.step.to_string()),
+            ("attempt", self.attempt.to_string()),
+            ("decay_g", format!("{} {}", bits(self.decay_g.beta1), bits(self.decay_g.beta2))),
+            ("decay_d", format!("{} {}", bits(self.decay_d.beta1), bits(self.decay_d.beta2))),
+            ("config", self.settings.config_toml.clone()),
+        ];
+        Ok(Checkpoint { tensors, meta: meta.into_iter().map(|(k, v)| (k.to_owned(), v)).collect() })
+    }
+
+    /// Goes to the state of a checkpoint.
+    ///
+    /// # Errors
+    /// A checkpoint of another model: missing tensors, other shapes.
+    pub fn restore(&mut self, checkpoint: &Checkpoint, place: &std::path::Path) -> Result<()> {
+        let refuse = |reason: String| Error::checkpoint(place, reason);
+        // Read everything before anything is overwritten.
+        let mut writes: Vec<(Region, Vec<f32>)> = vec![];
+        let mut counts: Vec<(Region, Vec<u32>)> = vec![];
+        for network in [&self.gan.g, &self.gan.d] {
+            for (prefix, region) in flats(network) {
+                let mut values = vec![0.0; network.flat.len];
+                for entry in &network.flat.entries {
+                    let spec = &entry.spec;
+                    let shape = layout::torch_shape(spec.layout, &spec.shape);
+                    let data = tensor(checkpoint, place, &format!("{prefix}{}", spec.name), &shape)?;
+                    let span = layout::from_torch(spec.layout, &spec.shape, data);
+                    values[entry.offset..entry.offset + span.len()].copy_from_slice(&span);
+                }
+                writes.push((region, values));
+            }
+            match checkpoint.tensor(&format!("nonfinite.{}", network_name(network))).map(|t| &t.data) {
+                Some(Values::U32(data)) if data.len() == network.bad.len => counts.push((network.bad, data.clone())),
+                _ => return Err(refuse("holds no counters of this model: is it a checkpoint of it?".into())),
+            }
+        }
+        for (spec, region) in &self.gan.states {
+            writes.push((*region, tensor(checkpoint, place, &spec.name, &spec.shape)?.to_vec()));
+        }
+        let meta = |key: &str| {
+            checkpoint.meta.get(key).ok_or_else(|| refuse(format!("its header lacks {key}: is it a checkpoint?")))
+        };
+        let number = |key: &str| meta(key)?.parse::<u64>().map_err(|_| refuse(format!("its header has a bad {key}")));
+        let decay = |key: &str| -> Result<Decay> {
+            let parse = |t: &str| u64::from_str_radix(t, 16).ok().map(f64::from_bits);
+            let pair = meta(key)?.split_once(' ').and_then(|(a, b)| Some((parse(a)?, parse(b)?)));
+            let (beta1, beta2) = pair.ok_or_else(|| refuse(format!("its header has a bad {key}")))?;
+            Ok(Decay { beta1, beta2 })
+        };
+        let (step, attempt) = (number("step")?, number("attempt")? as u32);
+        let (decay_g, decay_d) = (decay("decay_g")?, decay("decay_d")?);
+        for (region, values) in &writes {
+            self.device.write(*region, values)?;
+        }
+        for (region, values) in &counts {
+            self.device.write_u32(*region, values)?;
+        }
+        (self.step, self.attempt, self.decay_g, self.decay_d) = (step, attempt, decay_g, decay_d);
+        self.logged_to = step;
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Bytes of device memory by class of buffer.
+    pub fn memory(&self) -> Vec<(Class, u64)> {
+        let mut classes: Vec<(Class, u64)> = vec![];
+        for buffer in &self.gan.program.buffers {
+            match classes.iter_mut().find(|(class, _)| *class == buffer.class) {
+                Some((_, bytes)) => *bytes += 4 * buffer.len as u64,
+                None => classes.push((buffer.class, 4 * buffer.len as u64)),
+            }
+        }
+        classes.sort();
+        classes
+    }
+}
+
+/// The flat buffers of a network that a checkpoint holds, with the prefix of their tensors' names.
+fn flats(network: &Network) -> [(&'static str, Region); 4] {
+    [("", network.param), ("ema.", network.ema), ("adam.m.", network.m), ("adam.v.", network.v)]
+}
+
+fn network_name(network: &Network) -> &str {
+    network.flat.entries.first().and_then(|e| e.spec.name.split('.').next()).unwrap_or("network")
+}
+
+/// Latents of the samples with these seeds: the same on every device and at every step.
+pub(super) fn latents(seed: u64, z: usize, seeds: &[u32]) -> Vec<f32> {
+    let at = |sample: u32, i: usize| philox::normal_at(seed, Z_SAMPLE, sample, i as u64) as f32;
+    seeds.iter().flat_map(|&sample| (0..z).map(move |i| at(sample, i))).collect()
+}

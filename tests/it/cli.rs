@@ -1,0 +1,164 @@
+//! The program as a user meets it: exit codes, one sentence an error, nothing left behind by a refused command.
+
+use clap::Parser;
+use danskin::cli::args::{Cli, Command as Asked};
+use danskin::cli::job::{SampleJob, TrainJob};
+use danskin::config::Config;
+use danskin::train::checkpoint::{Checkpoint, NamedTensor, Values};
+use danskin::train::run_folder::RunFolder;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The program, which cargo builds beside the folder of this test.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().unwrap().parent().unwrap().join(format!("danskin{}", std::env::consts::EXE_SUFFIX))
+}
+
+fn run(dir: &Path, words: &str) -> Output {
+    Command::new(program()).args(words.split(' ').filter(|w| !w.is_empty())).current_dir(dir).output().unwrap()
+}
+
+/// A run that was never trained, with one small checkpoint.
+fn small_run(dir: &Path) {
+    let run = RunFolder::create_at(&dir.join("run"), &Config::preset("ring8").unwrap()).unwrap();
+    let tensor = NamedTensor { name: "w".into(), shape: vec![1], data: Values::F32(vec![1.0]) };
+    Checkpoint { tensors: vec![tensor], ..Checkpoint::default() }.save(&run.checkpoint(64)).unwrap();
+}
+
+#[test]
+fn usage_is_two_and_help_is_zero() {
+    let dir = tempfile::tempdir().unwrap();
+    for words in ["", "fly", "train --seed x", "train --device cuda", "sample r --seeds 9-1", "plan --set lr"] {
+        let output = run(dir.path(), words);
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{words}");
+    }
+    for words in ["--help", "--version", "train --help"] {
+        let output = run(dir.path(), words);
+        assert_eq!(output.status.code(), Some(0), "{words}");
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{words}");
+    }
+}
+
+#[test]
+fn errors_are_one_sentence_and_leave_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    small_run(dir.path());
+    for (words, sentence) in [
+        (
+            "train fases32",
+            "command line: preset \"fases32\": no such preset; there are faces32, faces64, ring8, grid25, digits32",
+        ),
+        ("train --set train.bacth=3", "command line: train.bacth 3: no such setting; did you mean train.batch?"),
+        ("train --batch 0", "command line: train.batch 0: must be at least 1"),
+        ("plan ring8 --batch 0", "command line: train.batch 0: must be at least 1"),
+        (
+            "train --resume nowhere",
+            "nowhere: is not a run folder: it does not exist; runs are made by danskin train, in runs/ unless told",
+        ),
+        (
+            "sample nowhere",
+            "nowhere: is not a run folder: it does not exist; runs are made by danskin train, in runs/ unless told",
+        ),
+        ("sample run --grid 2x2 --seeds 0-4", "command line: --grid 2x2: has 4 cells for 5 seeds"),
+        (
+            "sample run --seeds 0-65536",
+            "command line: --seeds (65537 of them): too many for one picture; use --each DIR",
+        ),
+        (
+            "train --resume run --set train.batch=3",
+            "command line: train.batch 3: can't change while a run goes on; train.kimg, log.every_steps, \
+             sample.every_kimg, sample.count, checkpoint.every_kimg, checkpoint.keep can",
+        ),
+    ] {
+        let output = run(dir.path(), words);
+        assert_eq!(output.status.code(), Some(1), "{words}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), format!("error: {sentence}\n"), "{words}");
+        assert!(output.stdout.is_empty(), "{words}");
+    }
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["run"]);
+}
+
+fn parsed(words: &str, dir: &Path) -> Asked {
+    let words = words.replace("DIR", dir.to_str().unwrap());
+    Cli::try_parse_from(["danskin"].into_iter().chain(words.split(' '))).unwrap().command
+}
+
+#[test]
+fn a_run_starts_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let Asked::Train(args) = parsed("train ring8 --out DIR/run --seed 9 --kimg 3", dir.path()) else { panic!() };
+    let job = TrainJob::prepare(&args).unwrap();
+    assert!(!dir.path().join("run").exists(), "nothing is written before the device is there");
+    let (run, latest) = job.open_run().unwrap();
+    assert!(latest.is_none());
+    Checkpoint::default().save(&run.checkpoint(2048)).unwrap();
+    drop(run);
+
+    let words = "train --resume DIR/run --kimg 7 --set checkpoint.keep=5";
+    let Asked::Train(args) = parsed(words, dir.path()) else { panic!() };
+    let (run, latest) = TrainJob::prepare(&args).unwrap().open_run().unwrap();
+    assert_eq!(latest.unwrap().images, 2048);
+    let config = Config::read(&run.config()).unwrap();
+    assert_eq!((config.train.seed, config.train.kimg, config.checkpoint.keep), (9, 7.0, 5));
+    let message = TrainJob::prepare(&args).unwrap().open_run().unwrap_err().to_string();
+    assert!(message.contains("trains in it"), "{message}");
+}
+
+#[test]
+fn what_is_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    small_run(dir.path());
+    let samples = dir.path().join("run/samples/seeds-000000.064.png");
+    let drawn = |words: &str| {
+        let Asked::Sample(args) = parsed(words, dir.path()) else { panic!() };
+        let job = SampleJob::prepare(&args).unwrap();
+        (job.seeds.len(), job.picture.map(|(grid, path)| (grid.to_string(), path)), job.each.is_some())
+    };
+    let picture = |grid: &str, path: &Path| Some((grid.to_string(), path.to_path_buf()));
+    assert_eq!(drawn("sample DIR/run"), (64, picture("8x8", &samples), false));
+    assert_eq!(drawn("sample DIR/run --grid 3x2"), (6, picture("3x2", &samples), false));
+    assert_eq!(drawn("sample DIR/run --seeds 0-9 --out x.png"), (10, picture("4x3", Path::new("x.png")), false));
+    assert_eq!(drawn("sample DIR/run --seeds 0-99999 --each d"), (100_000, None, true));
+    assert_eq!(drawn("sample DIR/run --seeds 1,2 --each d --grid 2x1"), (2, picture("2x1", &samples), true));
+}
+
+/// The first interrupt raises the flag; the second ends the process with 130.
+#[cfg(unix)]
+#[test]
+fn interrupts() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    use std::sync::atomic::Ordering;
+    const CHILD: &str = "DANSKIN_TEST_WAITS";
+    if std::env::var_os(CHILD).is_some() {
+        let stop = danskin::cli::interrupt::watch().unwrap();
+        let second = danskin::cli::interrupt::watch().unwrap_err().to_string();
+        assert!(second.contains("can't listen for Ctrl-C"), "{second}");
+        eprintln!("ready");
+        while !stop.load(Ordering::SeqCst) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        eprintln!("raised");
+        std::thread::sleep(std::time::Duration::from_secs(60));
+        return;
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "cli::interrupts", "--nocapture"]).env(CHILD, "1");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(|line| line.unwrap());
+    let mut seen = Vec::new();
+    for line in lines {
+        if line == "ready" || line == "raised" {
+            let id = child.id().to_string();
+            assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        }
+        seen.push(line);
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    seen.sort();
+    let warning = "warning: stopping after this step; press Ctrl-C again to leave at once";
+    assert_eq!(seen, ["raised", "ready", warning]);
+}

@@ -1,0 +1,349 @@
+//! Configurations: layering, every refusal with its sentence, and the way to text and back.
+
+use danskin::config::{self, Config, KEYS, LossKind, Overrides, Source};
+use std::path::{Path, PathBuf};
+
+/// A preset under `--set` assignments.
+fn with(preset: &str, set: &[&str]) -> Overrides {
+    Overrides { preset: Some(preset.into()), set: set.iter().map(|s| s.to_string()).collect(), ..Overrides::default() }
+}
+
+fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    (dir, path)
+}
+
+/// The settings as TOML, without the comments.
+fn settings(config: &Config) -> toml::Table {
+    config.to_toml().parse().unwrap()
+}
+
+#[test]
+fn every_preset_is_legal_and_free_of_warnings() {
+    let needs_path = |name| if name == "digits32" { Some("digits".to_string()) } else { None };
+    for name in config::presets() {
+        let overrides = Overrides { data: needs_path(name), ..with(name, &[]) };
+        let (config, warnings) = Config::load(&overrides).unwrap();
+        assert_eq!(config.preset, name);
+        assert_eq!(warnings, [""; 0], "{name}");
+    }
+}
+
+/// `KEYS` and the structs name the same settings: what one lacks would be lost on the way through a file.
+#[test]
+fn text_and_back_loses_nothing() {
+    let all = [
+        "data.path=a dir/b",
+        "loss.gamma_final=0.5",
+        "optim.lr_final=1e-5",
+        "optim.beta2_final=.9999",
+        "attack.alpha=1/255",
+        "attack.eps=0.25",
+    ];
+    for (preset, set) in [("faces64", &all[..]), ("faces32", &[]), ("ring8", &[])] {
+        let (config, _) = Config::load(&with(preset, set)).unwrap();
+        let (_dir, path) = file(&config.to_toml());
+        let back = Config::read(&path).unwrap();
+        assert_eq!(back.to_toml(), config.to_toml());
+        assert_eq!(toml::Table::try_from(&back).unwrap(), toml::Table::try_from(&config).unwrap(), "{preset}");
+    }
+    let (full, _) = Config::load(&with("faces64", &all)).unwrap();
+    let typed = toml::Table::try_from(&full).unwrap();
+    assert_eq!(typed, settings(&full), "a field that KEYS lacks is not written");
+    let fields: usize = typed.values().filter_map(|v| v.as_table()).map(|t| t.len()).sum();
+    assert_eq!(fields, KEYS.len());
+}
+
+#[test]
+fn later_layers_win() {
+    let (_dir, path) = file("preset = \"ring8\"\n[train]\nbatch = 7\nkimg = 9\nseed = 3\n[optim]\nlr = 1\n");
+    let overrides = Overrides {
+        file: Some(path.clone()),
+        set: vec!["train.kimg=10".into(), "train.seed=4".into()],
+        seed: Some(5),
+        ..Overrides::default()
+    };
+    let (config, _) = Config::load(&overrides).unwrap();
+    assert_eq!((config.train.batch, config.train.kimg, config.train.seed), (7, 10.0, 5));
+    assert_eq!((config.data.source, config.optim.lr, config.data.mirror), (Source::Ring8, 1.0, false));
+    assert_eq!(config.place("train.batch"), path.display().to_string());
+    assert_eq!(config.place("train.kimg"), "command line");
+    assert_eq!(config.place("data.source"), "preset ring8");
+    assert_eq!(config.place("data.mirror"), "base values");
+}
+
+#[test]
+fn values_as_typed() {
+    let set = [
+        "plan.fuse=off",
+        " attack.eps = 4/255 ",
+        "attack.steps=2",
+        "sample.count='4x2'",
+        "loss.kind=hinge",
+        "data.path=1.5",
+        "train.kimg=1_000",
+    ];
+    let (config, _) = Config::load(&with("faces32", &set)).unwrap();
+    assert!(!config.plan.fuse);
+    assert_eq!(config.attack.radius(), 8.0 / 255.0);
+    assert_eq!(config.attack.step_size(), 1.25 * 8.0 / 255.0);
+    assert_eq!((config.sample.count.columns, config.sample.count.rows), (4, 2));
+    assert_eq!(config.loss.kind, LossKind::Hinge);
+    assert_eq!(config.data.path.as_deref(), Some(Path::new("1.5")));
+    assert_eq!(config.train.kimg, 1000.0);
+}
+
+#[test]
+fn data_flag_names_a_source_or_a_path() {
+    let data = |data: &str| Overrides { data: Some(data.into()), ..with("faces32", &[]) };
+    assert_eq!(Config::load(&data("faces")).unwrap().0.data.source, Source::Faces);
+    let (config, _) = Config::load(&data("some/dir")).unwrap();
+    assert_eq!((config.data.source, config.data.path), (Source::Path, Some("some/dir".into())));
+}
+
+/// Preset, assignments, the sentence.
+#[test]
+fn refusals_on_the_command_line() {
+    for (preset, set, sentence) in [
+        (
+            "faces",
+            "",
+            "command line: preset \"faces\": no such preset; there are faces32, faces64, ring8, grid25, digits32",
+        ),
+        ("faces32", "train.batch=0", "command line: train.batch 0: must be at least 1"),
+        ("faces32", "train.batch=65537", "command line: train.batch 65537: must be at most 65536"),
+        (
+            "faces64",
+            "train.batch=65536",
+            "command line: train.batch 65536: a batch of 64x64x3 images would take 3.0 GiB before any layer; \
+             choose a smaller one",
+        ),
+        ("faces32", "train.batch=2.0", "command line: train.batch 2.0: must be a whole number"),
+        ("faces32", "train.batch=many", "command line: train.batch \"many\": must be a whole number"),
+        ("faces32", "train.kimg=0", "command line: train.kimg 0: must be above 0"),
+        ("faces32", "train.kimg=-1", "command line: train.kimg -1: must be above 0"),
+        ("faces32", "train.kimg=nan", "command line: train.kimg nan: must be above 0"),
+        ("faces32", "train.kimg=inf", "command line: train.kimg inf: must be above 0"),
+        ("faces32", "train.kimg=0.063", "command line: train.kimg 0.063: is less than one batch of 64 samples"),
+        ("faces32", "train.kimg=long", "command line: train.kimg \"long\": must be a number; it must be above 0"),
+        ("faces32", "train.seed=-1", "command line: train.seed -1: must be at least 0"),
+        ("faces32", "optim.beta1=1", "command line: optim.beta1 1: must be at least 0 and below 1"),
+        ("faces32", "loss.r1_gamma=-1", "command line: loss.r1_gamma -1: must be at least 0"),
+        (
+            "faces32",
+            "loss.kind=vanilla",
+            "command line: loss.kind \"vanilla\": must be one of ns, hinge, lsgan, wgan, rpgan",
+        ),
+        ("faces32", "data.mirror=1", "command line: data.mirror 1: must be true or false"),
+        ("faces32", "data.path=", "command line: data.path \"\": must be a text in quotes, not an empty one"),
+        ("faces32", "data.channels=2", "command line: data.channels 2: must be 1 (grey) or 3 (colour)"),
+        (
+            "faces32",
+            "data.size=48",
+            "command line: data.size 48: does not go with model.kind \"dcgan\": it makes images of 32 or 64",
+        ),
+        (
+            "faces64",
+            "data.size=48",
+            "command line: data.size 48: does not go with model.kind \"r3gan\": it makes images of 16, 32, 64, \
+             128 or 256",
+        ),
+        (
+            "faces32",
+            "data.source=ring8",
+            "command line: data.source \"ring8\": does not go with model.kind \"dcgan\": points of the plane want \
+             \"mlp\", images \"dcgan\" or \"r3gan\"",
+        ),
+        (
+            "faces32",
+            "attack.eps=8",
+            "command line: attack.eps 8: must be a fraction such as \"8/255\" or a number from 0 to 1, \
+             where 1 is the whole range of a pixel",
+        ),
+        (
+            "faces32",
+            "attack.eps=300/255",
+            "command line: attack.eps \"300/255\": must be a fraction such as \"8/255\" or a number from 0 to 1, \
+             where 1 is the whole range of a pixel",
+        ),
+        ("faces32", "attack.steps=1 attack.alpha=0", "command line: attack.alpha 0.0: must be above 0"),
+        (
+            "ring8",
+            "attack.steps=1",
+            "command line: attack.steps 1: does not go with data.source \"ring8\": an attack changes pixels",
+        ),
+        (
+            "faces32",
+            "loss.r1_gamma=1",
+            "command line: loss.r1_gamma 1.0: does not go with model.d_norm true: the penalty is on each sample's own \
+             gradient, and batch norm couples samples",
+        ),
+        (
+            "faces64",
+            "loss.penalty_every=16",
+            "command line: loss.penalty_every 16: does not go with loss.kind \"rpgan\": it needs its penalties at every \
+             step",
+        ),
+        (
+            "faces64",
+            "model.d_width=100",
+            "command line: model.d_width 100: must be a multiple of 8 with model.kind \"r3gan\"",
+        ),
+        (
+            "faces64",
+            "model.d_norm=on",
+            "command line: model.d_norm true: does not go with model.kind \"r3gan\": only \"dcgan\" has batch norm",
+        ),
+        (
+            "digits32",
+            "",
+            "preset digits32: data.path is not set: name the folder, archive or IDX file with --data PATH",
+        ),
+        (
+            "faces32",
+            "sample.count=64",
+            "command line: sample.count \"64\": must be columns x rows such as \"8x8\", each from 1 to 256",
+        ),
+        ("faces32", "train.bacth=3", "command line: train.bacth 3: no such setting; did you mean train.batch?"),
+        (
+            "faces32",
+            "loss.kind=rpgan loss.penalty_every=2",
+            "command line: loss.penalty_every 2: does not go with loss.kind \"rpgan\": it needs its penalties at every \
+             step",
+        ),
+        (
+            "faces64",
+            "model.kind=dcgan model.d_norm=true",
+            "command line: model.d_norm true: does not go with loss.r1_gamma 2.0: the penalty is on each sample's own \
+             gradient, and batch norm couples samples",
+        ),
+        (
+            "faces32",
+            "optim.beta=.5",
+            "command line: optim.beta .5: no such setting; the nearest are optim.beta1, \
+             optim.beta2",
+        ),
+        ("faces32", "batch=3", "command line: batch 3: no such setting; did you mean train.batch?"),
+        (
+            "faces32",
+            "optim.learning_rate=3",
+            "command line: optim.learning_rate 3: no such setting; [optim] has lr, lr_final, beta1, beta2, \
+             beta2_final, eps, lr_d_scale, burn_in_kimg",
+        ),
+        (
+            "faces32",
+            "sampler.kimg_between=3",
+            "command line: sampler.kimg_between 3: no such setting; the sections are data, model, loss, optim, ema, \
+             attack, train, log, sample, checkpoint, plan",
+        ),
+        ("faces32", "preset=ring8", "command line: preset ring8: is named without --set: danskin train NAME"),
+    ] {
+        let set: Vec<_> = set.split(' ').filter(|s| !s.is_empty()).collect();
+        let message = Config::load(&with(preset, &set)).unwrap_err().to_string();
+        assert_eq!(message, sentence, "{preset} {set:?}");
+    }
+}
+
+/// The text of a file, the sentence after the file's name.
+#[test]
+fn refusals_in_a_file() {
+    for (text, sentence) in [
+        ("[train]\nbatch = 3", "preset is not set: name one in the file or on the command line"),
+        ("preset = \"x\"", "preset \"x\": no such preset; there are faces32, faces64, ring8, grid25, digits32"),
+        ("preset = 3", "preset 3: must be a text in quotes"),
+        ("preset = \"ring8\"\n[train]\nbatch = 0", "train.batch 0: must be at least 1"),
+        ("preset = \"ring8\"\n[train]\nbatch = \"7\"", "train.batch \"7\": must be a whole number"),
+        ("preset = \"ring8\"\n[train]\nbatsh = 7", "train.batsh 7: no such setting; did you mean train.batch?"),
+        ("preset = \"ring8\"\ntrain = 7", "train 7: is a section: write [train] and its settings below"),
+        ("preset = \"ring8\"\nbatch = 7", "batch 7: no such setting; did you mean train.batch?"),
+        (
+            "preset = \"ring8\"\n[trian]",
+            "[trian] is not known: no such section; there are data, model, loss, optim, ema, attack, train, log, \
+             sample, checkpoint, plan",
+        ),
+        ("preset = \"ring8\"\n[train.batch]\nx = 1", "train.batch { x = 1 }: must be a whole number"),
+        ("preset = \"ring8\"\n[train\n", "line 2: is not valid TOML: "),
+        ("preset = \"ring8\"\n\n[train]\nkimg = 1\nkimg = 2\n", "line 5: is not valid TOML: duplicate key"),
+    ] {
+        let (_dir, path) = file(text);
+        let overrides = Overrides { file: Some(path.clone()), ..Overrides::default() };
+        let message = Config::load(&overrides).unwrap_err().to_string();
+        let expected = format!("{}: {sentence}", path.display());
+        let whole = !sentence.contains("TOML");
+        assert!(if whole { message == expected } else { message.starts_with(&expected) }, "{message}\n{expected}");
+        assert_eq!(message.lines().count(), 1);
+    }
+}
+
+#[test]
+fn a_preset_is_named_once() {
+    let (_dir, path) = file("preset = \"ring8\"");
+    let overrides = Overrides { file: Some(path.clone()), ..with("grid25", &[]) };
+    let message = Config::load(&overrides).unwrap_err().to_string();
+    let sentence = "preset \"ring8\": the command line names grid25; leave one of the two out";
+    assert_eq!(message, format!("{}: {sentence}", path.display()));
+    let missing = Config::read(Path::new("no/such.toml")).unwrap_err().to_string();
+    assert!(missing.starts_with("no/such.toml: reading the configuration: "), "{missing}");
+}
+
+/// Preset, assignments, the warnings.
+#[test]
+fn warnings() {
+    for (preset, set, sentence) in [
+        (
+            "faces32",
+            "attack.steps=4 attack.alpha=1/255",
+            "command line: attack.alpha \"1/255\": times attack.steps is below attack.eps: the attack can't reach \
+             the edge of its ball",
+        ),
+        ("faces32", "attack.steps=4 attack.eps=0", "command line: attack.eps 0.0: lets the attack change nothing"),
+        (
+            "faces32",
+            "loss.kind=wgan",
+            "command line: loss.kind \"wgan\": has nothing that keeps the critic Lipschitz: set loss.gp_lambda (10, or \
+             0.1 in the plane)",
+        ),
+        ("faces32", "loss.penalty_every=4", "command line: loss.penalty_every 4: has no effect without a penalty"),
+        (
+            "faces32",
+            "optim.lr_final=1e-5",
+            "command line: optim.lr_final 1e-5: is never reached while optim.burn_in_kimg is 0",
+        ),
+        (
+            "faces32",
+            "optim.burn_in_kimg=10 loss.gamma_final=1",
+            "command line: loss.gamma_final 1.0: has no effect while r1_gamma and r2_gamma are 0",
+        ),
+        ("faces32", "data.path=x", "command line: data.path \"x\": is read only with data.source \"path\""),
+        ("faces32", "attack.steps=8 attack.alpha=1/255", ""),
+    ] {
+        let set: Vec<_> = set.split(' ').collect();
+        let (_, warnings) = Config::load(&with(preset, &set)).unwrap();
+        let expected: Vec<_> = [sentence].into_iter().filter(|s| !s.is_empty()).collect();
+        assert_eq!(warnings, expected, "{preset} {set:?}");
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_keeps_what_its_numbers_depend_on() {
+    let (_dir, path) = file(&Config::preset("ring8").unwrap().to_toml());
+    let (config, _) = Config::resume(&path, &["checkpoint.keep=9".into()], Some(5000.0)).unwrap();
+    assert_eq!((config.checkpoint.keep, config.train.kimg), (9, 5000.0));
+    let message = Config::resume(&path, &["optim.lr=1".into()], None).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "command line: optim.lr 1: can't change while a run goes on; train.kimg, log.every_steps, sample.every_kimg, \
+         sample.count, checkpoint.every_kimg, checkpoint.keep can"
+    );
+}
+
+/// Settings changed in a program go through the same checks as typed ones.
+#[test]
+fn validation_without_a_file() {
+    let mut config = Config::preset("faces32").unwrap();
+    config.train.batch = 0;
+    let message = config.validate().unwrap_err().to_string();
+    assert_eq!(message, "base values: train.batch 0: must be at least 1");
+}

@@ -1,0 +1,395 @@
+//! Data sets from files that the tests make: every kind of sound one, every kind of broken one.
+
+mod craft;
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::Arc;
+
+use craft::*;
+use danskin::data::{self, DataSet, DrawRule, Index, Source, Spec, Split, Stream};
+use danskin::grid;
+use image::{ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
+use tempfile::tempdir;
+
+fn spec(path: &Path, size: usize) -> Spec {
+    Spec::new(Source::Path(path.to_owned()), size)
+}
+
+fn load(path: &Path, size: usize) -> danskin::Result<DataSet> {
+    data::load(&spec(path, size), &|_, _| {})
+}
+
+/// The message of a load that must fail; it names the path.
+fn refusal(path: &Path) -> String {
+    let message = load(path, 8).unwrap_err().to_string();
+    assert!(message.starts_with(&path.display().to_string()), "{message}");
+    message
+}
+
+/// Every mode an image file can have comes out as the RGB it shows.
+#[test]
+fn modes_of_images() {
+    let grey16 = ImageBuffer::from_pixel(6, 6, Luma([0x8080u16]));
+    let rgb16 = ImageBuffer::from_pixel(6, 6, Rgb([0xFFFFu16, 0x4040, 0]));
+    let rgba16 = ImageBuffer::from_pixel(6, 6, Rgba([0u16, 0, 0, 0]));
+    let grey_alpha = ImageBuffer::from_pixel(6, 6, LumaA([0u8, 51]));
+    let even = RgbImage::from_pixel(6, 6, Rgb([10, 120, 230]));
+    // Rows of a filter byte and packed pixels; palette entry 1 is purple.
+    let palette = raw_png(8, 2, 1, 3, &[0, 0, 0, 90, 30, 120], &[0, 0xFF, 0, 0xFF]);
+    let bits = raw_png(8, 2, 1, 0, &[], &[0, 0xFF, 0, 0xFF]);
+    // Stored as a row red|blue; upright after a quarter turn clockwise it is red above blue, cropped to both.
+    let lying = RgbImage::from_fn(32, 32, |x, _| if x < 16 { Rgb([255, 0, 0]) } else { Rgb([0, 0, 255]) });
+    let table: [(&str, Vec<u8>, [u8; 3], u8); 16] = [
+        ("rgb.png", png(even.clone()), [10, 120, 230], 0),
+        ("rgb.bmp", encode(even.clone(), ImageFormat::Bmp), [10, 120, 230], 0),
+        ("rgb.tiff", encode(even.clone(), ImageFormat::Tiff), [10, 120, 230], 0),
+        ("rgb.webp", encode(even.clone(), ImageFormat::WebP), [10, 120, 230], 0),
+        ("rgb.GIF", encode(even.clone(), ImageFormat::Gif), [10, 120, 230], 3),
+        ("rgb.jpeg", encode(even.clone(), ImageFormat::Jpeg), [10, 120, 230], 4),
+        ("a png by content.jpg", png(even), [10, 120, 230], 0),
+        ("grey16.png", encode(grey16, ImageFormat::Png), [128; 3], 0),
+        ("rgb16.png", encode(rgb16, ImageFormat::Png), [255, 64, 0], 0),
+        ("clear16.png", encode(rgba16, ImageFormat::Png), [255; 3], 0),
+        ("grey+alpha.png", encode(grey_alpha, ImageFormat::Png), [204; 3], 0),
+        ("palette.png", palette, [90, 30, 120], 0),
+        ("bits.png", bits, [255; 3], 0),
+        ("cmyk.jpg", cmyk_jpeg(), [64; 3], 2),
+        ("one pixel.png", png(RgbImage::from_pixel(1, 1, Rgb([7, 8, 9]))), [7, 8, 9], 0),
+        ("a thread.png", png(RgbImage::from_pixel(3000, 2, Rgb([7, 8, 9]))), [7, 8, 9], 0),
+    ];
+    for (name, bytes, expected, tolerance) in table {
+        let folder = tempdir().unwrap();
+        put(folder.path(), name, &bytes);
+        let set = load(folder.path(), 4).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!((set.count, set.images.len(), set.skipped.count), (1, 48, 0), "{name}");
+        for pixel in set.images.chunks(3) {
+            assert!(pixel.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= tolerance), "{name}: {pixel:?}");
+        }
+    }
+    let folder = tempdir().unwrap();
+    put(folder.path(), "turned.jpg", &oriented_jpeg(lying, 6));
+    let set = load(folder.path(), 32).unwrap();
+    let red = |y: usize, x: usize| set.image(0)[(y * 32 + x) * 3] > 200;
+    assert!(red(2, 2) && red(2, 29) && !red(29, 2) && !red(29, 29));
+}
+
+/// One bad image among nineteen good ones is left out, counted, and explained.
+#[test]
+fn bad_images_are_skipped_and_counted() {
+    let whole_png = png(ramp(1));
+    let jpeg = encode(picture(1), ImageFormat::Jpeg);
+    let mut wrong_checksum = whole_png.clone();
+    wrong_checksum[30] ^= 0xFF;
+    let table: [(&str, Vec<u8>, &str); 9] = [
+        ("empty", vec![], "not an image of a known format"),
+        ("garbage", b"this is no picture at all".to_vec(), "not an image of a known format"),
+        ("png cut", whole_png[..whole_png.len() / 2].to_vec(), "end of file"),
+        ("png damaged", wrong_checksum, "CRC"),
+        ("jpeg cut", jpeg[..jpeg.len() - 20].to_vec(), "the JPEG is cut short"),
+        ("wide beyond reason", raw_png(2_000_000, 1, 8, 0, &[], &[0]), "larger than 16384 pixels"),
+        ("large beyond reason", raw_png(16_000, 16_000, 16, 2, &[], &[0]), "256 MiB"),
+        ("no pixels", raw_png(0, 0, 8, 0, &[], &[0]), ""),
+        ("rows missing", raw_png(64, 64, 8, 0, &[], &[0; 65]), ""),
+    ];
+    for (name, bytes, reason) in table {
+        let folder = tempdir().unwrap();
+        for k in 0..19 {
+            put(folder.path(), &format!("{k:02}.png"), &png(picture(k)));
+        }
+        put(folder.path(), "05 bad.png", &bytes);
+        let set = load(folder.path(), 4).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!((set.count, set.skipped.count), (19, 1), "{name}");
+        let (file, why) = &set.skipped.first[0];
+        assert!(file == "05 bad.png" && why.contains(reason) && !why.is_empty(), "{name}: {file}: {why}");
+        assert_eq!((set.image(5)[2], set.image(6)[2]), (5, 6), "{name}: the others keep their order");
+    }
+}
+
+#[test]
+fn paths_that_are_no_data_set() {
+    let folder = tempdir().unwrap();
+    let root = folder.path();
+    assert!(refusal(&root.join("nowhere")).ends_with("no such file or folder"));
+
+    std::fs::create_dir(root.join("empty")).unwrap();
+    assert!(refusal(&root.join("empty")).contains("holds no images (png, jpg"));
+    put(root, "text/readme.txt", b"hello");
+    put(root, "text/.hidden.png", &png(picture(0)));
+    put(root, "text/__MACOSX/x.png", &png(picture(0)));
+    assert!(refusal(&root.join("text")).contains("holds no images"));
+
+    let text = put(root, "text.zip", b"PK this is not an archive");
+    assert!(refusal(&text).contains("not a zip archive, or a damaged one"));
+    assert!(refusal(&put(root, "nothing.zip", b"")).contains("not a zip archive"));
+    assert!(refusal(&put(root, "empty.zip", &zip(&[]))).contains("holds no images"));
+    assert!(refusal(&put(root, "notes.zip", &zip(&[("a.txt", b"a".to_vec())]))).contains("holds no images"));
+    let whole = zip(&[("a.png", png(picture(0)))]);
+    assert!(refusal(&put(root, "cut.zip", &whole[..whole.len() - 30])).contains("not a zip archive"));
+    assert!(refusal(&text.join("inside a file")).contains("can't be read"));
+
+    for k in 0..4 {
+        put(root, &format!("bad/{k}.png"), b"nonsense");
+    }
+    let message = refusal(&root.join("bad"));
+    assert!(message.contains("4 of 4 images can't be used") && message.contains("0.png: not an image"), "{message}");
+
+    // Two of twenty are a tenth and pass; three are more.
+    for k in 0..20 {
+        put(root, &format!("some/{k:02}.png"), &if k < 2 { b"bad".to_vec() } else { png(picture(k)) });
+    }
+    assert_eq!(load(&root.join("some"), 4).unwrap().skipped.count, 2);
+    put(root, "some/19.png", b"bad");
+    assert!(refusal(&root.join("some")).contains("3 of 20 images can't be used"));
+}
+
+#[test]
+fn settings_that_make_no_sense() {
+    let folder = tempdir().unwrap();
+    put(folder.path(), "a.png", &png(picture(0)));
+    let good = spec(folder.path(), 8);
+    let refuse = |spec: Spec| Index::new(&spec).unwrap_err().to_string();
+    assert_eq!(refuse(Spec { size: 0, ..good.clone() }), "data: size 0: must be from 1 to 1024");
+    assert_eq!(refuse(Spec { size: 1 << 40, ..good.clone() }), "data: size 1099511627776: must be from 1 to 1024");
+    assert!(refuse(Spec { channels: 2, ..good.clone() }).starts_with("data: channels 2"));
+    assert!(refuse(Spec { split: Split::Test, ..good.clone() }).contains("no test part"));
+    let faces = |count| Source::Faces { seed: 0, count };
+    assert!(refuse(Spec { source: faces(0), ..good.clone() }).starts_with("data: faces 0"));
+    assert!(refuse(Spec { source: faces(5), size: 7, ..good }).ends_with("faces have sizes from 8 to 256"));
+}
+
+/// Archives that say one thing and hold another: the entry is skipped, and no more is read than was promised.
+#[test]
+fn archives_that_lie() {
+    let good: Vec<(String, Vec<u8>)> = (0..19).map(|k| (format!("{k:02}.png"), png(picture(k)))).collect();
+    let with = |name: &'static str, bytes: Vec<u8>| {
+        let mut entries: Vec<(&str, Vec<u8>)> = good.iter().map(|(n, b)| (n.as_str(), b.clone())).collect();
+        entries.push((name, bytes));
+        zip(&entries)
+    };
+    let image = png(ramp(3));
+    let size = image.len() as u32;
+    let mut damaged = with("z.png", image.clone());
+    let at = damaged.windows(4).rposition(|w| w == b"PK\x03\x04").unwrap() + 60;
+    damaged[at] ^= 0x55;
+    let table = [
+        ("smaller", lie_about_size(with("z.png", image.clone()), size - 9), ""),
+        ("larger", lie_about_size(with("z.png", image.clone()), size + 9), ""),
+        ("gigantic", lie_about_size(with("z.png", image.clone()), 0xF000_0000), "more than the limit of 128 MiB"),
+        ("bomb", lie_about_size(with("z.png", vec![0; 4 << 20]), 100), ""),
+        ("damaged", damaged, ""),
+    ];
+    for (name, bytes, reason) in table {
+        let folder = tempdir().unwrap();
+        let set = load(&put(folder.path(), "set.zip", &bytes), 4).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!((set.count, set.skipped.count), (19, 1), "{name}");
+        let (file, why) = &set.skipped.first[0];
+        assert!(
+            file == "z.png" && why.contains(reason) && why.contains("archive") | why.contains("limit"),
+            "{name}: {why}"
+        );
+    }
+    // Names lead nowhere: nothing is extracted.
+    let folder = tempdir().unwrap();
+    let set = load(&put(folder.path(), "inner/set.zip", &with("../../z.png", image)), 4).unwrap();
+    assert_eq!((set.count, set.skipped.count), (20, 0));
+    assert!(!folder.path().join("z.png").exists());
+}
+
+#[test]
+fn a_folder_and_its_archive_are_the_same_labelled_set() {
+    let names = ["set/cats/1.png", "set/ants/2.png", "set/cats/deep/3.png", "set/bees/4.png"];
+    let folder = tempdir().unwrap();
+    let entries: Vec<(&str, Vec<u8>)> = names.iter().zip(0..).map(|(n, k)| (*n, png(picture(k)))).collect();
+    for (name, bytes) in &entries {
+        put(folder.path(), &format!("files/{name}"), bytes);
+    }
+    let archive = put(folder.path(), "files.zip", &zip(&entries));
+    let (a, b) = (load(&folder.path().join("files"), 8).unwrap(), load(&archive, 8).unwrap());
+    assert_eq!((&a.images, &a.labels, &a.classes, &a.name), (&b.images, &b.labels, &b.classes, &b.name));
+    assert_eq!(a.classes, ["ants", "bees", "cats"]);
+    assert_eq!(a.labels.as_deref(), Some(&[0, 1, 2, 2][..]));
+    let marks: Vec<u8> = (0..4).map(|k| a.image(k)[2]).collect();
+    assert_eq!(marks, [1, 3, 0, 2], "sorted by name");
+
+    let grey = data::load(&Spec { channels: 1, ..spec(&archive, 8) }, &|_, _| {}).unwrap();
+    assert_eq!((grey.images.len(), grey.channels), (4 * 64, 1));
+}
+
+#[test]
+fn progress_counts_up_to_the_whole() {
+    let folder = tempdir().unwrap();
+    for k in 0..7 {
+        put(folder.path(), &format!("{k}.png"), &png(picture(k)));
+    }
+    let heard = RefCell::new(vec![]);
+    data::load(&spec(folder.path(), 1024), &|done, total| heard.borrow_mut().push((done, total))).unwrap();
+    let heard = heard.into_inner();
+    assert!(heard.windows(2).all(|w| w[0].0 < w[1].0), "{heard:?}");
+    assert_eq!((heard[0], heard[heard.len() - 1]), ((0, 7), (7, 7)));
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_followed_once() {
+    use std::os::unix::fs::symlink;
+    let folder = tempdir().unwrap();
+    for k in 0..19 {
+        put(folder.path(), &format!("set/{k:02}.png"), &png(picture(k)));
+    }
+    let set = folder.path().join("set");
+    symlink(&set, set.join("myself")).unwrap();
+    symlink("gone", set.join("dangling.png")).unwrap();
+    let set = load(&set, 4).unwrap();
+    assert_eq!((set.count, set.skipped.count), (19, 1));
+    assert!(set.skipped.first[0].1.starts_with("can't be opened"), "{}", set.skipped);
+}
+
+/// A stream gives the batches of the resident set: with a bad image, flips and labels, in any order of steps.
+#[test]
+fn streamed_and_resident_batches_are_equal() {
+    let folder = tempdir().unwrap();
+    for k in 0..30u8 {
+        put(folder.path(), &format!("{}/{k:02}.png", ["a", "b", "c"][k as usize % 3]), &png(ramp(k)));
+    }
+    put(folder.path(), "b/00.png", b"bad");
+    let spec = spec(folder.path(), 8);
+    let set = data::load(&spec, &|_, _| {}).unwrap();
+    let index = Arc::new(Index::new(&spec).unwrap().check(&|_, _| {}).unwrap());
+    assert_eq!((index.count, &index.labels, &index.skipped), (set.count, &set.labels, &set.skipped));
+    assert_eq!((index.count, index.bytes(), index.skipped.count), (30, 30 * 192, 1));
+
+    let rule = DrawRule { seed: 42, stream: 3, n: 9, mirror: true };
+    let other = DrawRule { stream: 4, ..rule };
+    let mut stream = Stream::start(&index, rule).unwrap();
+    let mut twin = Stream::start(&index, other).unwrap();
+    for step in [0, 1, 2, 3, 9, 10, 2, 2, u32::MAX, 0] {
+        let batch = stream.batch(step).unwrap();
+        assert_eq!(batch.len(), 9 * 192);
+        assert_eq!(batch, set.batch(&rule, step), "step {step}");
+        assert_eq!(stream.labels(step), set.batch_labels(&rule, step));
+        assert_eq!(twin.batch(step).unwrap(), set.batch(&other, step));
+        assert_ne!(batch, set.batch(&other, step));
+    }
+    // Blue is the mark of an image, red its ramp: both directions occur in a mirrored batch, one without.
+    let flips = |rule: &DrawRule| set.batch(rule, 5).chunks(192).filter(|i| i[0] > i[21]).count();
+    assert_eq!(flips(&DrawRule { mirror: false, ..rule }), 0);
+    assert!((1..9).contains(&flips(&rule)));
+}
+
+/// The built-in faces: image k of a set depends on seed and k alone, resident, streamed, or in a larger set.
+#[test]
+fn built_in_faces() {
+    let spec = |seed, count| Spec::new(Source::Faces { seed, count }, 16);
+    let set = data::load(&spec(5, 12), &|_, _| {}).unwrap();
+    assert_eq!((set.name.as_str(), set.count, set.images.len()), ("faces", 12, 12 * 768));
+    assert_eq!(set.image(7), data::faces::render_batch(5, 7, 1, 16));
+    assert_ne!(set.image(7), data::load(&spec(6, 8), &|_, _| {}).unwrap().image(7));
+    let rule = DrawRule { seed: 9, stream: 1, n: 5, mirror: true };
+    let index = Arc::new(Index::new(&spec(5, 12)).unwrap().check(&|_, _| {}).unwrap());
+    assert_eq!(Stream::start(&index, rule).unwrap().batch(3).unwrap(), set.batch(&rule, 3));
+
+    let grey = data::load(&Spec { channels: 1, ..spec(5, 2) }, &|_, _| {}).unwrap();
+    assert_eq!(grey.images.len(), 2 * 256);
+}
+
+#[test]
+fn a_file_that_vanishes_is_an_error_of_its_batch() {
+    let folder = tempdir().unwrap();
+    put(folder.path(), "only.png", &png(picture(1)));
+    let index = Arc::new(Index::new(&spec(folder.path(), 8)).unwrap().check(&|_, _| {}).unwrap());
+    std::fs::remove_file(folder.path().join("only.png")).unwrap();
+    let mut stream = Stream::start(&index, DrawRule { seed: 0, stream: 0, n: 2, mirror: false }).unwrap();
+    let message = stream.batch(0).unwrap_err().to_string();
+    assert!(message.contains("only.png: can't be opened"), "{message}");
+    put(folder.path(), "only.png", &png(picture(1)));
+    assert_eq!(stream.batch(100).unwrap().len(), 2 * 192, "the stream goes on once it is back");
+}
+
+#[test]
+fn idx_files_under_mnist_names() {
+    let pixels: Vec<u8> = (0..3 * 28 * 28).map(|i| (i % 251) as u8).collect();
+    let images = idx(&[3, 28, 28], &pixels);
+    let folder = tempdir().unwrap();
+    put(folder.path(), "train-images-idx3-ubyte.gz", &gzip(&images));
+    put(folder.path(), "train-labels-idx1-ubyte.gz", &gzip(&idx(&[3], &[7, 0, 2])));
+    put(folder.path(), "t10k-images.idx3-ubyte", &idx(&[1, 28, 28], &pixels[..784]));
+    let set = data::load(&Spec { channels: 1, ..spec(folder.path(), 28) }, &|_, _| {}).unwrap();
+    assert_eq!((set.count, &set.images), (3, &pixels));
+    assert_eq!((set.labels.as_deref(), set.classes.len()), (Some(&[7, 0, 2][..]), 8));
+
+    // 28 → 32: two zeros on every side, in each of three channels.
+    let set = load(folder.path(), 32).unwrap();
+    assert_eq!(set.image(1).len(), 32 * 32 * 3);
+    let at = |y: usize, x: usize| &set.image(1)[(y * 32 + x) * 3..][..3];
+    assert_eq!(
+        (at(2, 2), at(1, 2), at(29, 29)),
+        (&[(784 % 251) as u8; 3][..], &[0; 3][..], &[(1567 % 251) as u8; 3][..])
+    );
+
+    let test = data::load(&Spec { split: Split::Test, ..spec(folder.path(), 28) }, &|_, _| {}).unwrap();
+    assert_eq!((test.count, test.labels), (1, None));
+
+    // Streamed like anything else.
+    let index = Arc::new(Index::new(&spec(folder.path(), 32)).unwrap().check(&|_, _| {}).unwrap());
+    let rule = DrawRule { seed: 1, stream: 0, n: 4, mirror: false };
+    let mut stream = Stream::start(&index, rule).unwrap();
+    assert_eq!(stream.batch(0).unwrap(), set.batch(&rule, 0));
+    assert_eq!(stream.labels(0), set.batch_labels(&rule, 0));
+}
+
+#[test]
+fn idx_files_that_are_wrong() {
+    let good = idx(&[2, 4, 4], &[9; 32]);
+    let mut magic = good.clone();
+    magic[2] = 0x0D;
+    let labels = |n: u32| Some(gzip(&idx(&[n], &vec![1; n as usize])));
+    type Case = (&'static str, Vec<u8>, Option<Vec<u8>>, &'static str);
+    let table: [Case; 9] = [
+        ("magic", gzip(&magic), None, "starts with 0x00000d03, not 0x00000803"),
+        ("cut", gzip(&good[..40]), None, "cut short: promises 32 bytes and holds 24"),
+        ("long", gzip(&[good.as_slice(), &[0]].concat()), None, "holds more than the 32 bytes it promises"),
+        ("no header", gzip(&good[..7]), None, "too short or too damaged for an IDX header"),
+        ("gzip cut", gzip(&good)[..20].to_vec(), None, ""),
+        ("not gzip", good.clone(), None, "too damaged"),
+        ("no images", gzip(&idx(&[0, 28, 28], &[])), None, "holds 0 images of 28×28"),
+        ("too few labels", gzip(&good), labels(1), "1 labels for 2 images"),
+        ("images as labels", gzip(&good), Some(gzip(&good)), "not 0x00000801"),
+    ];
+    for (name, images, labels, reason) in table {
+        let folder = tempdir().unwrap();
+        put(folder.path(), "train-images-idx3-ubyte.gz", &images);
+        if let Some(labels) = labels {
+            put(folder.path(), "train-labels-idx1-ubyte.gz", &labels);
+        }
+        let message = load(folder.path(), 4).unwrap_err().to_string();
+        assert!(message.contains("-ubyte.gz: ") && message.contains(reason), "{name}: {message}");
+    }
+    let folder = tempdir().unwrap();
+    put(folder.path(), "t10k-images-idx3-ubyte", &good);
+    assert!(refusal(folder.path()).contains("no train-images-idx3-ubyte"));
+}
+
+/// What a grid writes singly, the loader reads back bit for bit; files are replaced whole and nothing else is left behind.
+#[test]
+fn images_written_and_read_back() {
+    for channels in [1, 3] {
+        let folder = tempdir().unwrap();
+        let values: Vec<f32> = (0..5 * 16 * channels).map(|i| (i as f32 * 0.37).sin() * 1.1).collect();
+        let paths = grid::write_each(folder.path(), &values, [5, 4, 4, channels], 98).unwrap();
+        assert_eq!(paths[2].file_name().unwrap(), "00000100.png");
+        let set = data::load(&Spec { channels, ..spec(folder.path(), 4) }, &|_, _| {}).unwrap();
+        assert_eq!(set.images, values.iter().map(|&v| grid::quantise(v)).collect::<Vec<u8>>());
+
+        let path = put(folder.path(), "grid.png", b"an older file");
+        grid::write(&path, &values, [5, 4, 4, channels], 3, grid::Scale::Auto).unwrap();
+        let written = image::open(&path).unwrap().into_rgb8();
+        assert_eq!(written, grid::image(&values, [5, 4, 4, channels], 3, grid::Scale::Auto).unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 6);
+    }
+    let folder = tempdir().unwrap();
+    let message = grid::write(&folder.path().join("no/grid.png"), &[0.0], [1, 1, 1, 1], 1, grid::Scale::Auto);
+    assert!(message.unwrap_err().to_string().contains("grid.png: writing a PNG: "));
+    assert!(grid::write(&folder.path().join("x.png"), &[0.0], [2, 1, 1, 1], 1, grid::Scale::Auto).is_err());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}

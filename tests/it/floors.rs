@@ -1,0 +1,125 @@
+//! The floors of the house: a room uses only what stands below it, and only `gpu` names wgpu.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Rooms from the ground up, each with the rooms it may use. `error` and itself are open to all.
+const FLOORS: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("philox", &[]),
+    ("graph", &[]),
+    ("autodiff", &["graph"]),
+    ("nn", &["graph", "autodiff"]),
+    ("loss", &["graph", "autodiff", "nn"]),
+    ("attack", &["graph", "autodiff"]),
+    ("plan", &["graph"]),
+    ("host", &["graph", "plan", "philox"]),
+    ("kernels", &["graph", "plan", "philox"]),
+    ("gpu", &["plan", "kernels"]),
+    ("device", &["plan", "host", "kernels", "gpu"]),
+    ("optim", &["nn", "plan", "philox"]),
+    ("config", &[]),
+    ("data", &["philox"]),
+    ("grid", &[]),
+    ("metrics", &["data"]),
+    (
+        "train",
+        &[
+            "graph", "autodiff", "nn", "loss", "attack", "plan", "philox", "optim", "config", "data", "grid",
+            "metrics", "device",
+        ],
+    ),
+    ("check", &["graph", "nn", "loss", "plan", "philox", "host", "device", "train"]),
+    ("cli", &["config", "data", "grid", "metrics", "device", "train", "check", "kernels", "plan"]),
+];
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn room(path: &Path) -> String {
+    let first = path.strip_prefix("src").unwrap().components().next().unwrap();
+    first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+/// Code without comments and without the unit tests at the end of a file.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    code.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Rooms named by `crate::room` or `crate::{room, …}` anywhere in a file.
+fn used(code: &str) -> Vec<String> {
+    let word = |t: &str| t.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut rooms = vec![];
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        if let Some(list) = rest.strip_prefix('{') {
+            let mut depth = 1;
+            let inside: String = list
+                .chars()
+                .take_while(|c| {
+                    depth += i32::from(*c == '{') - i32::from(*c == '}');
+                    depth > 0
+                })
+                .collect();
+            let mut depth = 0;
+            for part in inside.split_inclusive(['{', '}', ',']) {
+                let name = word(part.trim_start());
+                if depth == 0 && !name.is_empty() {
+                    rooms.push(name);
+                }
+                depth += i32::from(part.ends_with('{')) - i32::from(part.ends_with('}'));
+            }
+        } else {
+            rooms.push(word(rest));
+        }
+    }
+    rooms
+}
+
+#[test]
+fn a_room_uses_only_what_stands_below_it() {
+    let mut files = vec![];
+    sources(Path::new("src"), &mut files);
+    assert!(files.len() > 40, "only {} sources found: run from the root of the project", files.len());
+    let names: Vec<&str> = FLOORS.iter().map(|(name, _)| *name).collect();
+    for path in files {
+        let here = room(&path);
+        if here == "lib" || here == "main" {
+            continue;
+        }
+        let floor = FLOORS.iter().find(|(name, _)| *name == here);
+        let (_, may) = floor.unwrap_or_else(|| panic!("{}: room `{here}` has no floor", path.display()));
+        for other in used(&code(&path)).iter().filter(|r| names.contains(&r.as_str())) {
+            let allowed = *other == here || other == "error" || may.contains(&other.as_str());
+            assert!(allowed, "{}: room `{here}` may not use `{other}`", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_gpu_names_wgpu_and_only_cli_prints() {
+    let mut files = vec![];
+    sources(Path::new("src"), &mut files);
+    for path in files {
+        let (here, code) = (room(&path), code(&path));
+        assert!(here == "gpu" || !code.contains("wgpu::"), "{} names wgpu", path.display());
+        let prints = ["println!", "print!(", "eprintln!", "stdout()"].iter().any(|p| code.contains(p));
+        assert!(here == "cli" || !prints, "{} prints", path.display());
+    }
+}
+
+#[test]
+fn used_rooms_are_read_from_use_lines() {
+    let code = "use crate::{Error, Result, gpu, host::{Rng, eval}, kernels};\nuse crate::plan::Step;";
+    assert_eq!(used(code), ["Error", "Result", "gpu", "host", "kernels", "plan"]);
+}

@@ -1,0 +1,220 @@
+//! Indexed and random kernels and the optimiser against plain references.
+
+use crate::harness::{Case, Data, RNG_WORDS, close, floats, noise, run};
+use danskin::graph::Dist;
+use danskin::philox;
+use danskin::plan::{Draw, Work};
+
+const SEED: u64 = (RNG_WORDS[1] as u64) << 32 | RNG_WORDS[0] as u64;
+const STEP: u32 = RNG_WORDS[2];
+
+/// Indices of all kinds: inside, at the ends, outside, fractional, NaN.
+fn indices(rows: usize, count: usize) -> Vec<f32> {
+    let kinds = [0.0, rows as f32 - 1.0, -3.0, rows as f32 + 7.0, 1.7, f32::NAN, 1e20, f32::NEG_INFINITY];
+    let pick = |i: usize| if i % 3 == 0 { kinds[i / 3 % kinds.len()] } else { (i * 7 % rows) as f32 };
+    (0..count).map(pick).collect()
+}
+
+fn row(index: f32, rows: usize) -> usize {
+    (index.max(0.0) as usize).min(rows - 1)
+}
+
+#[test]
+fn gather_and_scatter_add() {
+    let table = [(1, 1, 1), (10, 1, 63), (5, 7, 65), (64, 33, 9), (3, 300, 50)];
+    let pairs: Vec<[Case; 2]> = table
+        .iter()
+        .map(|&(rows, cols, count)| {
+            let index = Data::F32(indices(rows, count));
+            [
+                Case {
+                    label: format!("gather {rows}x{cols} by {count}"),
+                    work: Work::Gather { rows, cols, count },
+                    inputs: vec![Data::F32(noise(3, rows * cols)), index.clone()],
+                    outputs: vec![Data::poison(count * cols)],
+                },
+                Case {
+                    label: format!("scatter_add {count} into {rows}x{cols}"),
+                    work: Work::ScatterAdd { rows, cols, count },
+                    inputs: vec![Data::F32(noise(4, count * cols)), index],
+                    outputs: vec![Data::poison(rows * cols)],
+                },
+            ]
+        })
+        .collect();
+    let cases = pairs.concat();
+    for (case, out) in cases.iter().zip(run(&cases)) {
+        let (x, index) = (floats(&case.inputs[0].words()), floats(&case.inputs[1].words()));
+        match case.work {
+            Work::Gather { rows, cols, .. } => {
+                let expected: Vec<f32> =
+                    index.iter().flat_map(|&i| x[row(i, rows) * cols..][..cols].to_vec()).collect();
+                assert_eq!(floats(&out[0]), expected, "{}", case.label);
+            }
+            Work::ScatterAdd { rows, cols, .. } => {
+                // In order of b in f32: the same sums to the bit.
+                let mut expected = vec![0.0; rows * cols];
+                for (b, &i) in index.iter().enumerate() {
+                    (0..cols).for_each(|c| expected[row(i, rows) * cols + c] += x[b * cols + c]);
+                }
+                assert_eq!(floats(&out[0]), expected, "{}", case.label);
+            }
+            _ => unreachable!(),
+        }
+    }
+}
+
+#[test]
+fn random_numbers() {
+    let table =
+        [(Dist::Uniform, 1), (Dist::Uniform, 63), (Dist::Uniform, 4097), (Dist::Normal, 6), (Dist::Normal, 40_003)];
+    let cases: Vec<Case> = table
+        .iter()
+        .zip(11..)
+        .map(|(&(dist, len), stream)| Case {
+            label: format!("{len} {dist:?}"),
+            work: Work::Rand { dist, stream },
+            inputs: vec![],
+            outputs: vec![Data::poison(len)],
+        })
+        .collect();
+    for ((case, out), &(dist, len)) in cases.iter().zip(run(&cases)).zip(&table) {
+        let Work::Rand { stream, .. } = case.work else { unreachable!() };
+        let at = |i| match dist {
+            Dist::Uniform => philox::uniform_at(SEED, stream, STEP, i),
+            Dist::Normal => philox::normal_at(SEED, stream, STEP, i),
+        };
+        let expected: Vec<f64> = (0..len as u64).map(at).collect();
+        match dist {
+            // 23 bits and a half are exact in f32: the same words.
+            Dist::Uniform => assert_eq!(floats(&out[0]), expected.iter().map(|&v| v as f32).collect::<Vec<_>>()),
+            // ln is granted 2⁻²¹ where the square root is at its steepest that matters (radius ≥ 0.3).
+            Dist::Normal => close(&case.label, &floats(&out[0]), &expected, 1e-6, 2e-6),
+        }
+    }
+}
+
+#[test]
+fn draw_a_batch() {
+    let table = [
+        (1, 1, [1, 1, 1], true, false),
+        (7, 5, [3, 5, 3], false, false),
+        (100, 65, [4, 7, 3], true, true),
+        (1000, 9, [33, 31, 1], true, true),
+    ];
+    let bytes =
+        |len: usize| -> Vec<u8> { (0..len as u64).map(|i| philox::block(5, [i as u32, 0, 0, 0])[0] as u8).collect() };
+    let cases: Vec<Case> = table
+        .iter()
+        .zip(20..)
+        .map(|(&(count, n, image, labels, mirror), stream)| {
+            let size = image.iter().product::<usize>();
+            let mut packed = bytes(count * size);
+            packed.resize(packed.len().next_multiple_of(4), 0xee);
+            let words = packed.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            let mut inputs = vec![Data::U32(words)];
+            let mut outputs = vec![Data::poison(n * size)];
+            if labels {
+                inputs.push(Data::U32((0..count as u32).map(|i| i % 10).collect()));
+                outputs.push(Data::poison(n));
+            }
+            let work = Work::Draw(Draw { count, n, image, labels, mirror, stream });
+            Case { label: format!("draw {n} of {count} images {image:?}"), work, inputs, outputs }
+        })
+        .collect();
+    let mut flips = 0;
+    for (case, out) in cases.iter().zip(run(&cases)) {
+        let Work::Draw(d) = &case.work else { unreachable!() };
+        let [h, w, c] = d.image;
+        let set = bytes(d.count * h * w * c);
+        let (mut batch, mut labels) = (vec![], vec![]);
+        for j in 0..d.n {
+            let word = |kind| philox::block(SEED, [(j / 4) as u32, STEP, d.stream, kind])[j % 4];
+            let image = ((u64::from(word(0)) * d.count as u64) >> 32) as usize;
+            let flip = d.mirror && word(1) >> 31 == 1;
+            flips += usize::from(flip);
+            labels.push((image % 10) as f32);
+            for (y, x, k) in (0..h * w * c).map(|e| (e / (w * c), e / c % w, e % c)) {
+                let x = if flip { w - 1 - x } else { x };
+                batch.push(f64::from(set[((image * h + y) * w + x) * c + k]) / 127.5 - 1.0);
+            }
+        }
+        // A quotient of 2 at most within 2.5 ulp, and a difference.
+        close(&case.label, &floats(&out[0]), &batch, 0.0, 6e-7);
+        if d.labels {
+            assert_eq!(floats(&out[1]), labels, "labels of {}", case.label);
+        }
+    }
+    assert!(flips > 10, "only {flips} images were mirrored");
+}
+
+#[test]
+fn log_a_row() {
+    let table = [(1, 1), (3, 5), (65, 2)];
+    let cases = table.map(|(count, rows)| Case {
+        label: format!("log of {count} in {rows} rows"),
+        work: Work::LogRow { count, rows },
+        inputs: vec![Data::F32(noise(6, 64 * count))],
+        outputs: vec![Data::F32(noise(7, rows * count))],
+    });
+    for (case, out) in cases.iter().zip(run(&cases)) {
+        let Work::LogRow { count, rows } = case.work else { unreachable!() };
+        let (x, mut expected) = (floats(&case.inputs[0].words()), floats(&case.outputs[0].words()));
+        for i in 0..count {
+            expected[STEP as usize % rows * count + i] = x[64 * i];
+        }
+        assert_eq!(floats(&out[0]), expected, "{}", case.label);
+    }
+}
+
+#[test]
+fn adam() {
+    // lr, β₁, β₂, ε, c₁, c₂, β, –
+    let scalars: [f32; 8] = [2e-3, 0.5, 0.99, 1e-8, 1.0 / (1.0 - 0.125), 1.0 / (1.0 - 0.970_299), 0.9, 0.0];
+    let table = [1usize, 63, 64, 65, 1000];
+    let cases = table.map(|len| {
+        let blocks = len.div_ceil(64);
+        let mut g = noise(1, len);
+        for (i, odd) in
+            [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e5, -3e5, 0.0, 1e-30].iter().enumerate()
+        {
+            if i * 7 < len && len > 1 {
+                g[i * 7] = *odd;
+            }
+        }
+        Case {
+            label: format!("adam over {len}"),
+            work: Work::Adam,
+            inputs: vec![
+                Data::F32(scalars.to_vec()),
+                Data::F32(g),
+                Data::U32((0..blocks as u32).map(|b| b / 2).collect()),
+            ],
+            outputs: vec![
+                Data::F32(noise(2, len)),
+                Data::F32(noise(3, len)),
+                Data::F32(noise(4, len).iter().map(|v| v.abs() + 0.01).collect()),
+                Data::F32(noise(5, len)),
+                Data::U32(vec![5; blocks.div_ceil(2)]),
+            ],
+        }
+    });
+    for (case, out) in cases.iter().zip(run(&cases)) {
+        let [lr, b1, b2, eps, c1, c2, beta, _] = scalars.map(f64::from);
+        let before: Vec<Vec<f32>> = case.outputs.iter().map(|d| floats(&d.words())).collect();
+        let mut counters = case.outputs[4].words();
+        let mut expected = vec![vec![]; 4];
+        for (i, g) in floats(&case.inputs[1].words()).into_iter().enumerate() {
+            counters[i / 128] += u32::from(!g.is_finite());
+            let g = if g.is_nan() { 0.0 } else { f64::from(g.clamp(-1e5, 1e5)) };
+            let [w, m, v, ema] = [0, 1, 2, 3].map(|k| f64::from(before[k][i]));
+            let (m, v) = (b1 * m + (1.0 - b1) * g, b2 * v + (1.0 - b2) * g * g);
+            let w = w - lr * (m * c1) / ((v * c2).sqrt() + eps);
+            [w, m, v, w + beta * (ema - w)].into_iter().zip(&mut expected).for_each(|(x, column)| column.push(x));
+        }
+        for (k, name) in ["weights", "first moment", "second moment", "ema"].iter().enumerate() {
+            close(&format!("{}: {name}", case.label), &floats(&out[k]), &expected[k], 1e-6, 3e-7);
+        }
+        assert_eq!(out[4], counters, "{}: counters", case.label);
+    }
+}

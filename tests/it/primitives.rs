@@ -1,0 +1,118 @@
+//! Every primitive and every phase of real models: planned against node by node, fused against unfused, WGSL against the f64
+//! host. The cases are those of `danskin check`.
+
+use danskin::check::{Case, Loaded, cases, compare, primitive_cases, rng};
+use danskin::device::Device;
+use danskin::graph::Kind;
+use danskin::host;
+use danskin::kernels;
+use danskin::plan::{Builder, Class, Element, Options, Places};
+use std::collections::HashMap;
+
+/// Any Vulkan adapter, a software one too.
+pub fn gpu() -> Device {
+    match Device::select("vulkan") {
+        Ok((device, _)) => device,
+        Err(e) => panic!("the WGSL tests need a Vulkan adapter, a software one will do; ./test installs it: {e}"),
+    }
+}
+
+fn on_device(device: &Device, options: Options) -> Vec<Vec<(String, Vec<f32>)>> {
+    let cases = cases();
+    let mut loaded = Loaded::new(&cases, device, options).unwrap();
+    (0..cases.len()).map(|i| loaded.run(i).unwrap()).collect()
+}
+
+fn reference(case: &Case) -> HashMap<String, Vec<f64>> {
+    host::eval::<f64>(&case.dag, &case.feeds, rng()).unwrap()
+}
+
+fn assert_matches_oracle(device: &Device, fuse: bool) {
+    let mut missed = vec![];
+    for (case, roots) in cases().iter().zip(on_device(device, device.options(fuse))) {
+        let reference = reference(case);
+        for (root, values) in roots {
+            let row = compare(&format!("{} {root}", case.name), &values, &reference[&root]);
+            if !row.passed {
+                missed.push(row.to_string());
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{} rows differ from the f64 host:\n{}", missed.len(), missed.join("\n"));
+}
+
+#[test]
+fn every_primitive_has_a_case_a_step_and_a_kernel() {
+    for kind in Kind::ALL {
+        let cases = primitive_cases(kind);
+        assert!(!cases.is_empty(), "{} has no case", kind.name());
+        for case in cases {
+            let is_there = case.dag.nodes.iter().any(|n| n.op.kind() == kind);
+            assert!(is_there, "{}: its graph has no {}", case.name, kind.name());
+            let mut b = Builder::new(Options { fuse: false, share: true, scratch: kernels::scratch });
+            let place = |b: &mut Builder, name: &str, len| b.buffer(name, len, Element::F32, Class::Input);
+            let leaves: Places = case.feeds.iter().map(|(n, v)| (n.clone(), place(&mut b, n, v.len()))).collect();
+            let (_, root) = case.dag.roots[0];
+            let out = place(&mut b, "out", case.dag.nodes[root].shape.elems());
+            b.plan("case", &case.dag, &leaves, &Places::from([("out".to_owned(), out)])).unwrap();
+            for step in b.finish().plans.iter().flat_map(|p| &p.steps) {
+                let launches = kernels::lower(step).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+                assert!(!launches.is_empty(), "{}: {} launches nothing", case.name, step.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn plans_on_the_host_match_the_f64_oracle() {
+    assert_matches_oracle(&Device::Host, true);
+}
+
+#[test]
+fn unfused_plans_on_the_host_match_the_f64_oracle() {
+    assert_matches_oracle(&Device::Host, false);
+}
+
+#[test]
+fn wgsl_matches_the_f64_oracle() {
+    assert_matches_oracle(&gpu(), true);
+}
+
+#[test]
+fn unfused_wgsl_matches_the_f64_oracle() {
+    assert_matches_oracle(&gpu(), false);
+}
+
+/// The same steps with a buffer of its own for every value: sharing memory may not change a bit.
+#[test]
+fn shared_memory_changes_no_bit() {
+    for device in [Device::Host, gpu()] {
+        let shared = on_device(&device, device.options(true));
+        let unshared = on_device(&device, Options { share: false, ..device.options(true) });
+        for ((case, a), b) in cases().iter().zip(&shared).zip(&unshared) {
+            assert!(a == b, "{}: memory was shared by values that live at the same time", case.name);
+        }
+    }
+}
+
+/// In f32, steps of an unfused plan against nodes one by one: the same functions up to the order of sums.
+#[test]
+fn an_unfused_plan_equals_node_by_node_evaluation_in_f32() {
+    let device = Device::Host;
+    for (case, roots) in cases().iter().zip(on_device(&device, device.options(false))) {
+        let feeds = case.feeds.iter().map(|(n, v)| (n.clone(), v.iter().map(|&x| x as f32).collect())).collect();
+        let reference = host::eval::<f32>(&case.dag, &feeds, rng()).unwrap();
+        for (root, values) in roots {
+            let reference: Vec<f64> = reference[&root].iter().map(|&v| f64::from(v)).collect();
+            let row = compare(&format!("{} {root}", case.name), &values, &reference);
+            assert!(row.passed, "{row}");
+        }
+    }
+}
+
+#[test]
+fn the_same_plan_twice_gives_the_same_bits() {
+    for device in [Device::Host, gpu()] {
+        assert_eq!(on_device(&device, device.options(true)), on_device(&device, device.options(true)));
+    }
+}
