@@ -5,6 +5,7 @@
 
 use super::Scalar;
 use super::arena::Lanes;
+use super::layout::transpose;
 use super::pointwise::apply;
 use crate::graph::Op;
 use crate::plan::{Chain, Instr, View};
@@ -52,7 +53,6 @@ enum Uniform {
 
 /// A chain ready to run.
 pub struct Prepared {
-    elems: usize,
     /// Registers filled once a task.
     uniforms: Vec<(usize, Uniform)>,
     /// Lines in order; `None` is the output of the block.
@@ -97,6 +97,18 @@ impl Walk {
         }
     }
 
+    /// Copies the whole walk where its first two axes are a transposed matrix [rows, cols], rows `stride` apart.
+    fn transpose<T: Scalar>(&self, [rows, cols]: [usize; 2], stride: usize, input: &[T], out: &mut [T]) {
+        const BAND: usize = 16;
+        let input = &input[self.offset..];
+        out.par_chunks_mut(rows * cols).enumerate().for_each(|(i, out)| {
+            let matrix = &input[self.run(i * cols)..];
+            out.par_chunks_mut(BAND * rows).enumerate().for_each(|(band, out)| {
+                transpose(&matrix[band * BAND..], stride, [rows, out.len() / rows], out, rows);
+            });
+        });
+    }
+
     /// Offset of the run with this number along the innermost axis.
     #[inline]
     fn run(&self, mut number: usize) -> usize {
@@ -134,7 +146,7 @@ impl Prepared {
                 args.iter().for_each(|&a| last_use[a] = i);
             }
         }
-        let mut p = Prepared { elems: chain.elems(), uniforms: vec![], lines: vec![], result: None, registers: 0 };
+        let mut p = Prepared { uniforms: vec![], lines: vec![], result: None, registers: 0 };
         let mut free: Vec<usize> = vec![];
         let mut places: Vec<Place> = vec![];
         for (i, instr) in chain.instrs.iter().enumerate() {
@@ -219,7 +231,14 @@ impl Prepared {
 
     /// Evaluates the whole chain.
     pub fn run<T: Scalar>(&self, inputs: &[&[T]], out: &mut [T], lanes: &Lanes<T>) {
-        debug_assert_eq!(out.len(), self.elems);
+        if out.is_empty() {
+            return;
+        }
+        if let [(None, Action::Load(walk))] = self.lines.as_slice()
+            && let &[(rows, stride @ 2..), (cols, 1), ..] = walk.axes.as_slice()
+        {
+            return walk.transpose([rows, cols], stride, inputs[walk.input], out);
+        }
         out.par_chunks_mut(TASK * BLOCK).enumerate().for_each(|(task, out)| {
             lanes.with(self.scratch(), |registers| {
                 self.begin(inputs, registers);

@@ -2,34 +2,42 @@
 
 use super::Scalar;
 use super::arena::Lanes;
+use super::simd::multiversion;
 use crate::graph::FirSpec;
 use rayon::prelude::*;
 
-/// x [n,h,w,c] → [n,ho,wo,c]. A task makes one row of the output: it filters the rows of x that the row needs along H
-/// into a row of scratch, and that along W.
+/// x [n,h,w,c] → [n,ho,wo,c]; a task makes one row of the output.
 pub fn fir<T: Scalar>(spec: &FirSpec, [n, h, w, c]: [usize; 4], x: &[T], out: &mut [T], lanes: &Lanes<T>) {
     let (ho, wo) = (spec.output(0, h), spec.output(1, w));
     if n * ho * wo * c == 0 {
         return;
     }
-    out.par_chunks_mut(wo * c).enumerate().for_each(|(row, out)| {
-        let (image, row) = (&x[row / ho * h * w * c..], row % ho);
-        lanes.with(w * c, |filtered| {
-            filtered.fill(T::ZERO);
-            for (tap, y) in taps(spec, 0, row, h) {
-                multiply_add(tap, &image[y * w * c..], filtered);
-            }
-            out.fill(T::ZERO);
-            for (column, out) in out.chunks_exact_mut(c).enumerate() {
-                for (tap, x) in taps(spec, 1, column, w) {
-                    multiply_add(tap, &filtered[x * c..], out);
-                }
-            }
-        });
+    out.par_chunks_mut(wo * c).enumerate().for_each(|(i, out)| {
+        let image = &x[i / ho * h * w * c..][..h * w * c];
+        lanes.with(w * c, |scratch| row(spec, i % ho, [h, c], image, scratch, out));
     });
 }
 
+multiversion! {
+    /// Row `o` of the output: the rows of the image that it needs, filtered along H into a row of scratch, and that
+    /// filtered along W.
+    fn row<T: Scalar>(spec: &FirSpec, o: usize, extents: [usize; 2], image: &[T], filtered: &mut [T], out: &mut [T]) {
+        let ([h, c], width) = (extents, filtered.len());
+        filtered.fill(T::ZERO);
+        for (tap, y) in taps(spec, 0, o, h) {
+            multiply_add(tap, &image[y * width..], filtered);
+        }
+        out.fill(T::ZERO);
+        for (column, out) in out.chunks_exact_mut(c).enumerate() {
+            for (tap, x) in taps(spec, 1, column, width / c) {
+                multiply_add(tap, &filtered[x * c..], out);
+            }
+        }
+    }
+}
+
 /// The taps of output position `o` along `axis` that meet one of the `n` inputs: (tap, input).
+#[inline(always)]
 fn taps<T: Scalar>(spec: &FirSpec, axis: usize, o: usize, n: usize) -> impl Iterator<Item = (T, usize)> {
     let count = spec.taps.len();
     let first = (o * spec.down) as i64 - spec.pad[axis][0];
@@ -42,6 +50,7 @@ fn taps<T: Scalar>(spec: &FirSpec, axis: usize, o: usize, n: usize) -> impl Iter
 }
 
 /// out += tap·x
+#[inline(always)]
 fn multiply_add<T: Scalar>(tap: T, x: &[T], out: &mut [T]) {
     let x = &x[..out.len()];
     out.iter_mut().zip(x).for_each(|(o, &x)| *o += tap * x);

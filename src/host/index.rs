@@ -83,6 +83,7 @@ pub fn sample_adjoint<T: Scalar>(s: Sampling, y: &[T], grid: &[T], out: &mut [T]
 }
 
 /// out += weight·x
+#[inline(always)]
 fn multiply_add<T: Scalar>(weight: T, x: &[T], out: &mut [T]) {
     out.iter_mut().zip(x).for_each(|(o, &x)| *o += weight * x);
 }

@@ -90,3 +90,30 @@ pub fn pad<T: Scalar>(x: &[T], from: &[usize], start: &[usize], to: &[usize], ou
         }
     });
 }
+
+/// `out` = aᵀ for the matrix a [rows, cols], rows of a `stride` and rows of `out` `out_stride` apart. In tiles of 16×16 by
+/// way of the stack, so that each cache line is met once: strides that are powers of two would evict it in between.
+pub fn transpose<T: Scalar>(a: &[T], stride: usize, [rows, cols]: [usize; 2], out: &mut [T], out_stride: usize) {
+    const TILE: usize = 16;
+    let mut tile = [[T::ZERO; TILE]; TILE];
+    for r0 in (0..rows).step_by(TILE) {
+        for c0 in (0..cols).step_by(TILE) {
+            let (height, width) = (TILE.min(rows - r0), TILE.min(cols - c0));
+            for r in 0..height {
+                let row = &a[(r0 + r) * stride + c0..][..width];
+                row.iter().enumerate().for_each(|(c, &v)| tile[c][r] = v);
+            }
+            for c in 0..width {
+                out[(c0 + c) * out_stride + r0..][..height].copy_from_slice(&tile[c][..height]);
+            }
+        }
+    }
+}
+
+/// `out` = aᵀ for the row-major matrix a [rows, cols]; a task makes a band of rows of `out`.
+pub fn transpose_all<T: Scalar>(a: &[T], [rows, cols]: [usize; 2], out: &mut [T]) {
+    const BAND: usize = 16;
+    out.par_chunks_mut((BAND * rows).max(1)).enumerate().for_each(|(i, out)| {
+        transpose(&a[i * BAND..], cols, [rows, out.len() / rows], out, rows);
+    });
+}

@@ -4,6 +4,7 @@
 
 use super::Scalar;
 use super::arena::Arena;
+use super::layout::transpose_all;
 use super::reduce::sum_parts;
 use rayon::prelude::*;
 
@@ -104,8 +105,26 @@ pub fn matmul<T: Scalar>(
     if m * n == 0 {
         return;
     }
-    let a = if ta { Mat::new(a, k, m, m).t() } else { Mat::new(a, m, k, k) };
+    if tb && m >= 8 {
+        // gemm would transpose b for every band of rows, slowly where strides are powers of two.
+        let (_, shared) = arena.shared(n * k + partials(m, n, k));
+        let (straight, partial) = shared.split_at_mut(n * k);
+        transpose_all(b, [n, k], straight);
+        return product(ta, [m, n, k], a, Mat::new(straight, k, n, n), out, partial);
+    }
     let b = if tb { Mat::new(b, n, k, k).t() } else { Mat::new(b, k, n, n) };
+    product(ta, [m, n, k], a, b, out, arena.shared(partials(m, n, k)).1);
+}
+
+/// Elements of partial results that a product needs.
+fn partials(m: usize, n: usize, k: usize) -> usize {
+    let parts = inner_parts(m, n, k);
+    if parts == 1 { 0 } else { parts * m * n }
+}
+
+/// All tasks of a product.
+fn product<T: Scalar>(ta: bool, [m, n, k]: [usize; 3], a: &[T], b: Mat<T>, out: &mut [T], partial: &mut [T]) {
+    let a = if ta { Mat::new(a, k, m, m).t() } else { Mat::new(a, m, k, k) };
     let parts = inner_parts(m, n, k);
     if parts == 1 {
         let rows = band(m, n, k);
@@ -113,7 +132,6 @@ pub fn matmul<T: Scalar>(
             gemm(a.rows(i * rows, out.len() / n), b, out, n, false);
         });
     } else {
-        let (_, partial) = arena.shared(parts * m * n);
         let share = k.div_ceil(parts);
         partial.par_chunks_mut(m * n).enumerate().for_each(|(i, out)| {
             let from = (i * share).min(k);

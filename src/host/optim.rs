@@ -31,19 +31,13 @@ impl<T: Scalar> Adam<'_, T> {
             .reduce(|| true, |a, b| a && b);
         if !finite {
             for (g, &owner) in grads.chunks(ALIGN).zip(owner) {
-                let bad = g.iter().filter(|g| !is_finite(**g)).count() as u32;
+                let bad = g.iter().filter(|g| !g.is_finite()).count() as u32;
                 if let Some(counter) = self.counters.get_mut(owner as usize) {
                     *counter = counter.wrapping_add(bad);
                 }
             }
         }
     }
-}
-
-/// Whether x − x is 0: false for infinities and NaN.
-#[inline(always)]
-fn is_finite<T: Scalar>(x: T) -> bool {
-    x - x == T::ZERO
 }
 
 multiversion! {
@@ -53,10 +47,10 @@ multiversion! {
         let limit = T::of(LIMIT);
         let mut finite = true;
         for ((((p, m), v), ema), &g) in p.iter_mut().zip(m).zip(v).zip(ema).zip(g) {
-            finite &= is_finite(g);
+            finite &= g.is_finite();
             let g = if g > limit { limit } else { g };
             let g = if g < -limit { -limit } else { g };
-            let g = if g == g { g } else { T::ZERO };
+            let g = if g.is_nan() { T::ZERO } else { g };
             *m = b1 * *m + (T::ONE - b1) * g;
             *v = b2 * *v + (T::ONE - b2) * g * g;
             *p = *p - lr * (*m * c1) / ((*v * c2).sqrt() + eps);

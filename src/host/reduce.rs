@@ -35,9 +35,8 @@ multiversion! {
         }
         let mut width = LANES / 2;
         while width > 0 {
-            for i in 0..width {
-                lanes[i] = lanes[i] + lanes[i + width];
-            }
+            let (low, high) = lanes.split_at_mut(width);
+            low.iter_mut().zip(high).for_each(|(low, &mut high)| *low += high);
             width /= 2;
         }
         lanes[0]

@@ -50,6 +50,10 @@ pub trait Scalar:
     fn abs(self) -> Self;
     /// Largest integer ≤ x
     fn floor(self) -> Self;
+    /// Neither infinite nor NaN
+    fn is_finite(self) -> bool;
+    /// Not a number
+    fn is_nan(self) -> bool;
 }
 
 macro_rules! common {
@@ -79,6 +83,14 @@ macro_rules! common {
         #[inline(always)]
         fn floor(self) -> $t {
             $t::floor(self)
+        }
+        #[inline(always)]
+        fn is_finite(self) -> bool {
+            $t::is_finite(self)
+        }
+        #[inline(always)]
+        fn is_nan(self) -> bool {
+            $t::is_nan(self)
         }
     };
 }

@@ -17,69 +17,72 @@ fn inside(d: &ConvDims, a: usize, at: usize) -> (Range<usize>, usize) {
     (from..to.max(from), start + from - d.spec.pad[a].min(start + from))
 }
 
-multiversion! {
-    /// out[c] += a[c]·b[c]
-    fn multiply_add<T: Scalar>(a: &[T], b: &[T], out: &mut [T]) {
-        let (a, b) = (&a[..out.len()], &b[..out.len()]);
-        for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
-            *o += a * b;
-        }
+/// out[c] += a[c]·b[c]
+#[inline(always)]
+fn multiply_add<T: Scalar>(a: &[T], b: &[T], out: &mut [T]) {
+    let (a, b) = (&a[..out.len()], &b[..out.len()]);
+    for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
+        *o += a * b;
     }
 }
 
-/// Calls `f(x pixel, w tap, y pixel)` for every product of row `oy` of an image.
-#[inline(always)]
-fn row_products(d: &ConvDims, oy: usize, mut f: impl FnMut(usize, usize, usize)) {
-    let (wo, kw) = (d.spec.output()[1], d.spec.kernel[1]);
-    let (kys, y0) = inside(d, 0, oy);
-    for ox in 0..wo {
-        let (kxs, x0) = inside(d, 1, ox);
-        for (y, ky) in (y0..).zip(kys.clone()) {
-            for (x, kx) in (x0..).zip(kxs.clone()) {
-                f(y * d.spec.input[1] + x, ky * kw + kx, oy * wo + ox);
+/// Which of x, w and y the two factors and the result of a member of the family are.
+type Roles = [usize; 3];
+const X: usize = 0;
+const W: usize = 1;
+const Y: usize = 2;
+
+multiversion! {
+    /// All products of row `oy` of an image: result += first factor · second factor. `y0` is the pixel that y starts at.
+    fn row<T: Scalar>(d: &ConvDims, oy: usize, y0: usize, roles: Roles, a: &[T], b: &[T], out: &mut [T]) {
+        let (c, wo, kw) = (d.cin, d.spec.output()[1], d.spec.kernel[1]);
+        let (kys, first_y) = inside(d, 0, oy);
+        for ox in 0..wo {
+            let (kxs, first_x) = inside(d, 1, ox);
+            for (y, ky) in (first_y..).zip(kys.clone()) {
+                for (x, kx) in (first_x..).zip(kxs.clone()) {
+                    let at = [y * d.spec.input[1] + x, ky * kw + kx, oy * wo + ox - y0];
+                    let [first, second, result] = roles.map(|role| at[role] * c);
+                    multiply_add(&a[first..], &b[second..], &mut out[result..][..c]);
+                }
             }
         }
     }
 }
 
+/// Elements of one image of x and of y.
+fn images(d: &ConvDims) -> [usize; 2] {
+    [d.spec.input, d.spec.output()].map(|[h, w]| h * w * d.cin)
+}
+
 /// (x, w) → y, a task a row of y.
 pub fn conv<T: Scalar>(d: &ConvDims, x: &[T], w: &[T], y: &mut [T]) {
-    let (c, [ho, wo]) = (d.cin, d.spec.output());
-    let image = d.spec.input[0] * d.spec.input[1] * c;
-    y.par_chunks_mut(wo * c).enumerate().for_each(|(row, y)| {
-        let (x, oy) = (&x[row / ho * image..], row % ho);
+    let ([image, _], [ho, wo]) = (images(d), d.spec.output());
+    y.par_chunks_mut(wo * d.cin).enumerate().for_each(|(i, y)| {
         y.fill(T::ZERO);
-        row_products(d, oy, |xi, wi, yi| {
-            multiply_add(&x[xi * c..], &w[wi * c..], &mut y[(yi - oy * wo) * c..][..c]);
-        });
+        row(d, i % ho, i % ho * wo, [X, W, Y], &x[i / ho * image..], w, y);
     });
 }
 
 /// (y, w) → x, a task an image.
 pub fn conv_x<T: Scalar>(d: &ConvDims, y: &[T], w: &[T], x: &mut [T]) {
-    let (c, [ho, wo]) = (d.cin, d.spec.output());
-    let image = d.spec.input[0] * d.spec.input[1] * c;
-    x.par_chunks_mut(image).zip(y.par_chunks(ho * wo * c)).for_each(|(x, y)| {
+    let [image_x, image_y] = images(d);
+    x.par_chunks_mut(image_x).zip(y.par_chunks(image_y)).for_each(|(x, y)| {
         x.fill(T::ZERO);
-        for oy in 0..ho {
-            row_products(d, oy, |xi, wi, yi| multiply_add(&y[yi * c..], &w[wi * c..], &mut x[xi * c..][..c]));
-        }
+        (0..d.spec.output()[0]).for_each(|oy| row(d, oy, 0, [Y, W, X], y, w, x));
     });
 }
 
 /// (x, y) → w, a task some images with a partial w.
 pub fn conv_w<T: Scalar>(d: &ConvDims, x: &[T], y: &[T], w: &mut [T], arena: &mut Arena<T>) {
-    let (c, [ho, wo]) = (d.cin, d.spec.output());
-    let image = d.spec.input[0] * d.spec.input[1] * c;
+    let [image_x, image_y] = images(d);
     let share = d.n.div_ceil(16);
     let (_, partial) = arena.shared(d.n.div_ceil(share) * w.len());
     partial.par_chunks_mut(w.len()).enumerate().for_each(|(task, w)| {
         w.fill(T::ZERO);
         for n in task * share..((task + 1) * share).min(d.n) {
-            let (x, y) = (&x[n * image..], &y[n * ho * wo * c..]);
-            for oy in 0..ho {
-                row_products(d, oy, |xi, wi, yi| multiply_add(&x[xi * c..], &y[yi * c..], &mut w[wi * c..][..c]));
-            }
+            let (x, y) = (&x[n * image_x..], &y[n * image_y..]);
+            (0..d.spec.output()[0]).for_each(|oy| row(d, oy, 0, [X, Y, W], x, y, w));
         }
     });
     sum_parts(partial, w);

@@ -6,12 +6,12 @@
 
 use super::super::Scalar;
 use super::super::arena::Arena;
+use super::super::layout::transpose;
 use super::super::matmul::{Mat, gemm, matmul};
-use super::window::{Extent, Source};
-use super::{MAX_PANEL, Sizes, corner, depthwise, is_depthwise, is_product, panel_rows, source};
+use super::window::{Run, Source, unfold};
+use super::{MAX_PANEL, Sizes, Windows, depthwise, is_depthwise, is_product, panel_rows};
 use crate::plan::ConvDims;
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// (y, w) → x
 pub fn conv_x<T: Scalar>(d: &ConvDims, y: &[T], w: &[T], x: &mut [T], arena: &mut Arena<T>) {
@@ -42,20 +42,19 @@ struct Phase {
     /// The remainders along H and W: also the first tap.
     first: [usize; 2],
     /// Taps along H and W, which is the extent of the window in y.
-    extent: Extent,
+    extent: [usize; 2],
     /// Taps of all earlier phases.
     taps_before: usize,
 }
 
 impl Phase {
     fn taps(&self) -> usize {
-        self.extent.h * self.extent.w
+        self.extent[0] * self.extent[1]
     }
 
     /// Corner in y of the window of a pixel of x.
     fn corner(&self, d: &ConvDims, at: [usize; 2]) -> [isize; 2] {
-        let taps = [self.extent.h, self.extent.w];
-        [0, 1].map(|a| ((at[a] + d.spec.pad[a]) / d.spec.stride[a]) as isize + 1 - taps[a] as isize)
+        [0, 1].map(|a| ((at[a] + d.spec.pad[a]) / d.spec.stride[a]) as isize + 1 - self.extent[a] as isize)
     }
 }
 
@@ -65,7 +64,7 @@ fn phases(d: &ConvDims) -> impl Iterator<Item = Phase> {
     (0..sy * sx).map(move |i| {
         let first = [i / sx, i % sx];
         let taps = |a: usize, stride: usize| (kernel[a] + stride - 1 - first[a]) / stride;
-        let phase = Phase { first, extent: Extent { h: taps(0, sy), w: taps(1, sx) }, taps_before };
+        let phase = Phase { first, extent: [taps(0, sy), taps(1, sx)], taps_before };
         taps_before += phase.taps();
         phase
     })
@@ -81,25 +80,12 @@ fn by_phase<T: Scalar>(d: &ConvDims, s: &Sizes, w: &[T], out: &mut [T]) {
         out.par_chunks_mut(size).enumerate().for_each(|(i, out)| {
             let (group, tap) = (i / taps, i % taps);
             // Pixels of the window ascend, taps descend.
-            let at = [phase.extent.h - 1 - tap / phase.extent.w, phase.extent.w - 1 - tap % phase.extent.w];
+            let [high, wide] = phase.extent;
+            let at = [high - 1 - tap / wide, wide - 1 - tap % wide];
             let [ky, kx] = [0, 1].map(|a| phase.first[a] + at[a] * d.spec.stride[a]);
             let from = (ky * d.spec.kernel[1] + kx) * s.gin * d.cout + group * s.gout;
-            transpose(&w[from..], d.cout, [s.gin, s.gout], out);
+            transpose(&w[from..], d.cout, [s.gin, s.gout], out, s.gin);
         });
-    }
-}
-
-/// out [cols, rows] = aᵀ for the matrix a [rows, cols] with rows `stride` apart, in tiles that stay in the first-level cache.
-fn transpose<T: Scalar>(a: &[T], stride: usize, [rows, cols]: [usize; 2], out: &mut [T]) {
-    const TILE: usize = 16;
-    for r0 in (0..rows).step_by(TILE) {
-        for c0 in (0..cols).step_by(TILE) {
-            for c in c0..(c0 + TILE).min(cols) {
-                for r in r0..(r0 + TILE).min(rows) {
-                    out[c * rows + r] = a[r * stride + c];
-                }
-            }
-        }
     }
 }
 
@@ -136,49 +122,62 @@ struct Gather<'a, T> {
 }
 
 impl<T: Scalar> Gather<'_, T> {
-    /// The pixels of a phase in a band of x: (row through the batch, column).
-    fn pixels(&self, phase: &Phase, band: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
-        let ([h, w], [sy, sx], [py, px]) = (self.d.spec.input, self.d.spec.stride, self.d.spec.pad);
-        let [fy, fx] = phase.first;
-        let rows = band.filter(move |row| (row % h + py) % sy == fy);
-        let from = (fx + sx - px % sx) % sx;
-        rows.flat_map(move |row| (from..w).step_by(sx).map(move |column| (row, column)))
-    }
-
-    /// One group of one phase of the rows from `first` on that `x` holds.
+    /// One group of one phase of the rows of x from `first` on, counted through the batch, that `x` holds.
     fn phase(&self, phase: &Phase, group: usize, first: usize, x: &mut [T], scratch: &mut [T]) {
         let Gather { d, s, panel, .. } = *self;
         let [h, width] = d.spec.input;
+        let [sy, sx] = d.spec.stride;
         let [ho, wo] = d.spec.output();
         let source = Source { h: ho, w: wo, c: d.cout, channel: group * s.gout, channels: s.gout };
         let k = phase.taps() * s.gout;
+        let (windows, product) = scratch.split_at_mut(panel * k);
+        // Columns of x of this phase.
+        let column = (phase.first[1] + sx - d.spec.pad[1] % sx) % sx;
+        let columns = (width + sx - 1 - column) / sx;
+        let mut places = [0; MAX_PANEL];
+        let mut count = 0;
+        for row in first..first + x.len() / (width * d.cin) {
+            if (row % h + d.spec.pad[0]) % sy != phase.first[0] {
+                continue;
+            }
+            let [y, x0] = phase.corner(d, [row % h, column]);
+            let mut done = 0;
+            while done < columns {
+                let more = (columns - done).min(panel - count);
+                if k > 0 {
+                    let [h, w] = phase.extent;
+                    let run = Run { y, x: x0 + done as isize, step: 1, count: more, h, w };
+                    unfold(source, &self.y[row / d.spec.input[0] * source.image()..], run, &mut windows[count * k..]);
+                }
+                for (i, place) in places[count..count + more].iter_mut().enumerate() {
+                    *place = ((row - first) * width + column + (done + i) * sx) * d.cin + group * s.gin;
+                }
+                (done, count) = (done + more, count + more);
+                if count == panel {
+                    self.product(phase, group, windows, &places[..count], product, x);
+                    count = 0;
+                }
+            }
+        }
+        self.product(phase, group, windows, &places[..count], product, x);
+    }
+
+    /// Multiplies windows by the weights of the phase and puts the pixels of x in their places.
+    fn product(&self, phase: &Phase, group: usize, windows: &[T], places: &[usize], product: &mut [T], x: &mut [T]) {
+        let Gather { d, s, .. } = *self;
+        let k = phase.taps() * s.gout;
         let from = (phase.taps_before * d.spec.groups + phase.taps() * group) * s.gin * s.gout;
         let weights = Mat::new(&self.weights[from..], k, s.gin, s.gin);
-        let (windows, product) = scratch.split_at_mut(panel * k);
-        let mut places = [0; MAX_PANEL];
-        let mut pixels = self.pixels(phase, first..first + x.len() / (width * d.cin));
-        loop {
-            let mut count = 0;
-            for (row, column) in pixels.by_ref().take(panel) {
-                places[count] = ((row - first) * width + column) * d.cin + group * s.gin;
-                if k > 0 {
-                    let window = &mut windows[count * k..][..k];
-                    let image = &self.y[row / h * source.image()..];
-                    source.unfold(image, phase.corner(d, [row % h, column]), phase.extent, window);
-                }
-                count += 1;
-            }
-            if count == 0 {
-                return;
-            }
-            let windows = Mat::new(windows, count, k, k);
-            if d.spec.stride == [1, 1] && d.spec.groups == 1 {
-                gemm(windows, weights, &mut x[places[0]..], d.cin, false);
-            } else {
-                gemm(windows, weights, product, s.gin, false);
-                for (&place, value) in places[..count].iter().zip(product.chunks_exact(s.gin)) {
-                    x[place..place + s.gin].copy_from_slice(value);
-                }
+        let windows = Mat::new(windows, places.len(), k, k);
+        if places.is_empty() {
+            return;
+        }
+        if d.spec.stride == [1, 1] && d.spec.groups == 1 {
+            gemm(windows, weights, &mut x[places[0]..], d.cin, false);
+        } else {
+            gemm(windows, weights, product, s.gin, false);
+            for (&place, value) in places.iter().zip(product.chunks_exact(s.gin)) {
+                x[place..place + s.gin].copy_from_slice(value);
             }
         }
     }
@@ -188,26 +187,26 @@ impl<T: Scalar> Gather<'_, T> {
 fn fold<T: Scalar>(d: &ConvDims, s: &Sizes, y: &[T], w: &[T], x: &mut [T], arena: &mut Arena<T>) {
     let panel = panel_rows(s.cols);
     let images = (panel / s.pixels).max(1);
-    let image = source(d, s, 0).image();
-    let extent = Extent { h: d.spec.kernel[0], w: d.spec.kernel[1] };
-    let lanes = arena.lanes();
+    let image = d.spec.input[0] * d.spec.input[1] * d.cin;
+    // The weights of each group transposed: [gout, cols].
+    let (lanes, weights) = arena.shared(s.cols * d.cout);
+    weights.par_chunks_mut(s.cols * s.gout).enumerate().for_each(|(group, out)| {
+        transpose(&w[group * s.gout..], d.cout, [s.cols, s.gout], out, s.cols);
+    });
+    let weights = &*weights;
     x.par_chunks_mut(images * image).enumerate().for_each(|(task, x)| {
         x.fill(T::ZERO);
         let total = x.len() / image * s.pixels;
         let y = &y[task * images * s.pixels * d.cout..][..total * d.cout];
-        lanes.with(panel * s.cols, |windows| {
-            for g in 0..d.spec.groups {
-                let source = source(d, s, g);
-                let w = Mat::new(&w[g * s.gout..], s.cols, s.gout, d.cout);
+        lanes.with(panel * s.cols, |gradients| {
+            for group in 0..d.spec.groups {
+                let windows = Windows { d, s, group, tap: [0, 0], taps: d.spec.kernel };
+                let weights = Mat::new(&weights[group * s.cols * s.gout..], s.gout, s.cols, s.cols);
                 for from in (0..total).step_by(panel) {
                     let count = panel.min(total - from);
-                    let y = Mat::new(&y[from * d.cout + g * s.gout..], count, s.gout, d.cout);
-                    gemm(y, w.t(), windows, s.cols, false);
-                    for (i, window) in windows.chunks_exact(s.cols).take(count).enumerate() {
-                        let row = from + i;
-                        let image = &mut x[row / s.pixels * image..];
-                        source.fold(window, corner(d, row % s.pixels), extent, image);
-                    }
+                    let y = Mat::new(&y[from * d.cout + group * s.gout..], count, s.gout, d.cout);
+                    gemm(y, weights, gradients, s.cols, false);
+                    windows.fold(from..from + count, gradients, x);
                 }
             }
         });

@@ -17,7 +17,8 @@ use super::arena::Arena;
 use super::matmul::{Mat, gemm, matmul};
 use crate::plan::ConvDims;
 use rayon::prelude::*;
-use window::{Extent, Source};
+use std::ops::Range;
+use window::{Run, Source, fold, unfold};
 
 /// Sizes that all three members of the family use.
 #[derive(Clone, Copy)]
@@ -71,11 +72,49 @@ fn source(d: &ConvDims, s: &Sizes, g: usize) -> Source {
     Source { h: d.spec.input[0], w: d.spec.input[1], c: d.cin, channel: g * s.gin, channels: s.gin }
 }
 
-/// Corner in x of the window of output pixel `pixel` of an image.
-fn corner(d: &ConvDims, pixel: usize) -> [isize; 2] {
-    let wo = d.spec.output()[1];
-    let at = [pixel / wo, pixel % wo];
-    [0, 1].map(|a| (at[a] * d.spec.stride[a]) as isize - d.spec.pad[a] as isize)
+/// The windows of output pixels in x: a box of taps of the kernel, in one group.
+#[derive(Clone, Copy)]
+struct Windows<'a> {
+    d: &'a ConvDims,
+    s: &'a Sizes,
+    group: usize,
+    /// First tap (row, column of the kernel) and extent of the box.
+    tap: [usize; 2],
+    taps: [usize; 2],
+}
+
+impl Windows<'_> {
+    /// Calls `f` for each run of output pixels that lie on one row: where their image starts in x, which row of the panel
+    /// is their first, and the windows.
+    fn runs(&self, rows: Range<usize>, mut f: impl FnMut(usize, usize, Run)) {
+        let Windows { d, s, .. } = *self;
+        let wo = d.spec.output()[1];
+        let mut row = rows.start;
+        while row < rows.end {
+            let (image, pixel) = (row / s.pixels, row % s.pixels);
+            let at = [pixel / wo, pixel % wo];
+            let count = (wo - at[1]).min(rows.end - row);
+            let [y, x] = [0, 1].map(|a| (at[a] * d.spec.stride[a] + self.tap[a]) as isize - d.spec.pad[a] as isize);
+            let [h, w] = self.taps;
+            let start = image * d.spec.input[0] * d.spec.input[1] * d.cin;
+            f(start, row - rows.start, Run { y, x, step: d.spec.stride[1], count, h, w });
+            row += count;
+        }
+    }
+
+    /// The windows of these rows of the batch as rows of a panel.
+    fn unfold<T: Scalar>(&self, rows: Range<usize>, x: &[T], panel: &mut [T]) {
+        let source = source(self.d, self.s, self.group);
+        let cols = self.taps[0] * self.taps[1] * self.s.gin;
+        self.runs(rows, |image, row, run| unfold(source, &x[image..], run, &mut panel[row * cols..]));
+    }
+
+    /// Adds the rows of a panel to the windows they belong to.
+    fn fold<T: Scalar>(&self, rows: Range<usize>, panel: &[T], x: &mut [T]) {
+        let source = source(self.d, self.s, self.group);
+        let cols = self.taps[0] * self.taps[1] * self.s.gin;
+        self.runs(rows, |image, row, run| fold(source, &panel[row * cols..], run, &mut x[image..]));
+    }
 }
 
 /// (x, w) → y
@@ -91,20 +130,15 @@ pub fn conv<T: Scalar>(d: &ConvDims, x: &[T], w: &[T], y: &mut [T], arena: &mut 
         return matmul([false, false], [s.rows, d.cout, s.cols], x, w, y, arena);
     }
     let rows = panel_rows(s.cols);
-    let extent = Extent { h: d.spec.kernel[0], w: d.spec.kernel[1] };
     let lanes = arena.lanes();
     y.par_chunks_mut(rows * d.cout).enumerate().for_each(|(task, y)| {
         let count = y.len() / d.cout;
         lanes.with(count * s.cols, |panel| {
-            for g in 0..d.spec.groups {
-                let source = source(d, &s, g);
-                for (i, window) in panel.chunks_exact_mut(s.cols).enumerate() {
-                    let row = task * rows + i;
-                    let image = &x[row / s.pixels * source.image()..];
-                    source.unfold(image, corner(d, row % s.pixels), extent, window);
-                }
-                let w = Mat::new(&w[g * s.gout..], s.cols, s.gout, d.cout);
-                gemm(Mat::new(panel, count, s.cols, s.cols), w, &mut y[g * s.gout..], d.cout, false);
+            for group in 0..d.spec.groups {
+                let windows = Windows { d, s: &s, group, tap: [0, 0], taps: d.spec.kernel };
+                windows.unfold(task * rows..task * rows + count, x, panel);
+                let w = Mat::new(&w[group * s.gout..], s.cols, s.gout, d.cout);
+                gemm(Mat::new(panel, count, s.cols, s.cols), w, &mut y[group * s.gout..], d.cout, false);
             }
         });
     });

@@ -7,8 +7,7 @@ use super::super::Scalar;
 use super::super::arena::{Arena, Lanes};
 use super::super::matmul::{Mat, gemm, matmul};
 use super::super::reduce::sum_parts;
-use super::window::Extent;
-use super::{Sizes, corner, depthwise, is_depthwise, is_product, panel_rows, source};
+use super::{Sizes, Windows, depthwise, is_depthwise, is_product, panel_rows};
 use crate::plan::ConvDims;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -16,7 +15,7 @@ use std::ops::Range;
 /// How the work is cut.
 struct Cut {
     /// Taps of a task: the whole kernel, one of its rows, or one tap.
-    taps: Extent,
+    taps: [usize; 2],
     /// Cuts along the output pixels.
     parts: usize,
 }
@@ -26,13 +25,13 @@ fn cut(d: &ConvDims, s: &Sizes) -> Cut {
     let [kh, kw] = d.spec.kernel;
     let size = s.cols * d.cout;
     let taps = if s.cols <= 128 {
-        Extent { h: kh, w: kw }
+        [kh, kw]
     } else if size <= 1 << 18 {
-        Extent { h: 1, w: kw }
+        [1, kw]
     } else {
-        Extent { h: 1, w: 1 }
+        [1, 1]
     };
-    let tasks = kh.div_ceil(taps.h) * kw.div_ceil(taps.w);
+    let tasks = kh / taps[0] * (kw / taps[1]);
     // At most 2²⁰ partial elements, and at least two panels of pixels a task.
     let parts = TASKS.div_ceil(tasks).min((1 << 20) / size.max(1)).min(s.rows / 512).max(1);
     Cut { taps, parts }
@@ -61,49 +60,32 @@ pub fn conv_w<T: Scalar>(d: &ConvDims, x: &[T], y: &[T], w: &mut [T], arena: &mu
 
 /// All tasks. `out` holds one w a part, each cut into the rows of the taps of its tasks.
 fn tasks<T: Scalar>(d: &ConvDims, s: &Sizes, cut: &Cut, [x, y]: [&[T]; 2], out: &mut [T], lanes: &Lanes<T>) {
-    let taps = cut.taps.h * cut.taps.w;
+    let taps = cut.taps[0] * cut.taps[1];
     let chunks = d.spec.kernel[0] * d.spec.kernel[1] / taps;
     let share = s.rows.div_ceil(cut.parts);
     out.par_chunks_mut(taps * s.gin * d.cout).enumerate().for_each(|(task, out)| {
         let from = (task / chunks * share).min(s.rows);
+        let rows = from..(from + share).min(s.rows);
         let tap = task % chunks * taps;
         let tap = [tap / d.spec.kernel[1], tap % d.spec.kernel[1]];
-        let piece = Piece { d, s, tap, taps: cut.taps, rows: from..(from + share).min(s.rows) };
-        for g in 0..d.spec.groups {
-            piece.sum(g, [x, y], &mut out[g * s.gout..], lanes);
+        for group in 0..d.spec.groups {
+            let windows = Windows { d, s, group, tap, taps: cut.taps };
+            sum(&windows, rows.clone(), [x, y], &mut out[group * s.gout..], lanes);
         }
     });
 }
 
-/// Some taps of w and the output pixels they are summed over.
-struct Piece<'a> {
-    d: &'a ConvDims,
-    s: &'a Sizes,
-    /// First tap (row, column of the kernel) and extent of the box of taps.
-    tap: [usize; 2],
-    taps: Extent,
-    rows: Range<usize>,
-}
-
-impl Piece<'_> {
-    /// Sums group `g` into `out` [taps·gin, gout], rows cout apart.
-    fn sum<T: Scalar>(&self, g: usize, [x, y]: [&[T]; 2], out: &mut [T], lanes: &Lanes<T>) {
-        let Piece { d, s, .. } = *self;
-        let source = source(d, s, g);
-        let cols = self.taps.h * self.taps.w * s.gin;
-        let panel = panel_rows(cols);
-        lanes.with(panel * cols, |windows| {
-            for from in self.rows.clone().step_by(panel) {
-                let count = panel.min(self.rows.end - from);
-                for (i, window) in windows.chunks_exact_mut(cols).take(count).enumerate() {
-                    let row = from + i;
-                    let [cy, cx] = corner(d, row % s.pixels);
-                    let at = [cy + self.tap[0] as isize, cx + self.tap[1] as isize];
-                    source.unfold(&x[row / s.pixels * source.image()..], at, self.taps, window);
-                }
-                let y = Mat::new(&y[from * d.cout + g * s.gout..], count, s.gout, d.cout);
-                gemm(Mat::new(windows, count, cols, cols).t(), y, out, d.cout, from > self.rows.start);
-            }
-        });
-    }
+/// Sums over output pixels into `out` [taps·gin, gout], rows cout apart.
+fn sum<T: Scalar>(windows: &Windows, rows: Range<usize>, [x, y]: [&[T]; 2], out: &mut [T], lanes: &Lanes<T>) {
+    let (gout, cout) = (windows.s.gout, windows.d.cout);
+    let cols = windows.taps[0] * windows.taps[1] * windows.s.gin;
+    let rows_at_once = panel_rows(cols);
+    lanes.with(rows_at_once * cols, |panel| {
+        for from in rows.clone().step_by(rows_at_once) {
+            let count = rows_at_once.min(rows.end - from);
+            windows.unfold(from..from + count, x, panel);
+            let y = Mat::new(&y[from * cout + windows.group * gout..], count, gout, cout);
+            gemm(Mat::new(panel, count, cols, cols).t(), y, out, cout, from > rows.start);
+        }
+    });
 }
