@@ -50,7 +50,7 @@ fn open_data(config: &Config) -> Result<Feed> {
     let feed = feed?;
     output::line(format_args!("data: {}", feed.description));
     if feed.skipped.count > 0 {
-        output::warning(&format!("left out: {}", feed.skipped));
+        output::warning(format_args!("left out: {}", feed.skipped));
     }
     Ok(feed)
 }

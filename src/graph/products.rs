@@ -119,7 +119,7 @@ fn check_conv(x: &Shape, w: &Shape, y: Option<&Shape>, spec: &ConvSpec) {
         && w.len() == 4
         && spec.groups > 0
         && x[3] == w[2] * spec.groups
-        && w[3] % spec.groups == 0
+        && w[3].is_multiple_of(spec.groups)
         && [w[0], w[1]] == spec.kernel
         && [x[1], x[2]] == spec.input
         && (0..2).all(|a| spec.stride[a] > 0 && spec.input[a] + 2 * spec.pad[a] >= spec.kernel[a]);

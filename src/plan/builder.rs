@@ -313,11 +313,11 @@ impl Lowering<'_> {
             let region = lookup(plan, roots, name, len)?;
             let id = base(self.dag, *id);
             let source = self.operand(id)?;
-            if let (Place::Value(v), false) = (source, leaf_buffers.contains(&region.buffer)) {
-                if self.redirect(v, region) {
-                    self.place[id] = Some(Place::Fixed(region));
-                    continue;
-                }
+            if let (Place::Value(v), false) = (source, leaf_buffers.contains(&region.buffer))
+                && self.redirect(v, region)
+            {
+                self.place[id] = Some(Place::Fixed(region));
+                continue;
             }
             let output = Place::Fixed(region);
             if fixed(&source).is_some_and(|r| r.buffer == region.buffer) {

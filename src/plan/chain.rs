@@ -150,9 +150,9 @@ impl Builder<'_> {
             _ => 0,
         };
         let mut rest = access.offset;
-        for a in 0..node.shape.len() {
-            offset += rest / out_strides[a] * along(a);
-            rest %= out_strides[a];
+        for (a, &stride) in out_strides.iter().enumerate() {
+            offset += rest / stride * along(a);
+            rest %= stride;
         }
         let mut strides = Vec::with_capacity(self.extents.len());
         for (dim, (&extent, &stride)) in self.extents.iter().zip(&access.strides).enumerate() {
@@ -166,7 +166,10 @@ impl Builder<'_> {
             let step = stride / out_strides[axis];
             if step * (extent - 1) >= node.shape[axis] {
                 let inner = node.shape[axis] / step;
-                let splits = inner > 1 && node.shape[axis] % step == 0 && extent % inner == 0 && inner < extent;
+                let splits = inner > 1
+                    && node.shape[axis].is_multiple_of(step)
+                    && extent.is_multiple_of(inner)
+                    && inner < extent;
                 return Err(if splits { Obstacle::Split { dim, inner } } else { Obstacle::Keep(id) });
             }
             strides.push(step * along(axis));
