@@ -64,10 +64,10 @@ pub fn image(images: &[f32], shape: [usize; 4], cols: usize, scale: Scale) -> Re
     Ok(RgbImage::from_fn(full_width, full_height, |x, y| pixel(x as usize / times, y as usize / times)))
 }
 
-/// Writes [`image`] as a PNG file.
+/// Writes [`image()`] as a PNG file.
 ///
 /// # Errors
-/// Those of [`image`] and [`save`].
+/// Those of [`image()`] and [`save`].
 pub fn write(path: &Path, images: &[f32], shape: [usize; 4], cols: usize, scale: Scale) -> Result<()> {
     save(path, &image(images, shape, cols, scale)?)
 }
@@ -76,7 +76,7 @@ pub fn write(path: &Path, images: &[f32], shape: [usize; 4], cols: usize, scale:
 /// The folder must exist. Gives the paths.
 ///
 /// # Errors
-/// Those of [`image`] and [`save`].
+/// Those of [`image()`] and [`save`].
 pub fn write_each(folder: &Path, images: &[f32], shape: [usize; 4], first: usize) -> Result<Vec<PathBuf>> {
     let [n, h, w, c] = check(images, shape)?;
     let mut paths = Vec::with_capacity(n);

@@ -115,7 +115,7 @@ impl FromStr for Attack {
     }
 }
 
-/// A random point of the ball of radius `eps` [1] around `x0` [N, …], inside `bounds`; uniform in the ball before that.
+/// A random point of the ball of radius `eps` `[1]` around `x0` [N, …], inside `bounds`; uniform in the ball before that.
 /// Reads random streams `stream` and, for [`Norm::Two`], `stream + 1`.
 pub fn start<'g>(norm: Norm, x0: Tensor<'g>, eps: Tensor<'g>, bounds: Bounds, stream: u32) -> Tensor<'g> {
     let graph = x0.graph();
@@ -134,7 +134,7 @@ pub fn start<'g>(norm: Norm, x0: Tensor<'g>, eps: Tensor<'g>, bounds: Bounds, st
     (x0 + delta * everywhere(eps, x0)).clamp(bounds.lo, bounds.hi).detach()
 }
 
-/// One step: from `x_adv` along `gradient` by `alpha` [1], then back into the ball of radius `eps` [1] around `x0` and
+/// One step: from `x_adv` along `gradient` by `alpha` `[1]`, then back into the ball of radius `eps` `[1]` around `x0` and
 /// into `bounds`. [`Norm::Inf`] follows the sign (0 where the gradient is 0), [`Norm::Two`] the direction of each example.
 ///
 /// The result is detached: the attack never becomes part of a differentiated graph (Danskin's theorem).

@@ -31,8 +31,8 @@ pub enum Dist {
     Normal,
 }
 
-/// Geometry of a 2-D convolution, shared by the three members of its family. Layouts: x [N,H,W,Cin],
-/// w [Kh,Kw,Cin/groups,Cout], y [N,Ho,Wo,Cout] with Ho = (H + 2·pad − Kh)/stride + 1.
+/// Geometry of a 2-D convolution, shared by the three members of its family. Layouts: x `[N,H,W,Cin]`,
+/// w [Kh,Kw,Cin/groups,Cout], y `[N,Ho,Wo,Cout]` with Ho = (H + 2·pad − Kh)/stride + 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvSpec {
     /// Stride along (H, W).
@@ -175,13 +175,13 @@ pub enum Op {
     /// x → filtered x, along H and W.
     Fir(FirSpec),
 
-    /// (table [R, …], index [B]) → [B, …]; an index outside 0..R is clamped.
+    /// (table [R, …], index `[B]`) → [B, …]; an index outside 0..R is clamped.
     Gather,
-    /// (rows [B, …], index [B]) → [R, …]: rows that share an index add up in order of B.
+    /// (rows [B, …], index `[B]`) → [R, …]: rows that share an index add up in order of B.
     ScatterAdd,
-    /// (x [N,H,W,C], grid [N,Ho,Wo,2]) → [N,Ho,Wo,C]: bilinear at (y, x) in pixels, zero outside. The grid is data.
+    /// (x `[N,H,W,C]`, grid `[N,Ho,Wo,2]`) → `[N,Ho,Wo,C]`: bilinear at (y, x) in pixels, zero outside. The grid is data.
     Sample,
-    /// (y [N,Ho,Wo,C], grid [N,Ho,Wo,2]) → [N,H,W,C]: the adjoint of [`Op::Sample`] in its first argument.
+    /// (y `[N,Ho,Wo,C]`, grid `[N,Ho,Wo,2]`) → `[N,H,W,C]`: the adjoint of [`Op::Sample`] in its first argument.
     SampleAdjoint,
 }
 

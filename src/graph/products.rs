@@ -21,7 +21,7 @@ impl<'g> Tensor<'g> {
         self.matmul_t(false, other, false)
     }
 
-    /// Convolution of self [N,H,W,Cin] with `w` [Kh,Kw,Cin/groups,Cout].
+    /// Convolution of self `[N,H,W,Cin]` with `w` [Kh,Kw,Cin/groups,Cout].
     pub fn conv(self, w: Tensor<'g>, stride: usize, pad: usize, groups: usize) -> Tensor<'g> {
         let (x, k) = (self.shape(), w.shape());
         assert!(x.len() == 4 && k.len() == 4, "conv of {x} with {k}: both must have rank 4");
@@ -29,7 +29,7 @@ impl<'g> Tensor<'g> {
         self.conv_spec(w, spec)
     }
 
-    /// Transposed convolution of self [N,H,W,Cout] with `w` [Kh,Kw,Cin/groups,Cout] to [N,(H−1)·stride+K−2·pad,…,Cin]:
+    /// Transposed convolution of self `[N,H,W,Cout]` with `w` [Kh,Kw,Cin/groups,Cout] to [N,(H−1)·stride+K−2·pad,…,Cin]:
     /// the input gradient of the convolution that maps Cin to Cout.
     pub fn conv_transpose(self, w: Tensor<'g>, stride: usize, pad: usize, groups: usize) -> Tensor<'g> {
         let (y, k) = (self.shape(), w.shape());
@@ -83,7 +83,7 @@ impl<'g> Tensor<'g> {
         self.graph().push(Op::Fir(spec), vec![self.id()], shape)
     }
 
-    /// Rows of self [R, …] picked by `index` [B].
+    /// Rows of self [R, …] picked by `index` `[B]`.
     pub fn gather(self, index: Tensor<'g>) -> Tensor<'g> {
         let (mut shape, at) = (self.shape().to_vec(), index.shape());
         assert!(at.len() == 1, "gather with index {at}: must have rank 1");
@@ -99,7 +99,7 @@ impl<'g> Tensor<'g> {
         self.graph().push(Op::ScatterAdd, vec![self.id(), index.id()], shape.into())
     }
 
-    /// Bilinear samples of self [N,H,W,C] at `grid` [N,Ho,Wo,2], (y, x) in pixels, zero outside.
+    /// Bilinear samples of self `[N,H,W,C]` at `grid` `[N,Ho,Wo,2]`, (y, x) in pixels, zero outside.
     pub fn sample(self, grid: Tensor<'g>) -> Tensor<'g> {
         let (x, at) = (self.shape(), grid.shape());
         assert!(x.len() == 4 && at.len() == 4 && at[0] == x[0] && at[3] == 2, "sample of {x} at {at}");

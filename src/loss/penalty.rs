@@ -83,7 +83,7 @@ pub struct PathLength<'g> {
 
 /// Path-length regularisation (Karras 2020): how much an image moves with its latent should not vary.
 ///
-/// `images` [N,H,W,C] made from `ws` [N,L] or [N,layers,L]; `mean` is the `[1]` state that holds the moving average of
+/// `images` `[N,H,W,C]` made from `ws` `[N,L]` or `[N,layers,L]`; `mean` is the `[1]` state that holds the moving average of
 /// lengths (decay 0.01, start 0). The length of a sample is √(mean over layers of Σ g²), g = ∇_ws ⟨images, y/√(HW)⟩ with
 /// normal y of random stream `stream`. As published, the average enters the penalty after its update, undetached.
 pub fn path_length<'g>(images: Tensor<'g>, ws: Tensor<'g>, mean: Tensor<'g>, stream: u32) -> PathLength<'g> {

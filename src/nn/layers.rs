@@ -1,4 +1,4 @@
-//! Layers: parameters of a [`Scope`] applied to tensors. Activations are NHWC, rows of features [N,C].
+//! Layers: parameters of a [`Scope`] applied to tensors. Activations are NHWC, rows of features `[N,C]`.
 
 use super::{Init, Layout, Mode, Scope};
 use crate::graph::Tensor;
@@ -29,7 +29,7 @@ impl Conv {
     }
 }
 
-/// x [N,in] · weight [in,out] → [N,out], without bias. Parameter: `weight`.
+/// x `[N,in]` · weight `[in,out]` → `[N,out]`, without bias. Parameter: `weight`.
 pub fn linear<'g>(scope: &Scope<'g>, x: Tensor<'g>, out: usize, init: Init) -> Tensor<'g> {
     x.matmul(scope.param("weight", [x.dim(1), out], init, Layout::Linear))
 }
@@ -48,13 +48,13 @@ fn over_channels(vector: Tensor, rank: usize) -> Tensor {
     vector.reshape(shape)
 }
 
-/// Convolution of x [N,H,W,Cin], without bias. Parameter: `weight`.
+/// Convolution of x `[N,H,W,Cin]`, without bias. Parameter: `weight`.
 pub fn conv<'g>(scope: &Scope<'g>, x: Tensor<'g>, layer: Conv, init: Init) -> Tensor<'g> {
     let shape = [layer.kernel, layer.kernel, x.dim(3) / layer.groups, layer.channels];
     convolve(x, scope.param("weight", shape, init, Layout::Conv), layer.stride, layer.pad, layer.groups)
 }
 
-/// Convolution of x [N,H,W,Cin] with `w` [Kh,Kw,Cin/groups,Cout], in its cheapest form: a kernel of one pixel is a matrix
+/// Convolution of x `[N,H,W,Cin]` with `w` [Kh,Kw,Cin/groups,Cout], in its cheapest form: a kernel of one pixel is a matrix
 /// product over the pixels, a kernel as large as the image one over the images (or, depthwise, a weighted sum).
 pub fn convolve<'g>(x: Tensor<'g>, w: Tensor<'g>, stride: usize, pad: usize, groups: usize) -> Tensor<'g> {
     let (from, k) = (x.shape(), w.shape());
@@ -72,7 +72,7 @@ pub fn convolve<'g>(x: Tensor<'g>, w: Tensor<'g>, stride: usize, pad: usize, gro
     x.conv(w, stride, pad, groups)
 }
 
-/// Transposed convolution of x [N,H,W,Cin] to [N,(H−1)·stride+K−2·pad,…,channels], without bias. Parameter: `weight`
+/// Transposed convolution of x `[N,H,W,Cin]` to [N,(H−1)·stride+K−2·pad,…,channels], without bias. Parameter: `weight`
 /// [K,K,channels/groups,Cin].
 pub fn conv_transpose<'g>(scope: &Scope<'g>, x: Tensor<'g>, layer: Conv, init: Init) -> Tensor<'g> {
     let Conv { channels, kernel: k, stride, pad, groups } = layer;
@@ -132,8 +132,8 @@ pub fn minibatch_stddev(x: Tensor<'_>, group: usize) -> Tensor<'_> {
     Tensor::concat(&[x, feature], 3)
 }
 
-/// Weight-demodulated convolution (Karras 2020), stride 1, as scale → convolution → scale: x [N,H,W,Cin] with weight
-/// `w` [K,K,Cin,Cout] scaled per image by `style` [N,Cin] and normalised to unit norm per output channel.
+/// Weight-demodulated convolution (Karras 2020), stride 1, as scale → convolution → scale: x `[N,H,W,Cin]` with weight
+/// `w` `[K,K,Cin,Cout]` scaled per image by `style` `[N,Cin]` and normalised to unit norm per output channel.
 pub fn modulated_conv<'g>(x: Tensor<'g>, w: Tensor<'g>, style: Tensor<'g>, pad: usize) -> Tensor<'g> {
     let (n, cin, cout) = (x.dim(0), w.dim(2), w.dim(3));
     let energy = w.square().sum(&[0, 1]).reshape([cin, cout]);

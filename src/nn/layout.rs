@@ -12,7 +12,7 @@ pub enum Layout {
     /// Ours is the weight of the convolution whose input gradient the layer is, [Kh,Kw,Cin/groups,Cout] with Cin the
     /// channels that come *out* of the layer; theirs [in,out/groups,Kh,Kw], which is [Cout,Cin/groups,Kh,Kw].
     ConvTranspose,
-    /// Ours [in,out], theirs [out,in].
+    /// Ours `[in,out]`, theirs `[out,in]`.
     Linear,
     /// The same on both sides.
     Plain,

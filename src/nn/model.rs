@@ -36,7 +36,7 @@ impl Model {
         }
     }
 
-    /// Extents of `n` samples: [N,H,W,C] images in [-1, 1], or [N,2] points.
+    /// Extents of `n` samples: `[N,H,W,C]` images in [-1, 1], or `[N,2]` points.
     pub fn sample_shape(&self, n: usize) -> Shape {
         match self {
             Model::Dcgan(m) => [n, m.size, m.size, m.channels].into(),
@@ -60,7 +60,7 @@ impl Model {
         }
     }
 
-    /// Raw logits [N,1] of samples; larger means more real.
+    /// Raw logits `[N,1]` of samples; larger means more real.
     pub fn discriminator<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, mode: Mode) -> Tensor<'g> {
         match self {
             Model::Dcgan(m) => m.discriminator(scope, x, mode),

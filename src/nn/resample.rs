@@ -12,13 +12,13 @@ fn fir<'g>(x: Tensor<'g>, taps: &[f64], gain: f64, up: usize, down: usize, pad: 
     x.fir(FirSpec { taps, up, down, pad: [pad; 2], flip: false })
 }
 
-/// Twice the height and width of x [N,H,W,C], with zeros beyond the border; keeps the mean of the interior.
+/// Twice the height and width of x `[N,H,W,C]`, with zeros beyond the border; keeps the mean of the interior.
 pub fn up(x: Tensor<'_>) -> Tensor<'_> {
     // Zero insertion keeps one pixel of two along each axis: gain 2 restores the level.
     fir(x, &BILINEAR, 2.0, 2, 1, [2, 1])
 }
 
-/// Half the height and width of x [N,H,W,C], which must be even.
+/// Half the height and width of x `[N,H,W,C]`, which must be even.
 pub fn down(x: Tensor<'_>) -> Tensor<'_> {
     fir(x, &BILINEAR, 1.0, 1, 2, [1, 1])
 }

@@ -1,8 +1,8 @@
-//! Rows of scores [N,K]: the largest of a row, softmax in the log domain, one-hot rows of labels.
+//! Rows of scores `[N,K]`: the largest of a row, softmax in the log domain, one-hot rows of labels.
 
 use crate::graph::{Graph, Tensor};
 
-/// Largest of each row of x [N,K], as [N,1], by halving. The gradient goes to the largest.
+/// Largest of each row of x `[N,K]`, as `[N,1]`, by halving. The gradient goes to the largest.
 pub fn row_max(x: Tensor<'_>) -> Tensor<'_> {
     let (rows, k) = (x.dim(0), x.dim(1));
     if k == 1 {
@@ -13,13 +13,13 @@ pub fn row_max(x: Tensor<'_>) -> Tensor<'_> {
     row_max(x.slice(&[0, 0], [rows, half]).max(x.slice(&[0, k - half], [rows, half])))
 }
 
-/// Logarithm of the softmax of each row of x [N,K]; the subtracted maximum is a constant for the gradient.
+/// Logarithm of the softmax of each row of x `[N,K]`; the subtracted maximum is a constant for the gradient.
 pub fn log_softmax(x: Tensor<'_>) -> Tensor<'_> {
     let shifted = x - row_max(x).detach();
     shifted - shifted.exp().sum(&[1]).log()
 }
 
-/// 0, 1, …, n−1 as [n], by doubling.
+/// 0, 1, …, n−1 as `[n]`, by doubling.
 pub fn iota(graph: &Graph, n: usize) -> Tensor<'_> {
     let mut ramp = graph.constant(0.0, [1]);
     while ramp.dim(0) < n {
@@ -30,7 +30,7 @@ pub fn iota(graph: &Graph, n: usize) -> Tensor<'_> {
     ramp
 }
 
-/// Row n has 1 at column `labels[n]` (whole numbers below `classes`) and 0 elsewhere: [N] → [N,classes].
+/// Row n has 1 at column `labels[n]` (whole numbers below `classes`) and 0 elsewhere: `[N]` → `[N,classes]`.
 pub fn one_hot(labels: Tensor<'_>, classes: usize) -> Tensor<'_> {
     let n = labels.dim(0);
     let column = iota(labels.graph(), classes).reshape([1, classes]);

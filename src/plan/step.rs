@@ -148,7 +148,7 @@ pub struct ConvDims {
 /// Drawing a batch from a resident data set of u8 images.
 ///
 /// Inputs: images (U32 buffer; bytes packed little-endian, image i at byte i·H·W·C, NHWC), then, if `labels`, one u32 an
-/// image. Outputs: batch [n,H,W,C] = byte/127.5 − 1, then, if `labels`, their labels [n] as f32.
+/// image. Outputs: batch `[n,H,W,C]` = byte/127.5 − 1, then, if `labels`, their labels `[n]` as f32.
 /// Image j of the batch is number `(u64(word) · count) >> 32` of the set, with word = lane j%4 of Philox block
 /// (j/4, step, stream, 0); with `mirror` it is flipped along W where the top bit of lane j%4 of block (j/4, step, stream, 1)
 /// is set.
@@ -172,13 +172,13 @@ pub struct Draw {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // Fields of variants are described with the variant.
 pub enum Work {
-    /// output[i] = chain(i). Expand, Permute, Slice, Const and copies are chains with strided views.
+    /// output`[i]` = chain(i). Expand, Permute, Slice, Const and copies are chains with strided views.
     Pointwise(Chain),
     /// Sum of the chain over the extents where `reduced` is set; the output runs over the others, in order.
     Reduce { chain: Chain, reduced: Vec<bool> },
     /// The input `from` at `start` inside zeros of `to`.
     Pad { from: Shape, to: Shape, start: Vec<usize> },
-    /// [m,k]·[k,n] with transposes: a is stored [k,m] if `ta`, b is stored [n,k] if `tb`.
+    /// `[m,k]`·`[k,n]` with transposes: a is stored `[k,m]` if `ta`, b is stored `[n,k]` if `tb`.
     MatMul { ta: bool, tb: bool, m: usize, n: usize, k: usize },
     /// (x, w) → y
     Conv(ConvDims),
@@ -186,15 +186,15 @@ pub enum Work {
     ConvX(ConvDims),
     /// (x, y) → w
     ConvW(ConvDims),
-    /// Filter of an input [N,H,W,C].
+    /// Filter of an input `[N,H,W,C]`.
     Fir { spec: FirSpec, input: [usize; 4] },
-    /// (table [rows,cols], index [count]) → [count,cols]
+    /// (table `[rows,cols]`, index `[count]`) → `[count,cols]`
     Gather { rows: usize, cols: usize, count: usize },
-    /// (values [count,cols], index [count]) → [rows,cols]
+    /// (values `[count,cols]`, index `[count]`) → `[rows,cols]`
     ScatterAdd { rows: usize, cols: usize, count: usize },
-    /// (x [n,h,w,c], grid [n,ho,wo,2]) → [n,ho,wo,c]
+    /// (x `[n,h,w,c]`, grid `[n,ho,wo,2]`) → `[n,ho,wo,c]`
     Sample { n: usize, c: usize, from: [usize; 2], to: [usize; 2] },
-    /// (y [n,ho,wo,c], grid [n,ho,wo,2]) → [n,h,w,c], with `from` = (h, w) and `to` = (ho, wo)
+    /// (y `[n,ho,wo,c]`, grid `[n,ho,wo,2]`) → `[n,h,w,c]`, with `from` = (h, w) and `to` = (ho, wo)
     SampleAdjoint { n: usize, c: usize, from: [usize; 2], to: [usize; 2] },
     /// Random numbers: element i is lane i%4 of Philox block (i/4, step, stream, 0).
     Rand { dist: Dist, stream: u32 },
@@ -202,7 +202,7 @@ pub enum Work {
     Draw(Draw),
     /// Sanitise + Adam + EMA over a network's flat buffers.
     ///
-    /// Inputs: scalars [8] = lr, β₁, β₂, ε, 1/(1−β₁ᵗ), 1/(1−β₂ᵗ), EMA β, 0; gradients; owner (U32: index of the tensor
+    /// Inputs: scalars `[8]` = lr, β₁, β₂, ε, 1/(1−β₁ᵗ), 1/(1−β₂ᵗ), EMA β, 0; gradients; owner (U32: index of the tensor
     /// that owns each block of [`ALIGN`] elements). Outputs, all read and written: weights, first moment, second moment,
     /// EMA weights, counters (U32, one a tensor: gradients that were not finite, added up).
     /// Gradients: NaN → 0, then limited to ±1e5. p −= lr·(m·c₁)/(√(v·c₂)+ε), then ema = p + β(ema − p).

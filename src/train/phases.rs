@@ -41,7 +41,7 @@ pub struct GanSpec {
     pub batch: usize,
     /// Length of a latent.
     pub z: usize,
-    /// Shape of one sample: [H, W, C] or [2].
+    /// Shape of one sample: [H, W, C] or `[2]`.
     pub sample: Vec<usize>,
     /// Zero-centred gradient penalty on reals.
     pub r1: bool,
