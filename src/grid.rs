@@ -13,6 +13,9 @@ use crate::{Error, Result};
 /// Pixels between images, before magnification.
 const GAP: usize = 2;
 
+/// How the names of unfinished files start; a killed process may leave one behind.
+pub(crate) const TEMPORARY: &str = ".grid-";
+
 /// A grid is magnified to about this width, pixels.
 const WIDTH: usize = 512;
 
@@ -116,7 +119,7 @@ fn put(path: &Path, encode: impl FnOnce(&mut Cursor<Vec<u8>>) -> ImageResult<()>
 /// Temporary files with the permissions of ordinary ones, instead of the private ones that `tempfile` gives.
 fn temporary() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".grid-").suffix(".png");
+    builder.prefix(TEMPORARY).suffix(".png");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

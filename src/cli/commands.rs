@@ -60,6 +60,11 @@ pub(super) fn sample(args: &SampleArgs) -> Result<()> {
         return devices();
     }
     let job = SampleJob::prepare(args)?;
+    let is_plane = !job.config.data.source.is_images();
+    if let Some(folder) = job.each.as_ref().filter(|_| is_plane) {
+        let hint = "this run makes points of the plane, shown in one plot; leave --each out";
+        return Err(Error::setting("command line", "--each", folder.display(), hint));
+    }
     job.latest.warnings.iter().for_each(output::warning);
     let (device, notice) = Device::select(&job.device.to_string())?;
     notice.iter().for_each(output::line);
@@ -67,7 +72,7 @@ pub(super) fn sample(args: &SampleArgs) -> Result<()> {
     let settings = Settings::new(&job.config)?;
     let mut sampler = Sampler::new(&settings, &job.latest.checkpoint, &job.latest.path, &device)?;
     let values = sampler.sample(&seeds)?;
-    if let Source::Ring8 | Source::Grid25 = job.config.data.source {
+    if is_plane {
         return plot_points(&job, &values);
     }
     let shape = sampler.image_shape(seeds.len());

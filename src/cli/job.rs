@@ -68,7 +68,6 @@ impl TrainJob {
             Place::Resume(root) => {
                 let run = RunFolder::open_to_train(root)?;
                 let latest = checkpoint::latest_good(&run.checkpoints())?;
-                run.write_config(&self.config)?;
                 Ok((run, Some(latest)))
             }
         }

@@ -7,10 +7,13 @@
 
 use super::checkpoint;
 use crate::config::Config;
-use crate::{Error, Result};
+use crate::{Error, Result, grid};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+
+/// The file that is locked.
+const LOCK: &str = "train.lock";
 
 /// A run on disk. Where it is locked, the lock lasts as long as this value, or as the process.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ impl RunFolder {
         loop {
             let root = runs.join(format!("{}-{number}", config.preset));
             match std::fs::create_dir(&root) {
-                Ok(()) => return RunFolder::furnish(root, config),
+                Ok(()) => return RunFolder::furnish(root, config, true),
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
                 Err(e) => return Err(Error::io(root, "creating the run folder")(e)),
             }
@@ -42,23 +45,36 @@ impl RunFolder {
     ///
     /// Errors: [`Error::Setting`] for a folder that holds something; [`Error::Io`].
     pub fn create_at(root: &Path, config: &Config) -> Result<RunFolder> {
+        let is_new = !root.exists();
         std::fs::create_dir_all(root).map_err(Error::io(root, "creating the run folder"))?;
         let mut entries = std::fs::read_dir(root).map_err(Error::io(root, "reading the run folder"))?;
         if entries.next().is_some() {
             let hint = "is not empty; name a new folder, or go on with a run by --resume";
             return Err(Error::setting("command line", "--out", root.display(), hint));
         }
-        RunFolder::furnish(root.into(), config)
+        RunFolder::furnish(root.into(), config, is_new)
     }
 
-    fn furnish(root: PathBuf, config: &Config) -> Result<RunFolder> {
-        let lock = lock(&root)?;
-        let run = RunFolder { root, _lock: Some(lock) };
-        for folder in [run.checkpoints(), run.samples()] {
-            std::fs::create_dir(&folder).map_err(Error::io(&folder, "creating a folder of the run"))?;
+    /// Fills an empty folder; where that fails it is emptied again, and removed if it `is_new`. Nothing is removed that
+    /// was not made here: files by their names, folders only when empty.
+    fn furnish(root: PathBuf, config: &Config, is_new: bool) -> Result<RunFolder> {
+        let furnished = lock(&root).and_then(|lock| {
+            let run = RunFolder { root: root.clone(), _lock: Some(lock) };
+            let filled = [run.checkpoints(), run.samples()]
+                .iter()
+                .try_for_each(|f| std::fs::create_dir(f).map_err(Error::io(f, "creating a folder of the run")))
+                .and_then(|()| run.write_config(config));
+            if filled.is_err() {
+                // What can't be removed stays: the first error is the one to tell.
+                let _ = [run.checkpoints(), run.samples()].map(std::fs::remove_dir);
+                let _ = std::fs::remove_file(root.join(LOCK));
+            }
+            filled.map(|()| run)
+        });
+        if furnished.is_err() && is_new {
+            let _ = std::fs::remove_dir(&root);
         }
-        run.write_config(config)?;
-        Ok(run)
+        furnished
     }
 
     /// An existing run, to read from.
@@ -90,6 +106,9 @@ impl RunFolder {
         run._lock = Some(lock(root)?);
         if !run.samples().is_dir() {
             std::fs::create_dir(run.samples()).map_err(Error::io(run.samples(), "creating a folder of the run"))?;
+        }
+        for folder in [run.root(), &run.checkpoints(), &run.samples()] {
+            sweep(folder)?;
         }
         Ok(run)
     }
@@ -143,10 +162,22 @@ fn last_number(runs: &Path, preset: &str) -> Result<u64> {
     Ok(entries.filter_map(|entry| number(entry.ok()?)).filter(|n| *n < u64::MAX / 2).max().unwrap_or(0))
 }
 
+/// Removes what a killed process had not finished writing.
+fn sweep(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder, "reading the run folder"))?.flatten() {
+        let name = entry.file_name();
+        let is_unfinished = |n: &str| n.starts_with(checkpoint::TEMPORARY) || n.starts_with(grid::TEMPORARY);
+        if name.to_str().is_some_and(is_unfinished) {
+            std::fs::remove_file(entry.path()).map_err(Error::io(entry.path(), "removing an unfinished file"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes the lock of a run. It is the operating system's, on an open file: it ends with its process, so a killed run
 /// leaves no stale lock behind. The file's text only says who holds it.
 fn lock(root: &Path) -> Result<File> {
-    let path = root.join("train.lock");
+    let path = root.join(LOCK);
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = opened.map_err(Error::io(&path, "opening the lock"))?;
     match file.try_lock() {
@@ -162,6 +193,12 @@ fn lock(root: &Path) -> Result<File> {
         Err(TryLockError::Error(e)) => return Err(Error::io(path, "locking the run folder")(e)),
     }
     let write = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-    write.map_err(Error::io(&path, "writing the lock"))?;
-    Ok(file)
+    match write {
+        Ok(()) => Ok(file),
+        Err(e) => {
+            // It says nothing of use, and would make an empty folder look used.
+            let _ = std::fs::remove_file(&path);
+            Err(Error::io(path, "writing the lock")(e))
+        }
+    }
 }

@@ -3,11 +3,11 @@
 //! Nothing here prints: events go to the caller. Statistics, grids and checkpoints are functions of the step, so a run that
 //! was killed and resumed leaves the same ones as an unbroken run.
 
-use super::checkpoint::{self, Checkpoint, Latest};
+use super::checkpoint::{self, Checkpoint, Latest, Values};
 use super::run_folder::RunFolder;
 use super::stats::{Report, StatsLog};
 use super::tensorboard::{EventWriter, Picture};
-use super::trainer::{Logged, Trainer};
+use super::trainer::{LogRow, Logged, Trainer};
 use crate::config::Config;
 use crate::data::toys::{self, Toy};
 use crate::{Error, Result, grid, metrics};
@@ -37,11 +37,14 @@ pub enum Event<'a> {
     Note(String),
 }
 
-/// Sums of logged scalars since the last report. Part of a checkpoint: reports of a resumed run equal the unbroken one's.
+/// What the next report is made of. Part of a checkpoint: reports of a resumed run equal the unbroken one's.
 #[derive(Clone, Debug, Default)]
 struct Sums {
+    /// Of logged scalars since the last report.
     values: Vec<f64>,
     count: u64,
+    /// Of the last plot.
+    modes: Option<metrics::Modes>,
 }
 
 /// A run in progress.
@@ -55,7 +58,6 @@ pub struct Session {
     sums: Sums,
     /// Gradients that were not finite when training last (re)started.
     known_nonfinite: u64,
-    modes: Option<metrics::Modes>,
     /// Time and images at the last report.
     clock: (Instant, u64),
 }
@@ -78,12 +80,14 @@ impl Session {
                 trainer.restore(&latest.checkpoint, &latest.path)?;
                 let step = trainer.step();
                 let sums = Sums::read(&latest.checkpoint, &latest.path)?;
+                // Only now is it known that the run can go on, with what may have changed.
+                run.write_config(&config)?;
                 (StatsLog::resume(&run.stats(), step)?, EventWriter::resume(run.root(), step)?, sums)
             }
         };
         let known_nonfinite = latest.map_or(0, |l| nonfinite(&l.checkpoint));
         let clock = (Instant::now(), trainer.step());
-        Ok(Session { config, trainer, toy, run, stats, events, sums, known_nonfinite, modes: None, clock })
+        Ok(Session { config, trainer, toy, run, stats, events, sums, known_nonfinite, clock })
     }
 
     /// The trainer, for what a run does not do by itself.
@@ -112,7 +116,8 @@ impl Session {
         let end = self.trainer.settings().steps_in(self.config.train.kimg);
         if self.trainer.step() == 0 {
             self.draw(show)?;
-            self.save()?;
+            let state = self.trainer.checkpoint()?;
+            self.save(state)?;
         }
         self.clock = (Instant::now(), self.trainer.step());
         while self.trainer.step() < end {
@@ -120,27 +125,28 @@ impl Session {
             let step = self.trainer.step();
             let stopped = stop.load(Ordering::Relaxed);
             let last = step == end;
-            let draws = last || self.is_due(self.config.sample.every_kimg);
+            let draws = !last && self.is_due(self.config.sample.every_kimg);
             let saves = last || stopped || self.is_due(self.config.checkpoint.every_kimg);
-            // Before the report of this step, which tells what the plot shows.
+            // The last report tells what the last plot shows.
+            if last {
+                self.draw(show)?;
+            }
+            if draws || saves || step.is_multiple_of(self.trainer.settings().log_every as u64) {
+                self.trainer.begin_log()?;
+            }
+            // A report holds the modes of the plot before it, so a plot waits for the log, too.
+            let mut problem = self.take_logs(draws || saves, end, show)?;
+            let state = if saves && problem.is_none() { Some(self.trainer.checkpoint()?) } else { None };
+            problem = problem.or_else(|| not_finite(state.as_ref()?, step));
+            if let Some(problem) = problem {
+                self.roll_back(&problem, show)?;
+                continue;
+            }
             if draws {
                 self.draw(show)?;
             }
-            if saves || step.is_multiple_of(self.trainer.settings().log_every as u64) {
-                self.trainer.begin_log()?;
-            }
-            // What is saved must be known to be finite, so a checkpoint waits for the log.
-            while let Some(logged) = self.trainer.take_log(saves)? {
-                if let Some(problem) = self.take_rows(&logged, end, show)? {
-                    self.roll_back(&problem, show)?;
-                    break;
-                }
-            }
-            if self.trainer.step() != step {
-                continue;
-            }
-            if saves {
-                let path = self.save()?;
+            if let Some(state) = state {
+                let path = self.save(state)?;
                 if last || stopped {
                     show(Event::Note(format!("saved {}", path.display())));
                 }
@@ -157,24 +163,27 @@ impl Session {
         every > 0.0 && self.trainer.step().is_multiple_of(self.trainer.settings().steps_in(every))
     }
 
+    /// Takes what was logged; what is saved or drawn must be known to be finite, so that it `waits`. Returns what is wrong
+    /// with the numbers, if anything.
+    fn take_logs(&mut self, waits: bool, end: u64, show: &mut dyn FnMut(Event)) -> Result<Option<String>> {
+        while let Some(logged) = self.trainer.take_log(waits)? {
+            let problem = self.take_rows(&logged, end, show)?;
+            if problem.is_some() {
+                return Ok(problem);
+            }
+        }
+        Ok(None)
+    }
+
     /// Adds rows to the sums and reports where an interval is complete. Returns what is wrong with the numbers, if anything.
     fn take_rows(&mut self, logged: &Logged, end: u64, show: &mut dyn FnMut(Event)) -> Result<Option<String>> {
         let every = self.trainer.settings().log_every as u64;
         let total: u64 = logged.nonfinite.iter().map(|(_, n)| u64::from(*n)).sum();
-        if total > self.known_nonfinite {
-            let (tensor, _) = &logged.nonfinite[0];
-            let phase = if tensor.starts_with("G.") { "generator" } else { "discriminator" };
-            let step = logged.rows.last().map_or(0, |row| row.step);
-            return Ok(Some(format!(
-                "the gradient of {tensor} is not finite in the {phase} step, at step {step} or just before"
-            )));
+        let problem = self.problem(logged, total > self.known_nonfinite);
+        if problem.is_some() {
+            return Ok(problem);
         }
         for row in &logged.rows {
-            let names = self.trainer.log_names();
-            if let Some((name, value)) = names.iter().zip(&row.values).find(|(_, v)| !v.is_finite()) {
-                let phase = if name.starts_with("g_") { "generator" } else { "discriminator" };
-                return Ok(Some(format!("{name} is {value} in the {phase} step, at step {}", row.step)));
-            }
             self.sums.values.resize(row.values.len(), 0.0);
             self.sums.values.iter_mut().zip(&row.values).for_each(|(sum, v)| *sum += f64::from(*v));
             self.sums.count += 1;
@@ -186,8 +195,36 @@ impl Session {
         Ok(None)
     }
 
+    /// Where numbers first were not finite. `counted`: gradients were met that are not.
+    fn problem(&self, logged: &Logged, counted: bool) -> Option<String> {
+        let names = self.trainer.log_names();
+        let broken = |row: &LogRow| {
+            let found = names.iter().zip(&row.values).filter(|(_, v)| !v.is_finite());
+            // The discriminator's step comes first in an iteration.
+            let (name, value) = found.min_by_key(|(name, _)| name.starts_with("g_"))?;
+            Some((row.step, name.clone(), *value))
+        };
+        let first = logged.rows.iter().find_map(broken);
+        let (step, network) = match &first {
+            Some((step, name, _)) => (*step, if name.starts_with("g_") { "G." } else { "D." }),
+            None if counted => (logged.rows.last().map_or(0, |row| row.step), ""),
+            None => return None,
+        };
+        let phase = |name: &str| if name.starts_with('G') { "generator" } else { "discriminator" };
+        let tensor = logged.nonfinite.iter().find(|(tensor, _)| counted && tensor.starts_with(network));
+        Some(match (tensor, first) {
+            (Some((tensor, _)), _) => {
+                format!("the gradient of {tensor} is not finite in the {} step, at step {step}", phase(tensor))
+            }
+            (None, Some((_, name, value))) => {
+                format!("{name} is {value} in the {} step, at step {step}", phase(network))
+            }
+            (None, None) => format!("gradients are not finite, at step {step} or before"),
+        })
+    }
+
     fn report(&mut self, step: u64, end: u64, nonfinite: u64, show: &mut dyn FnMut(Event)) -> Result<()> {
-        let Sums { values, count } = std::mem::take(&mut self.sums);
+        let (values, count) = (std::mem::take(&mut self.sums.values), std::mem::take(&mut self.sums.count));
         let names = self.trainer.log_names();
         let mut report = Report { step, kimg: self.trainer.settings().kimg_at(step), nonfinite, ..Report::default() };
         for (name, sum) in names.iter().zip(values) {
@@ -203,7 +240,7 @@ impl Session {
                 other => _ = report.more.insert(other.to_owned(), mean),
             }
         }
-        if let Some(modes) = &self.modes {
+        if let Some(modes) = &self.sums.modes {
             report.more.insert("modes".into(), modes.covered as f64);
             report.more.insert("high_quality".into(), modes.high_quality);
         }
@@ -251,12 +288,11 @@ impl Session {
         let fake = self.trainer.sample(&seeds)?;
         // A stream of their own: reals of the plot are not those of training.
         let real = toys::batch(toy, self.config.train.seed, 0, u32::MAX, POINTS as usize);
-        self.modes = Some(metrics::modes(toy, &fake));
+        self.sums.modes = Some(metrics::modes(toy, &fake));
         grid::save(path, &toys::plot(toy, &real, &fake, PLOT))
     }
 
-    fn save(&mut self) -> Result<PathBuf> {
-        let mut state = self.trainer.checkpoint()?;
+    fn save(&mut self, mut state: Checkpoint) -> Result<PathBuf> {
         self.sums.write(&mut state);
         let path = self.run.checkpoint(self.trainer.step() * self.trainer.settings().gan.batch as u64);
         state.save(&path)?;
@@ -301,10 +337,18 @@ pub(super) fn image_shape(trainer: &Trainer, count: usize) -> [usize; 4] {
 fn nonfinite(state: &Checkpoint) -> u64 {
     let counters = state.tensors.iter().filter(|t| t.name.starts_with("nonfinite."));
     let counts = counters.filter_map(|t| match &t.data {
-        checkpoint::Values::U32(counts) => Some(counts.iter().map(|&n| u64::from(n)).sum::<u64>()),
-        checkpoint::Values::F32(_) => None,
+        Values::U32(counts) => Some(counts.iter().map(|&n| u64::from(n)).sum::<u64>()),
+        Values::F32(_) => None,
     });
     counts.sum()
+}
+
+/// What is not finite in a state that is about to be saved: the last weight update of all is in no log.
+fn not_finite(state: &Checkpoint, step: u64) -> Option<String> {
+    let broken = |values: &Values| matches!(values, Values::F32(v) if v.iter().any(|x| !x.is_finite()));
+    let name = &state.tensors.iter().find(|t| broken(&t.data))?.name;
+    let phase = if name.contains("G.") { "generator" } else { "discriminator" };
+    Some(format!("{name} is not finite after the {phase} step, at step {}", step - 1))
 }
 
 impl Sums {
@@ -313,16 +357,31 @@ impl Sums {
         let mut words = vec![format!("{}", self.count)];
         words.extend(self.values.iter().map(|v| format!("{:016x}", v.to_bits())));
         state.meta.insert("log_sums".into(), words.join(" "));
+        if let Some(modes) = &self.modes {
+            let share = modes.high_quality.to_bits();
+            state.meta.insert("modes".into(), format!("{} {} {share:016x}", modes.covered, modes.total));
+        }
     }
 
     fn read(state: &Checkpoint, place: &Path) -> Result<Sums> {
+        let bits = |word: &str| u64::from_str_radix(word, 16).ok().map(f64::from_bits);
+        let modes = |text: &String| {
+            let [covered, total, share] = text.split(' ').collect::<Vec<_>>()[..] else { return None };
+            let (covered, total) = (covered.parse().ok()?, total.parse().ok()?);
+            Some(metrics::Modes { covered, total, high_quality: bits(share)? })
+        };
         let parse = || {
             let mut words = state.meta.get("log_sums")?.split(' ');
             let count = words.next()?.parse().ok()?;
-            let values =
-                words.map(|w| u64::from_str_radix(w, 16).ok().map(f64::from_bits)).collect::<Option<Vec<f64>>>()?;
-            Some(Sums { values, count })
+            let values = words.map(bits).collect::<Option<Vec<f64>>>()?;
+            let modes = match state.meta.get("modes") {
+                Some(text) => Some(modes(text)?),
+                None => None,
+            };
+            Some(Sums { values, count, modes })
         };
-        parse().ok_or_else(|| Error::checkpoint(place, "its header lacks log_sums: is it a checkpoint of a run?"))
+        parse().ok_or_else(|| {
+            Error::checkpoint(place, "its header has no sound log_sums and modes: is it a checkpoint of a run?")
+        })
     }
 }

@@ -132,7 +132,12 @@ fn the_newest_good_one_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let path = |images| dir.path().join(checkpoint::file_name(images));
     let message = checkpoint::latest_good(dir.path()).unwrap_err().to_string();
-    assert!(message.ends_with("holds no checkpoint yet; the run was stopped before the first"), "{message}");
+    assert!(
+        message.ends_with(
+            "holds no checkpoint yet: the run was stopped before the first; remove its folder and start it again"
+        ),
+        "{message}"
+    );
     for images in [64, 999_999_936, 1_000_000_000, 128] {
         of_number(images, 10).save(&path(images)).unwrap();
     }

@@ -1,23 +1,14 @@
 //! The program as a user meets it: exit codes, one sentence an error, nothing left behind by a refused command.
 
+use crate::program::run;
 use clap::Parser;
 use danskin::cli::args::{Cli, Command as Asked};
 use danskin::cli::job::{SampleJob, TrainJob};
 use danskin::config::Config;
 use danskin::train::checkpoint::{Checkpoint, NamedTensor, Values};
 use danskin::train::run_folder::RunFolder;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-/// The program, which cargo builds beside the folder of this test.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join(format!("danskin{}", std::env::consts::EXE_SUFFIX))
-}
-
-fn run(dir: &Path, words: &str) -> Output {
-    Command::new(program()).args(words.split(' ').filter(|w| !w.is_empty())).current_dir(dir).output().unwrap()
-}
+use std::path::Path;
+use std::process::Command;
 
 /// A run that was never trained, with one small checkpoint.
 fn small_run(dir: &Path) {
@@ -99,9 +90,11 @@ fn a_run_starts_and_goes_on() {
 
     let words = "train --resume DIR/run --kimg 7 --set checkpoint.keep=5";
     let Asked::Train(args) = parsed(words, dir.path()) else { panic!() };
-    let (run, latest) = TrainJob::prepare(&args).unwrap().open_run().unwrap();
+    let job = TrainJob::prepare(&args).unwrap();
+    let (run, latest) = job.open_run().unwrap();
     assert_eq!(latest.unwrap().images, 2048);
-    let config = Config::read(&run.config()).unwrap();
+    assert_eq!(Config::read(&run.config()).unwrap().train.kimg, 3.0, "nothing is changed before the run can go on");
+    let config = job.config;
     assert_eq!((config.train.seed, config.train.kimg, config.checkpoint.keep), (9, 7.0, 5));
     let message = TrainJob::prepare(&args).unwrap().open_run().unwrap_err().to_string();
     assert!(message.contains("trains in it"), "{message}");

@@ -1,6 +1,6 @@
 //! Data sets from files that the tests make: every kind of sound one, every kind of broken one.
 
-mod craft;
+pub mod craft;
 
 use std::cell::RefCell;
 use std::path::Path;

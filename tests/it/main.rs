@@ -1,7 +1,9 @@
 //! The one integration-test binary.
 mod attacks;
+mod bad_input;
 mod checkpoint;
 mod cli;
+mod commands;
 mod config;
 mod data;
 mod floors;
@@ -13,6 +15,7 @@ mod host_device;
 mod host_eval;
 mod kernels;
 mod kernels_index;
+mod kills;
 mod losses;
 mod models;
 mod numeric;
@@ -20,6 +23,7 @@ mod penalties;
 mod plan;
 mod primitives;
 mod products;
+mod program;
 mod run_folder;
 mod tensorboard;
 mod training;

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// How the names of unfinished files start.
-pub(super) const TEMPORARY: &str = ".unfinished-";
+pub(in crate::train) const TEMPORARY: &str = ".unfinished-";
 
 /// The file that names the checkpoint marked good.
 const MARK: &str = "good";
@@ -49,7 +49,10 @@ pub fn latest_good(folder: &Path) -> Result<Latest> {
         }
     }
     let reason = match warnings.as_slice() {
-        [] => "holds no checkpoint yet; the run was stopped before the first".to_string(),
+        [] => {
+            let hint = "the run was stopped before the first; remove its folder and start it again";
+            format!("holds no checkpoint yet: {hint}")
+        }
         [only] => format!("holds no checkpoint that can be read; the only one: {only}"),
         [newest, ..] => format!("holds {} checkpoints and none can be read; the newest: {newest}", warnings.len()),
     };

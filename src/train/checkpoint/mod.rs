@@ -6,6 +6,7 @@
 mod folder;
 mod format;
 
+pub(super) use folder::TEMPORARY;
 pub use folder::{Latest, file_name, images_of, latest_good, mark_good, marked_good, prune};
 
 use crate::{Error, Result};
@@ -103,7 +104,7 @@ pub(super) fn write_whole(
 ) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    builder.prefix(folder::TEMPORARY);
+    builder.prefix(TEMPORARY);
     // Readable by whoever may read the folder, as any other file (temporary files are private unless told).
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
