@@ -11,7 +11,7 @@ const STEP: u32 = RNG_WORDS[2];
 /// Indices of all kinds: inside, at the ends, outside, fractional, NaN.
 fn indices(rows: usize, count: usize) -> Vec<f32> {
     let kinds = [0.0, rows as f32 - 1.0, -3.0, rows as f32 + 7.0, 1.7, f32::NAN, 1e20, f32::NEG_INFINITY];
-    let pick = |i: usize| if i % 3 == 0 { kinds[i / 3 % kinds.len()] } else { (i * 7 % rows) as f32 };
+    let pick = |i: usize| if i.is_multiple_of(3) { kinds[i / 3 % kinds.len()] } else { (i * 7 % rows) as f32 };
     (0..count).map(pick).collect()
 }
 
