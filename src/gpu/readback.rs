@@ -1,4 +1,5 @@
 //! Reads that don't stall: copies into a small pool of mappable buffers, collected when the device has got there.
+//! Waiting for one blocks the thread, so in a browser only `try_finish` may be used.
 
 use super::device::Device;
 use crate::plan::ReadId;
