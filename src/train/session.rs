@@ -80,9 +80,10 @@ impl Session {
                 trainer.restore(&latest.checkpoint, &latest.path)?;
                 let step = trainer.step();
                 let sums = Sums::read(&latest.checkpoint, &latest.path)?;
-                // Only now is it known that the run can go on, with what may have changed.
+                let stats = StatsLog::resume(&run.stats(), step)?;
+                // Only now is it known that the run can go on, with the settings that may have changed.
                 run.write_config(&config)?;
-                (StatsLog::resume(&run.stats(), step)?, EventWriter::resume(run.root(), step)?, sums)
+                (stats, EventWriter::resume(run.root(), step)?, sums)
             }
         };
         let known_nonfinite = latest.map_or(0, |l| nonfinite(&l.checkpoint));
