@@ -126,7 +126,7 @@ fn refusals_on_the_command_line() {
         ("faces32", "train.kimg=-1", "command line: train.kimg -1: must be above 0"),
         ("faces32", "train.kimg=nan", "command line: train.kimg nan: must be above 0"),
         ("faces32", "train.kimg=inf", "command line: train.kimg inf: must be above 0"),
-        ("faces32", "train.kimg=0.063", "command line: train.kimg 0.063: is less than one batch of 64 samples"),
+        ("faces32", "train.kimg=0.031", "command line: train.kimg 0.031: is less than one batch of 32 samples"),
         ("faces32", "train.kimg=long", "command line: train.kimg \"long\": must be a number; it must be above 0"),
         ("faces32", "train.seed=-1", "command line: train.seed -1: must be at least 0"),
         ("faces32", "optim.beta1=1", "command line: optim.beta1 1: must be at least 0 and below 1"),
@@ -345,5 +345,5 @@ fn validation_without_a_file() {
     let mut config = Config::preset("faces32").unwrap();
     config.train.batch = 0;
     let message = config.validate().unwrap_err().to_string();
-    assert_eq!(message, "base values: train.batch 0: must be at least 1");
+    assert_eq!(message, "preset faces32: train.batch 0: must be at least 1");
 }
