@@ -128,15 +128,19 @@ impl Session {
             let last = step == end;
             let draws = !last && self.is_due(self.config.sample.every_kimg);
             let saves = last || stopped || self.is_due(self.config.checkpoint.every_kimg);
-            // The last report tells what the last plot shows.
+            let mut problem = None;
+            // The last report tells what the last plot shows; those before it, what the plot before showed.
             if last {
+                problem = self.take_logs(true, end, show)?;
                 self.draw(show)?;
             }
             if draws || saves || step.is_multiple_of(self.trainer.settings().log_every as u64) {
                 self.trainer.begin_log()?;
             }
             // A report holds the modes of the plot before it, so a plot waits for the log, too.
-            let mut problem = self.take_logs(draws || saves, end, show)?;
+            if problem.is_none() {
+                problem = self.take_logs(draws || saves, end, show)?;
+            }
             let state = if saves && problem.is_none() { Some(self.trainer.checkpoint()?) } else { None };
             problem = problem.or_else(|| not_finite(state.as_ref()?, step));
             if let Some(problem) = problem {
