@@ -251,10 +251,16 @@ impl Step {
         }
     }
 
-    /// Bytes read and written, each region once.
+    /// Bytes read and written, each element once; of a table that rows are picked from, only the rows.
     pub fn bytes(&self) -> u64 {
         let all = self.inputs.iter().chain(&self.outputs).chain(&self.scratch);
-        4 * all.map(|r| r.len as u64).sum::<u64>()
+        let whole = 4 * all.map(|r| r.len as u64).sum::<u64>();
+        let picked = |table: usize, bytes: usize| whole - 4 * self.inputs[table].len as u64 + bytes as u64;
+        match &self.work {
+            Work::Draw(draw) => picked(0, draw.n * draw.image.iter().product::<usize>()),
+            Work::Gather { cols, count, .. } => picked(0, 4 * cols * count),
+            _ => whole,
+        }
     }
 }
 

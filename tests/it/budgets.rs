@@ -1,0 +1,52 @@
+//! Budgets: what an iteration of each preset may launch and hold. Counted, not timed, so a machine without a GPU notices when
+//! a change makes a step dearer. Each is a few per cent above what stands; lower it when something gets cheaper.
+
+use crate::training::config;
+use danskin::kernels;
+use danskin::plan::{Class, Options};
+use danskin::train::{Gan, Resident, Settings};
+
+struct Budget {
+    preset: &'static str,
+    /// Kernel launches of the discriminator and the generator step, optimiser not included.
+    launches: [usize; 2],
+    /// GFLOP of both.
+    gflop: f64,
+    /// Memory for intermediate values, as a share of the liveness bound.
+    work: f64,
+}
+
+const BUDGETS: &[Budget] = &[
+    Budget { preset: "faces32", launches: [163, 150], gflop: 3.7, work: 1.10 },
+    Budget { preset: "faces64", launches: [990, 470], gflop: 700.0, work: 1.10 },
+    Budget { preset: "ring8", launches: [145, 70], gflop: 0.5, work: 1.10 },
+    Budget { preset: "grid25", launches: [145, 70], gflop: 0.5, work: 1.10 },
+];
+
+#[test]
+fn presets_stay_within_their_budgets() {
+    let mut over = vec![];
+    for budget in BUDGETS {
+        let settings = Settings::new(&config(budget.preset, &[])).unwrap();
+        let resident = (settings.gan.sample.len() == 3).then_some(Resident { count: 1000, mirror: true });
+        let options = Options { scratch: kernels::scratch, ..Options::default() };
+        let gan = Gan::new(&settings.gan, resident, 16, settings.log_every, false, options).unwrap();
+        let plans = [gan.plans.d, gan.plans.g].map(|plan| &gan.program.plans[plan]);
+        let launches = plans.map(|p| p.steps.iter().map(|s| kernels::lower(s).unwrap().len()).sum::<usize>());
+        let gflop = plans.iter().flat_map(|p| &p.steps).map(|s| s.flops as f64).sum::<f64>() / 1e9;
+        let bound = gan.program.plans.iter().map(|p| p.live_bytes).max().unwrap() as f64;
+        let held = gan.program.buffers.iter().filter(|b| b.class == Class::Work).map(|b| 4.0 * b.len as f64);
+        let work = held.sum::<f64>() / bound;
+        let fits = launches[0] <= budget.launches[0]
+            && launches[1] <= budget.launches[1]
+            && gflop <= budget.gflop
+            && work <= budget.work;
+        let line =
+            format!("{}: launches {launches:?}, {gflop:.3} GFLOP, work memory {work:.3} of its bound", budget.preset);
+        println!("{line}");
+        if !fits {
+            over.push(line);
+        }
+    }
+    assert!(over.is_empty(), "over budget:\n{}", over.join("\n"));
+}
