@@ -17,10 +17,10 @@ struct Budget {
 }
 
 const BUDGETS: &[Budget] = &[
-    Budget { preset: "faces32", launches: [163, 150], gflop: 3.7, work: 1.10 },
-    Budget { preset: "faces64", launches: [990, 470], gflop: 700.0, work: 1.10 },
-    Budget { preset: "ring8", launches: [145, 70], gflop: 0.5, work: 1.10 },
-    Budget { preset: "grid25", launches: [145, 70], gflop: 0.5, work: 1.10 },
+    Budget { preset: "faces32", launches: [160, 148], gflop: 3.65, work: 1.10 },
+    Budget { preset: "faces64", launches: [1045, 495], gflop: 740.0, work: 1.10 },
+    Budget { preset: "ring8", launches: [126, 62], gflop: 0.065, work: 1.10 },
+    Budget { preset: "grid25", launches: [126, 62], gflop: 0.065, work: 1.10 },
 ];
 
 #[test]
