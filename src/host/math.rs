@@ -88,7 +88,7 @@ pub fn sigmoid(x: f32) -> f32 {
 pub fn tanh(x: f32) -> f32 {
     let a = x.abs();
     let square = x * x;
-    let fit = [-3.333_333e-1, 1.333_276_9e-1, -5.385_090_8e-2, 2.099_718e-2, -6.096_714e-3];
+    let fit = [-3.333_333e-1, 1.333_277e-1, -5.385_090_8e-2, 2.099_718e-2, -6.096_714e-3];
     let small = x + x * (square * poly(square, fit));
     let large = (1.0 - 2.0 / (exp(2.0 * a) + 1.0)).copysign(x);
     if a < 0.625 { small } else { large }
