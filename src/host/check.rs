@@ -120,6 +120,7 @@ fn needs(step: &Step) -> Result<Needs, String> {
             plain(&[n * product(to) * c, n * product(to) * 2], n * product(from) * c)
         }
         Work::Rand { .. } => plain(&[], step.outputs.first().map_or(0, |out| out.len)),
+        Work::Draw(d) if d.count == 0 => return Err("a data set without images".into()),
         Work::Draw(d) => {
             let set = d.count * product(&d.image);
             let labels = usize::from(d.labels);
