@@ -204,7 +204,9 @@ fn feed(dag: &Dag) -> HashMap<String, Vec<f64>> {
                 n if n.starts_with("scalar/attack_eps") => f64::from(0.06f32),
                 n if n.starts_with("scalar/attack_alpha") => f64::from(0.02f32),
                 n if n.starts_with("scalar/") => 1.0,
-                n if n.starts_with("real") || n == "x_adv" => f64::from((0.5 * v).clamp(-1.0, 1.0) as f32),
+                n if n.starts_with("real") || n == "fake" || n == "x_adv" => {
+                    f64::from((0.5 * v).clamp(-1.0, 1.0) as f32)
+                }
                 n if n.ends_with("weight") => f64::from((0.2 * v) as f32),
                 _ => v,
             };

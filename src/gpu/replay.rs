@@ -4,7 +4,7 @@ use super::device::Device;
 use super::memory::{check_region, human};
 use super::pipeline::Key;
 use crate::kernels::{Dispatch, Module, Source};
-use crate::plan::{Program, Region, Step};
+use crate::plan::{Program, Step};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use wgpu::{BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferDescriptor, BufferUsages};
@@ -116,7 +116,7 @@ fn check(device: &Device, program: &Program, dispatch: &Dispatch) -> Result<()> 
     for (i, a) in dispatch.bindings.iter().enumerate() {
         for b in &dispatch.bindings[..i] {
             let same = a.region.buffer == b.region.buffer;
-            let clash = (a.write || b.write) && overlap(a.region, b.region) || a.write != b.write;
+            let clash = (a.write || b.write) && a.region.overlaps(&b.region) || a.write != b.write;
             if same && clash {
                 let name = &program.buffers[a.region.buffer].name;
                 return Err(Error::Graph(format!("reads and writes buffer `{name}` in one launch")));
@@ -136,8 +136,4 @@ fn check(device: &Device, program: &Program, dispatch: &Dispatch) -> Result<()> 
         }
     }
     Ok(())
-}
-
-fn overlap(a: Region, b: Region) -> bool {
-    a.buffer == b.buffer && a.offset < b.offset + b.len && b.offset < a.offset + a.len
 }

@@ -87,6 +87,13 @@ pub struct Region {
     pub len: usize,
 }
 
+impl Region {
+    /// Whether they share elements.
+    pub fn overlaps(&self, other: &Region) -> bool {
+        self.buffer == other.buffer && self.offset < other.offset + other.len && other.offset < self.offset + self.len
+    }
+}
+
 /// How a chain walks one of its inputs: element (i₀, i₁, …) of the iteration space is at `offset + Σ iₐ·strides[a]`
 /// of the input's region. Stride 0 repeats (expand); permuted strides transpose; an offset slices.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
