@@ -5,6 +5,7 @@
 //! text (that is `shaders/`; templates are filled with snippets found there).
 
 mod adam;
+mod after;
 mod chain;
 pub mod conv;
 mod dispatch;
@@ -25,6 +26,7 @@ pub use module::{MODULES, Module, params};
 
 use crate::plan::{RNG, Region, Step, Work};
 use crate::{Error, Result};
+use after::After;
 
 /// Seed and step, which random work and logs read beside their inputs.
 const RNG_REGION: Region = Region { buffer: RNG, offset: 0, len: 4 };
@@ -34,17 +36,25 @@ const RNG_REGION: Region = Region { buffer: RNG, offset: 0, len: 4 };
 /// # Errors
 /// [`Error::Graph`] for work that passes what its kernel can do, with the step's label.
 pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
+    let Work::Then { work, chain } = &step.work else { return lower_with(step, None) };
+    let (own, others) = step.inputs.split_at((step.inputs.len() + 1).saturating_sub(chain.views.len()));
+    let product = Step { work: (**work).clone(), inputs: own.to_vec(), ..step.clone() };
+    lower_with(&product, Some(&After { chain, inputs: others }))
+}
+
+fn lower_with(step: &Step, after: Option<&After>) -> Result<Vec<Dispatch>> {
     match &step.work {
         Work::Pointwise(_) => pointwise::lower(step),
-        Work::Reduce { .. } => reduce::lower(step),
+        Work::Reduce { .. } => reduce::lower(step, after),
         Work::Pad { .. } => pad::lower(step),
-        Work::MatMul { .. } => matmul::lower(step),
-        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::lower(step),
-        Work::Fir { .. } => fir::lower(step),
+        Work::MatMul { .. } => matmul::lower(step, after),
+        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::lower(step, after),
+        Work::Fir { .. } => fir::lower(step, after),
         Work::Sample { .. } | Work::SampleAdjoint { .. } => sample::lower(step),
         Work::Rand { .. } => random::lower(step),
         Work::Gather { .. } | Work::ScatterAdd { .. } | Work::Draw(_) | Work::LogRow { .. } => index::lower(step),
         Work::Adam => adam::lower(step),
+        Work::Then { .. } => Err(Error::Graph(format!("{}: an epilogue of an epilogue", step.label))),
     }
 }
 
@@ -52,6 +62,7 @@ pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
 /// that a plan is the same for every device.
 pub fn scratch(work: &Work) -> usize {
     match work {
+        Work::Then { work, chain } => scratch(work) + if conv::stores_plainly(work) { chain.elems() } else { 0 },
         Work::Reduce { .. } => reduce::scratch(work),
         Work::MatMul { .. } => matmul::scratch(work),
         Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::scratch(work),

@@ -2,7 +2,10 @@
 
 use super::chain;
 use super::colour::{Life, colour, live_peak};
+use super::draft::{Draft, Place, copy, fixed};
+use super::epilogue;
 use super::fuse::{base, decide, in_chains};
+use super::masks::masks_of_outputs;
 use super::step::{Buffer, Chain, Class, ConvDims, Element, Instr, Plan, Program, RNG, Region, Step, View, Work};
 use crate::graph::{ConvSpec, Dag, NodeId, Op};
 use crate::{Error, Result};
@@ -46,22 +49,6 @@ struct DraftPlan {
 
 /// The second half of a graph that was lowered to two plans; [`Builder::resume`] makes it a plan.
 pub struct Rest(Vec<Draft>);
-
-/// Where a draft's operand lives: fixed, or the value made by an earlier draft.
-#[derive(Clone, Copy)]
-enum Place {
-    Fixed(Region),
-    Value(usize),
-}
-
-/// A step before memory was given to its values.
-struct Draft {
-    work: Work,
-    inputs: Vec<Place>,
-    outputs: Vec<Place>,
-    label: String,
-    flops: u64,
-}
 
 impl Builder {
     /// A program with the RNG buffer alone.
@@ -125,6 +112,8 @@ impl Builder {
     }
 
     fn lower(&mut self, name: &str, dag: &Dag, leaves: &Places, roots: &Places) -> Result<Vec<Draft>> {
+        let rewritten = self.options.fuse.then(|| masks_of_outputs(dag));
+        let dag = rewritten.as_ref().unwrap_or(dag);
         let keep = decide(dag, self.options.fuse);
         let lens = std::mem::take(&mut self.lens);
         let mut lowering = Lowering { dag, keep: &keep, place: vec![None; dag.nodes.len()], drafts: vec![], lens };
@@ -132,8 +121,12 @@ impl Builder {
             lowering.node(name, id, leaves)?;
         }
         lowering.roots(name, roots)?;
-        self.lens = lowering.lens;
-        Ok(lowering.drafts)
+        let Lowering { mut drafts, lens, .. } = lowering;
+        self.lens = lens;
+        if self.options.fuse {
+            epilogue::fuse(&mut drafts, &self.lens);
+        }
+        Ok(drafts)
     }
 
     /// Adds a plan of one step that no graph describes: an optimiser, a batch draw, a log row.
@@ -395,30 +388,6 @@ impl Lowering<'_> {
             }
         }
         true
-    }
-}
-
-fn copy(name: &str, len: usize, from: Place, to: Place) -> Draft {
-    let views = vec![View { strides: vec![1], offset: 0 }];
-    let work = Work::Pointwise(Chain { extents: vec![len], views, instrs: vec![Instr::Load(0)] });
-    Draft { work, inputs: vec![from], outputs: vec![to], label: format!("copy to {name}"), flops: 0 }
-}
-
-impl Place {
-    /// Whether writing one changes the other.
-    fn meets(&self, other: &Place) -> bool {
-        match (self, other) {
-            (Place::Value(v), Place::Value(w)) => v == w,
-            (Place::Fixed(a), Place::Fixed(b)) => a.overlaps(b),
-            _ => false,
-        }
-    }
-}
-
-fn fixed(place: &Place) -> Option<Region> {
-    match place {
-        Place::Fixed(region) => Some(*region),
-        Place::Value(_) => None,
     }
 }
 

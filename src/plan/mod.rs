@@ -5,8 +5,11 @@
 mod builder;
 mod chain;
 mod colour;
+mod draft;
+mod epilogue;
 mod executor;
 mod fuse;
+mod masks;
 mod step;
 
 pub use builder::{Builder, Options, Places, Rest};
