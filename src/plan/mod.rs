@@ -10,5 +10,5 @@ mod fuse;
 mod step;
 
 pub use builder::{Builder, Options, Places};
-pub use executor::{Counters, Executor, ReadId};
+pub use executor::{Counters, Executor, ReadId, Slice, Timeline};
 pub use step::*;
