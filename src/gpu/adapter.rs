@@ -61,6 +61,11 @@ impl Facts {
         }
     }
 
+    /// One line for people.
+    pub fn describe(&self) -> String {
+        format!("{} {} ({}, {})", self.id, self.name, self.kind, self.driver)
+    }
+
     /// Runs on the processor: right for checking results, slow for training.
     pub fn is_software(&self) -> bool {
         self.kind == "software"

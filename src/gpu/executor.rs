@@ -5,7 +5,7 @@ use super::memory::{allocate, check_region};
 use super::readback::Reads;
 use super::replay::{Launch, prepare};
 use crate::kernels::{self, Dispatch};
-use crate::plan::{Counters, Element, Executor, Program, ReadId, Region, Step};
+use crate::plan::{Counters, Element, Executor, Program, ReadId, Region, Step, Timeline};
 use crate::{Error, Result};
 use wgpu::{CommandEncoderDescriptor, ComputePassDescriptor};
 
@@ -66,13 +66,18 @@ impl Gpu {
         Ok(Gpu { device, program, buffers, plans: prepared.plans, reads: Reads::default(), counters })
     }
 
-    /// The launches of a schedule, in order.
-    pub(super) fn launches<'a>(&'a self, schedule: &'a [(usize, u32)]) -> Result<impl Iterator<Item = &'a Launch>> {
+    /// The launches of a schedule, in order, each with its plan.
+    pub(super) fn launches<'a>(
+        &'a self,
+        schedule: &'a [(usize, u32)],
+    ) -> Result<impl Iterator<Item = (usize, &'a Launch)>> {
         if let Some((plan, _)) = schedule.iter().find(|(plan, _)| *plan >= self.plans.len()) {
             return Err(Error::Graph(format!("there is no plan {plan} in a program of {}", self.plans.len())));
         }
         let plans = &self.plans;
-        Ok(schedule.iter().flat_map(move |&(plan, times)| (0..times).flat_map(move |_| &plans[plan])))
+        Ok(schedule.iter().flat_map(move |&(plan, times)| {
+            (0..times).flat_map(move |_| plans[plan].iter().map(move |launch| (plan, launch)))
+        }))
     }
 
     fn upload(&mut self, region: Region, element: Element, values: &[u32]) -> Result<()> {
@@ -95,8 +100,7 @@ impl Gpu {
 
 impl Executor for Gpu {
     fn describe(&self) -> String {
-        let facts = self.device.facts();
-        format!("{} {} ({}, {})", facts.id, facts.name, facts.kind, facts.driver)
+        self.device.facts().describe()
     }
 
     fn program(&self) -> &Program {
@@ -108,7 +112,7 @@ impl Executor for Gpu {
         let mut encoder = device.device.create_command_encoder(&CommandEncoderDescriptor { label: Some("run") });
         let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
         let (mut dispatches, mut current) = (0, None);
-        for launch in self.launches(schedule)? {
+        for (_, launch) in self.launches(schedule)? {
             if current != Some(&launch.pipeline) {
                 pass.set_pipeline(&launch.pipeline);
                 current = Some(&launch.pipeline);
@@ -123,6 +127,10 @@ impl Executor for Gpu {
         self.counters.dispatches += dispatches;
         self.counters.submissions += 1;
         self.device.poll(None)
+    }
+
+    fn profile(&mut self, schedule: &[(usize, u32)]) -> Result<Timeline> {
+        self.timeline(schedule)
     }
 
     fn write(&mut self, region: Region, values: &[f32]) -> Result<()> {

@@ -16,6 +16,9 @@ pub(super) struct Launch {
     pub workgroups: [u32; 3],
     /// The tensor it makes and the kernel that does: `conv_x %41 (conv/input_gradient.wgsl)`.
     pub label: String,
+    /// The step of its plan, and which of the step's launches it is.
+    pub step: usize,
+    pub part: usize,
 }
 
 /// All plans of a program.
@@ -34,14 +37,14 @@ pub(super) async fn prepare(
 ) -> Result<Prepared> {
     let mut lowered = vec![];
     for (plan, steps) in program.plans.iter().map(|p| &p.steps).enumerate() {
-        for step in steps {
-            for dispatch in lower(step)? {
+        for (number, step) in steps.iter().enumerate() {
+            for (part, dispatch) in lower(step)?.into_iter().enumerate() {
                 let label = format!("{} ({})", step.label, path(&dispatch.source));
                 check(device, program, &dispatch).map_err(|e| match e {
                     Error::Graph(reason) => Error::Graph(format!("{label}: {reason}")),
                     other => other,
                 })?;
-                lowered.push((plan, label, dispatch));
+                lowered.push(((plan, number, part), label, dispatch));
             }
         }
     }
@@ -49,7 +52,7 @@ pub(super) async fn prepare(
     let (pipelines, compiled) = device.pipelines(&keys).await?;
     let (uniform, offsets) = upload_params(device, lowered.iter().map(|(_, _, d)| d.params.as_slice()));
     let mut plans: Vec<Vec<Launch>> = program.plans.iter().map(|_| vec![]).collect();
-    for (((plan, label, dispatch), pipeline), offset) in lowered.into_iter().zip(pipelines).zip(offsets) {
+    for ((((plan, step, part), label, dispatch), pipeline), offset) in lowered.into_iter().zip(pipelines).zip(offsets) {
         let params = BufferBinding { buffer: &uniform, offset, size: (dispatch.params.len() as u64).try_into().ok() };
         let storage = dispatch.bindings.iter().map(|b| BufferBinding {
             buffer: &buffers[b.region.buffer],
@@ -63,7 +66,14 @@ pub(super) async fn prepare(
             .collect();
         let descriptor = BindGroupDescriptor { label: Some(&label), layout: &pipeline.layout, entries: &entries };
         let group = device.0.device.create_bind_group(&descriptor);
-        plans[plan].push(Launch { pipeline: pipeline.pipeline, group, workgroups: dispatch.workgroups, label });
+        plans[plan].push(Launch {
+            pipeline: pipeline.pipeline,
+            group,
+            workgroups: dispatch.workgroups,
+            label,
+            step,
+            part,
+        });
     }
     device.check()?;
     let bind_groups = plans.iter().map(|p| p.len() as u64).sum();

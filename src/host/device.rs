@@ -7,11 +7,14 @@ use super::memory::{Memory, Slices};
 use super::optim::Adam;
 use super::reduce::Reduction;
 use super::{Scalar, check, conv, draw, fir, index, layout, matmul, random};
-use crate::plan::{ALIGN, Counters, Element, Executor, Plan, Program, RNG, ReadId, Region, Step, Work};
+use crate::plan::{
+    ALIGN, Counters, Element, Executor, Plan, Program, RNG, ReadId, Region, Slice, Step, Timeline, Work,
+};
 use crate::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The host device with a program loaded. All memory is allocated by the end of the first run of every plan. Results are
 /// the same bits for any number of threads.
@@ -103,16 +106,32 @@ impl<T: Scalar> Host<T> {
         Ok(())
     }
 
-    fn run_plan(&mut self, plan: usize) {
-        for i in 0..self.engine.plans[plan].steps.len() {
-            let &[low, high, step_number, ..] = &*self.memory.words(Region { buffer: RNG, offset: 0, len: 4 }) else {
-                return;
-            };
-            let rng = (u64::from(low) | u64::from(high) << 32, step_number);
-            let slices = self.memory.slices(&self.program, &self.engine.plans[plan].steps[i]);
-            self.engine.run(plan, i, rng, slices);
-            self.counters.dispatches += 1;
+    /// Runs the steps of a schedule in order and tells `done` (plan, step) after each.
+    fn steps(&mut self, schedule: &[(usize, u32)], mut done: impl FnMut(usize, usize) + Send) -> Result<()> {
+        let plans = self.program.plans.len();
+        if let Some((plan, _)) = schedule.iter().find(|(plan, _)| *plan >= plans) {
+            return Err(Error::device("host", format!("plan {plan} does not exist, there are {plans}")));
         }
+        let pool = self.pool.clone();
+        pool.install(|| {
+            for &(plan, times) in schedule {
+                for _ in 0..times {
+                    for step in 0..self.engine.plans[plan].steps.len() {
+                        self.run_step(plan, step);
+                        done(plan, step);
+                    }
+                }
+            }
+        });
+        self.engine.arena.level();
+        Ok(())
+    }
+
+    fn run_step(&mut self, plan: usize, step: usize) {
+        let &[low, high, number, ..] = &*self.memory.words(Region { buffer: RNG, offset: 0, len: 4 }) else { return };
+        let rng = (u64::from(low) | u64::from(high) << 32, number);
+        let slices = self.memory.slices(&self.program, &self.engine.plans[plan].steps[step]);
+        self.engine.run(plan, step, rng, slices);
     }
 }
 
@@ -184,10 +203,14 @@ fn plain<T: Scalar>(work: &Work, kernel: &Kernel, rng: (u64, u32), slices: Slice
     }
 }
 
+/// One line for people: threads and vectors.
+pub fn describe(threads: usize) -> String {
+    format!("host: {threads} thread{}, {}", if threads == 1 { "" } else { "s" }, super::simd::name())
+}
+
 impl<T: Scalar> Executor for Host<T> {
     fn describe(&self) -> String {
-        let threads = self.pool.current_num_threads();
-        format!("host: {threads} thread{}, {}", if threads == 1 { "" } else { "s" }, super::simd::name())
+        describe(self.pool.current_num_threads())
     }
 
     fn program(&self) -> &Program {
@@ -195,19 +218,24 @@ impl<T: Scalar> Executor for Host<T> {
     }
 
     fn run(&mut self, schedule: &[(usize, u32)]) -> Result<()> {
-        let plans = self.program.plans.len();
-        if let Some((plan, _)) = schedule.iter().find(|(plan, _)| *plan >= plans) {
-            return Err(Error::device("host", format!("plan {plan} does not exist, there are {plans}")));
-        }
-        let pool = self.pool.clone();
-        pool.install(|| {
-            for &(plan, times) in schedule {
-                (0..times).for_each(|_| self.run_plan(plan));
-            }
-        });
-        self.engine.arena.level();
+        let mut dispatches = 0;
+        self.steps(schedule, |_, _| dispatches += 1)?;
+        self.counters.dispatches += dispatches;
         self.counters.submissions += 1;
         Ok(())
+    }
+
+    fn profile(&mut self, schedule: &[(usize, u32)]) -> Result<Timeline> {
+        let (mut ends, begin) = (vec![], Instant::now());
+        self.steps(schedule, |plan, step| ends.push((plan, step, begin.elapsed().as_secs_f64())))?;
+        let mut timeline = Timeline::default();
+        let mut start = 0.0;
+        for (plan, step, end) in ends {
+            let kernel = self.program.plans[plan].steps[step].label.clone();
+            timeline.slices.push(Slice { plan, step, part: 0, kernel, start, seconds: end - start });
+            start = end;
+        }
+        Ok(timeline)
     }
 
     fn write(&mut self, region: Region, values: &[f32]) -> Result<()> {

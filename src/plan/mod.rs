@@ -13,5 +13,5 @@ mod masks;
 mod step;
 
 pub use builder::{Builder, Options, Places, Rest};
-pub use executor::{Counters, Executor, ReadId};
+pub use executor::{Counters, Executor, ReadId, Slice, Timeline};
 pub use step::*;
