@@ -92,8 +92,10 @@ fn fetch(seats: Seats, lanes: Lanes, pixels: Pixels, k0: u32, end: u32) -> Stage
     return stage;
 }
 
+//#begin main
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+//#end
     let job = job(folded(group));
     if job.part >= p.parts {
         return;

@@ -95,8 +95,10 @@ fn columns(phase: Phase, origin: u32, slot: u32, channel: u32) -> vec4<u32> {
     return ((phase.at.x * p.kernel.y + phase.at.y) * p.group_cin + cols) * p.cout + channel;
 }
 
+//#begin main
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+//#end
     let job = job(folded(group));
     let phases = p.stride.x * p.stride.y;
     let part = job.part / phases;

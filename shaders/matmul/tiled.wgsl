@@ -103,8 +103,10 @@ fn fetch(seats: Seats, lanes: Lanes, k0: u32, end: u32) -> Stage {
     return stage;
 }
 
+//#begin main
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+//#end
     let id = folded(group);
     let tiles = p.row_tiles * p.col_tiles;
     let part = id / tiles;

@@ -39,7 +39,7 @@ impl Device {
         }
         let descriptor = DeviceDescriptor {
             label: Some("danskin"),
-            required_features: adapter.features() & Features::TIMESTAMP_QUERY,
+            required_features: adapter.features() & (Features::TIMESTAMP_QUERY | Features::SUBGROUP),
             required_limits: adapter.limits(),
             ..DeviceDescriptor::default()
         };

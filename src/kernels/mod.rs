@@ -11,6 +11,7 @@ pub mod conv;
 mod dispatch;
 pub mod fir;
 mod index;
+mod lanes;
 pub mod matmul;
 mod module;
 mod pad;
@@ -22,6 +23,7 @@ pub mod tile;
 
 pub use chain::MAX_INPUTS;
 pub use dispatch::{Binding, Dispatch, FOLD, Source, fold};
+pub use lanes::for_lanes;
 pub use module::{MODULES, Module, params};
 
 use crate::plan::{RNG, Region, Step, Work};
