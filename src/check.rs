@@ -370,6 +370,7 @@ pub fn models() -> Vec<(&'static str, GanSpec)> {
         r2: false,
         gp: false,
         attack: false,
+        scale_losses: false,
     };
     let dcgan = |d_norm| Model::Dcgan(Dcgan { size: 32, z: 16, ngf: 8, ndf: 8, channels: 3, d_norm });
     let r3gan = Model::R3gan(R3gan { size: 16, z: 16, widths: vec![32, 32, 16], blocks: vec![1; 3], channels: 3 });

@@ -2,7 +2,7 @@
 //!
 //! Uses `gpu`, `host`, `kernels` and `plan`. The layers above see only `plan::Executor`.
 
-use crate::plan::{Executor, Options, Program, Work};
+use crate::plan::{Executor, Options, Precision, Program, Work};
 use crate::{Error, Result, gpu, host, kernels};
 
 /// A device that a program can be loaded on.
@@ -49,7 +49,30 @@ impl Device {
             Device::Host => |_| 0,
             Device::Gpu(_) => kernels::scratch,
         };
-        Options { fuse, share: true, scratch }
+        Options { fuse, share: true, precision: Precision::F32, scratch }
+    }
+
+    /// Says whether the device can store values in this precision.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where it has no 16-bit floats.
+    pub fn check_precision(&self, precision: Precision) -> Result<()> {
+        match (self, precision) {
+            (_, Precision::F32) => Ok(()),
+            (Device::Host, Precision::F16) => Err(Error::device(
+                "host",
+                "it computes in 32 bits: precision f16 needs a GPU with 16-bit floats; leave it at f32",
+            )),
+            (Device::Gpu(device), Precision::F16) if !device.facts().f16 => {
+                let facts = device.facts();
+                let name = format!("{} ({})", facts.id, facts.name);
+                Err(Error::device(
+                    name,
+                    "its kernels have no 16-bit floats, which precision f16 needs; leave it at f32",
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Loads a program: buffers, pipelines and bind groups are made here, once.
@@ -59,7 +82,7 @@ impl Device {
     pub fn load(&self, program: Program) -> Result<Box<dyn Executor>> {
         match self {
             Device::Host => {
-                let bytes: u64 = program.buffers.iter().map(|b| 4 * b.len as u64).sum();
+                let bytes = program.bytes();
                 if let Some(free) = available_memory().filter(|&free| bytes > free) {
                     return Err(Error::device(
                         "host",

@@ -1,7 +1,7 @@
-// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², w ← w − lr·(m·c₁)/(√(v·c₂) + ε), ema ← w + β(ema − w), with g sanitised:
+// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², w ← w − lr·(m·c₁)/(√(v·c₂) + ε), ema ← w + β(ema − w), with g scaled and sanitised:
 // NaN → 0, then limited to ±10⁵ (Kingma & Ba 2015; the clean-up is StyleGAN2's).
 //
-// Layouts: flat buffers of a whole network; scalars = [lr, β₁, β₂, ε, c₁ = 1/(1−β₁ᵗ), c₂ = 1/(1−β₂ᵗ), β, 0]; owner = tensor of
+// Layouts: flat buffers of a whole network; scalars = [lr, β₁, β₂, ε, c₁ = 1/(1−β₁ᵗ), c₂ = 1/(1−β₂ᵗ), β, gradient scale]; owner = tensor of
 // each block of 64 elements; counters = gradients of each tensor that were not finite, added up.
 // Work: one thread an element. Whether a gradient is finite is read from its bits: a compiler may assume that comparisons
 // of floats never see NaN. The counters are integers, whose sums don't depend on order.
@@ -27,11 +27,13 @@ const MOST = 1e5;
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let i = folded(group) * 256u + lane;
-    if i >= p.total {
+    // A gradient scale of 0: this step is left out.
+    if i >= p.total || scalars[7] == 0.0 {
         return;
     }
-    var g = clamp(gradients[i], -MOST, MOST);
-    let bits = bitcast<u32>(gradients[i]);
+    let scaled = gradients[i] * scalars[7];
+    var g = clamp(scaled, -MOST, MOST);
+    let bits = bitcast<u32>(scaled);
     if (bits & 0x7f800000u) == 0x7f800000u {
         atomicAdd(&counters[owner[i / 64u]], 1u);
         let infinite = select(MOST, -MOST, (bits >> 31u) == 1u);

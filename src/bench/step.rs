@@ -197,7 +197,7 @@ fn measure<S: Subject>(
         submissions: own as f64 / cycle as f64,
         flops,
         bytes,
-        memory_bytes: subject.program().buffers.iter().map(|b| 4 * b.len as u64).sum(),
+        memory_bytes: subject.program().bytes(),
         phases,
         common,
     })
@@ -230,7 +230,7 @@ fn phases(subject: &mut impl Subject, schedules: &[Vec<(usize, u32)>], median_s:
             runs,
             dispatches: a_run(slices().count() as f64),
             flops: runs * steps.iter().map(|s| s.flops).sum::<u64>() as f64,
-            bytes: runs * steps.iter().map(|s| s.bytes()).sum::<u64>() as f64,
+            bytes: runs * steps.iter().map(|s| subject.program().moved(s)).sum::<u64>() as f64,
             ms: a_run(1e3 * slices().map(|s| s.seconds).sum::<f64>()),
         }
     };

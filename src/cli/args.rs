@@ -51,6 +51,9 @@ pub struct Settings {
     /// Samples a step.
     #[arg(long)]
     pub batch: Option<u32>,
+    /// How activations are stored: f32, or f16 on GPUs that have 16-bit floats.
+    #[arg(long)]
+    pub precision: Option<String>,
 }
 
 impl Settings {
@@ -62,6 +65,7 @@ impl Settings {
             set: self.set.clone(),
             data: self.data.clone(),
             batch: self.batch,
+            precision: self.precision.clone(),
             ..Overrides::default()
         }
     }
@@ -86,7 +90,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Go on with this run; --kimg and --set of lengths and intervals may change it.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "batch", "seed", "out"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "batch", "precision", "seed", "out"])]
     pub resume: Option<PathBuf>,
 }
 

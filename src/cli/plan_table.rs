@@ -51,7 +51,8 @@ pub fn table(job: &PlanJob) -> Result<String> {
     let settings = Settings::new(&job.config)?;
     let resident = settings.gan.sample.len() == 3;
     let resident = resident.then_some(Resident { count: job.config.data.count, mirror: job.config.data.mirror });
-    let options = Options { fuse: settings.fuse, share: true, scratch: kernels::scratch };
+    let options =
+        Options { fuse: settings.fuse, share: true, precision: settings.precision, scratch: kernels::scratch };
     let gan = Gan::new(&settings.gan, resident, 16, settings.log_every, settings.penalty_every > 1, options)?;
     let program = &gan.program;
     let wanted = |plan: &&Plan| job.phase.as_ref().is_none_or(|name| *name == plan.name);
@@ -63,7 +64,7 @@ pub fn table(job: &PlanJob) -> Result<String> {
     }
     let mut bytes_by_class = BTreeMap::new();
     for buffer in &program.buffers {
-        *bytes_by_class.entry(buffer.class.name()).or_insert(0) += 4 * buffer.len as u64;
+        *bytes_by_class.entry(buffer.class.name()).or_insert(0) += buffer.bytes();
     }
     let report = Report {
         preset: job.config.preset.clone(),
@@ -87,7 +88,7 @@ fn phase(plan: &Plan, gan: &Gan) -> Result<Phase> {
             makes: step.label.clone(),
             dispatches: kernels::lower(step)?.len(),
             flops: step.flops,
-            bytes: step.bytes(),
+            bytes: gan.program.moved(step),
             writes: buffers.join(" "),
         })
     };

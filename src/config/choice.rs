@@ -87,6 +87,16 @@ choice! {
 }
 
 choice! {
+    /// How intermediate values are stored.
+    Precision {
+        /// 32-bit floats.
+        F32 = "f32",
+        /// Activations in 16-bit floats, with dynamic loss scaling; on GPUs that have them.
+        F16 = "f16",
+    }
+}
+
+choice! {
     /// The attack inside a training step.
     AttackKind {
         /// Projected gradient ascent in the maximum norm (Madry 2018).

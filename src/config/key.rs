@@ -3,7 +3,7 @@
 //! The table is what unknown and badly typed settings are measured against, and where the comments of a written
 //! configuration come from. `Config`'s fields carry the same names (a test holds the two together).
 
-use super::choice::{AttackKind, LossKind, Mode, ModelKind, Source};
+use super::choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Source};
 use super::quantity::{Amount, Grid};
 use toml::Value;
 
@@ -94,6 +94,7 @@ pub const KEYS: &[Key] = &[
     key("train.kimg", Kind::Positive, "length of the run in thousands of real images"),
     key("train.batch", Kind::Count(1, 65_536), "samples a step"),
     key("train.seed", Kind::Seed, "seed of every random number of the run"),
+    key("train.precision", Kind::Choice(Precision::NAMES), "how activations are stored"),
     key("log.every_steps", Kind::Count(1, 1_000_000), "steps from one line of statistics to the next"),
     key("sample.every_kimg", Kind::AtLeast(0.0), "from one sample grid to the next; 0: only the last"),
     key("sample.count", Kind::Grid, "columns x rows of the sample grid"),

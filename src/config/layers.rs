@@ -32,6 +32,8 @@ pub struct Overrides {
     pub kimg: Option<f64>,
     /// `--batch`.
     pub batch: Option<u32>,
+    /// `--precision`.
+    pub precision: Option<String>,
     /// `--seed`, at most 2⁶³ − 1.
     pub seed: Option<u64>,
 }
@@ -63,6 +65,7 @@ impl Config {
         }
         flag("train.kimg", overrides.kimg.map(Value::from))?;
         flag("train.batch", overrides.batch.map(Value::from))?;
+        flag("train.precision", overrides.precision.clone().map(Value::from))?;
         flag("train.seed", overrides.seed.map(|s| Value::from(i64::try_from(s).unwrap_or(-1))))?;
         let config = layers.finish()?;
         let warnings = config.validate()?;

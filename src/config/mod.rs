@@ -11,7 +11,7 @@ mod quantity;
 mod text;
 mod validate;
 
-pub use choice::{AttackKind, LossKind, Mode, ModelKind, Source};
+pub use choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Source};
 pub use key::{KEYS, Key, Kind};
 pub use layers::Overrides;
 pub use quantity::{Amount, Grid};
@@ -201,6 +201,8 @@ pub struct TrainConfig {
     pub batch: usize,
     /// Seed of every random number of the run.
     pub seed: u64,
+    /// How activations are stored.
+    pub precision: Precision,
 }
 
 /// `[log]`: statistics.

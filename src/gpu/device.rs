@@ -39,7 +39,8 @@ impl Device {
         }
         let descriptor = DeviceDescriptor {
             label: Some("danskin"),
-            required_features: adapter.features() & (Features::TIMESTAMP_QUERY | Features::SUBGROUP),
+            required_features: adapter.features()
+                & (Features::TIMESTAMP_QUERY | Features::SUBGROUP | Features::SHADER_F16),
             required_limits: adapter.limits(),
             ..DeviceDescriptor::default()
         };

@@ -1,7 +1,7 @@
 //! The buffers of a program, and checks of what touches them.
 
 use super::device::Device;
-use crate::plan::{ALIGN, Program, Region};
+use crate::plan::{ALIGN, Buffer, Program, Region};
 use crate::{Error, Result};
 use wgpu::{BufferDescriptor, BufferUsages, ErrorFilter};
 
@@ -11,11 +11,11 @@ use wgpu::{BufferDescriptor, BufferUsages, ErrorFilter};
 /// [`Error::Device`] with the buffer and the bytes asked for, if it passes a limit or memory is short.
 pub(super) async fn allocate(device: &Device, program: &Program) -> Result<Vec<wgpu::Buffer>> {
     let limits = device.0.device.limits();
-    let bytes = |len: usize| 4 * len.max(1) as u64;
-    let total: u64 = program.buffers.iter().map(|b| bytes(b.len)).sum();
+    let bytes = |b: &Buffer| b.bytes().max(4);
+    let total: u64 = program.buffers.iter().map(bytes).sum();
     let mut buffers = Vec::with_capacity(program.buffers.len());
     for buffer in &program.buffers {
-        let size = bytes(buffer.len);
+        let size = bytes(buffer);
         if size > limits.max_buffer_size {
             let most = human(limits.max_buffer_size);
             let reason = format!("buffer `{}` of {}: a buffer can have at most {most}", buffer.name, human(size));

@@ -1,7 +1,8 @@
 //! Compiled kernels, one a (source, overrides, bindings), shared by all programs of a device.
 
 use super::device::Device;
-use crate::kernels::{Dispatch, Module, Source, for_lanes};
+use crate::kernels::{Dispatch, Module, Source, for_lanes, with_halves};
+use crate::plan::{Element, Program};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,14 +19,17 @@ pub(super) struct Key {
     /// Override values by their bits.
     overrides: Vec<(&'static str, u64)>,
     writes: Vec<bool>,
+    /// Bindings that hold 16-bit floats.
+    half: Vec<bool>,
 }
 
 impl Key {
-    pub(super) fn of(dispatch: &Dispatch) -> Key {
+    pub(super) fn of(dispatch: &Dispatch, program: &Program) -> Key {
         Key {
             source: dispatch.source.clone(),
             overrides: dispatch.overrides.iter().map(|&(name, value)| (name, value.to_bits())).collect(),
             writes: dispatch.bindings.iter().map(|b| b.write).collect(),
+            half: dispatch.bindings.iter().map(|b| program.buffers[b.region.buffer].element == Element::F16).collect(),
         }
     }
 }
@@ -111,7 +115,8 @@ impl Device {
             Source::File(path) => (*path, Module::find(path)?.text),
             Source::Generated { template, text } => (*template, text.as_str()),
         };
-        let text = for_lanes(text, self.0.facts.subgroups);
+        let halves = key.half.contains(&true).then(|| with_halves(text, &key.half)).transpose()?;
+        let text = for_lanes(halves.as_deref().unwrap_or(text), self.0.facts.subgroups);
         let device = &self.0.device;
         let scope = device.push_error_scope(ErrorFilter::Validation);
         let descriptor = ShaderModuleDescriptor { label: Some(path), source: ShaderSource::Wgsl(text) };
@@ -186,7 +191,7 @@ mod tests {
         let adapters = list();
         let device =
             Device::open(&adapters.first().expect("a GPU driver, or a software one, is installed").id).unwrap();
-        let key = Key { source, overrides: vec![], writes: vec![false, true] };
+        let key = Key { source, overrides: vec![], writes: vec![false, true], half: vec![false; 2] };
         pollster::block_on(device.pipelines(&[key])).err().expect("does not compile").to_string()
     }
 

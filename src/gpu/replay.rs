@@ -48,16 +48,19 @@ pub(super) async fn prepare(
             }
         }
     }
-    let keys: Vec<Key> = lowered.iter().map(|(_, _, dispatch)| Key::of(dispatch)).collect();
+    let keys: Vec<Key> = lowered.iter().map(|(_, _, dispatch)| Key::of(dispatch, program)).collect();
     let (pipelines, compiled) = device.pipelines(&keys).await?;
     let (uniform, offsets) = upload_params(device, lowered.iter().map(|(_, _, d)| d.params.as_slice()));
     let mut plans: Vec<Vec<Launch>> = program.plans.iter().map(|_| vec![]).collect();
     for ((((plan, step, part), label, dispatch), pipeline), offset) in lowered.into_iter().zip(pipelines).zip(offsets) {
         let params = BufferBinding { buffer: &uniform, offset, size: (dispatch.params.len() as u64).try_into().ok() };
-        let storage = dispatch.bindings.iter().map(|b| BufferBinding {
-            buffer: &buffers[b.region.buffer],
-            offset: 4 * b.region.offset as u64,
-            size: (4 * b.region.len as u64).try_into().ok(),
+        let storage = dispatch.bindings.iter().map(|b| {
+            let element = program.buffers[b.region.buffer].element.bytes();
+            BufferBinding {
+                buffer: &buffers[b.region.buffer],
+                offset: (element * b.region.offset) as u64,
+                size: ((element * b.region.len).next_multiple_of(4) as u64).try_into().ok(),
+            }
         });
         let entries: Vec<BindGroupEntry> = std::iter::once(params)
             .chain(storage)
@@ -115,7 +118,7 @@ fn check(device: &Device, program: &Program, dispatch: &Dispatch) -> Result<()> 
     let limits = device.0.device.limits();
     for binding in &dispatch.bindings {
         check_region(program, binding.region)?;
-        let bytes = 4 * binding.region.len as u64;
+        let bytes = (program.buffers[binding.region.buffer].element.bytes() * binding.region.len) as u64;
         if bytes > limits.max_storage_buffer_binding_size {
             let name = &program.buffers[binding.region.buffer].name;
             let most = human(limits.max_storage_buffer_binding_size);

@@ -4,7 +4,7 @@ use super::arena::Arena;
 use super::chain::{After, Prepared};
 use super::index::Sampling;
 use super::memory::{Memory, Slices};
-use super::optim::Adam;
+use super::optim::{Adam, loss_scale};
 use super::reduce::Reduction;
 use super::{Scalar, check, conv, draw, fir, index, layout, matmul, random};
 use crate::plan::{
@@ -170,7 +170,7 @@ fn then<T: Scalar>(work: &Work, kernel: &Kernel, after: &After<T>, slices: Slice
 
 /// A step without an epilogue.
 fn plain<T: Scalar>(work: &Work, kernel: &Kernel, rng: (u64, u32), slices: Slices<T>, arena: &mut Arena<T>) {
-    let Slices { inputs, outputs: [out, out1, out2, out3, _], input_words, output_words } = slices;
+    let Slices { inputs, outputs: [out, out1, out2, out3, out4], input_words, output_words } = slices;
     let [a, b, ..] = inputs;
     match (work, kernel) {
         (Work::Pointwise(_), Kernel::Pointwise(chain)) => chain.run(&inputs, out, arena.lanes()),
@@ -195,6 +195,7 @@ fn plain<T: Scalar>(work: &Work, kernel: &Kernel, rng: (u64, u32), slices: Slice
             let [_, _, _, _, counters] = output_words;
             Adam { weights: out, m: out1, v: out2, ema: out3, counters }.step(a, b, input_words[2]);
         }
+        (Work::LossScale, _) => loss_scale(a[0], b, out, out1, [out2, out3, out4]),
         (&Work::LogRow { count, rows }, _) => {
             let row = &mut out[rng.1 as usize % rows.max(1) * count..][..count];
             row.iter_mut().zip(a.iter().step_by(ALIGN)).for_each(|(o, &v)| *o = v);

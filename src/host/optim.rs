@@ -2,7 +2,7 @@
 
 use super::Scalar;
 use super::simd::multiversion;
-use crate::plan::ALIGN;
+use crate::plan::{ALIGN, LOSS_SCALE, LOSS_SCALE_STEPS};
 use rayon::prelude::*;
 
 /// Gradients are limited to ± this.
@@ -19,10 +19,13 @@ pub struct Adam<'a, T> {
 }
 
 impl<T: Scalar> Adam<'_, T> {
-    /// One step. `scalars` = lr, β₁, β₂, ε, 1/(1−β₁ᵗ), 1/(1−β₂ᵗ), EMA β, 0; `owner` names the tensor of each block of
+    /// One step. `scalars` = lr, β₁, β₂, ε, 1/(1−β₁ᵗ), 1/(1−β₂ᵗ), EMA β, gradient scale (0 leaves the step out); `owner` names the tensor of each block of
     /// [`ALIGN`] elements.
     pub fn step(self, scalars: &[T], grads: &[T], owner: &[u32]) {
         const TASK: usize = 128 * ALIGN;
+        if scalars.get(7) == Some(&T::ZERO) {
+            return;
+        }
         let finite = (self.weights.par_chunks_mut(TASK), self.m.par_chunks_mut(TASK), self.v.par_chunks_mut(TASK))
             .into_par_iter()
             .zip(self.ema.par_chunks_mut(TASK))
@@ -31,7 +34,7 @@ impl<T: Scalar> Adam<'_, T> {
             .reduce(|| true, |a, b| a && b);
         if !finite {
             for (g, &owner) in grads.chunks(ALIGN).zip(owner) {
-                let bad = g.iter().filter(|g| !g.is_finite()).count() as u32;
+                let bad = g.iter().filter(|g| !(**g * scalars[7]).is_finite()).count() as u32;
                 if let Some(counter) = self.counters.get_mut(owner as usize) {
                     *counter = counter.wrapping_add(bad);
                 }
@@ -43,10 +46,11 @@ impl<T: Scalar> Adam<'_, T> {
 multiversion! {
     /// p −= lr·(m·c₁)/(√(v·c₂)+ε), then ema = p + β(ema − p). Returns whether all gradients were finite.
     fn update<T: Scalar>(scalars: &[T], g: &[T], p: &mut [T], m: &mut [T], v: &mut [T], ema: &mut [T]) -> bool {
-        let &[lr, b1, b2, eps, c1, c2, beta, ..] = scalars else { return true };
+        let &[lr, b1, b2, eps, c1, c2, beta, scale, ..] = scalars else { return true };
         let limit = T::of(LIMIT);
         let mut finite = true;
         for ((((p, m), v), ema), &g) in p.iter_mut().zip(m).zip(v).zip(ema).zip(g) {
+            let g = g * scale;
             finite &= g.is_finite();
             let g = if g > limit { limit } else { g };
             let g = if g < -limit { -limit } else { g };
@@ -58,4 +62,34 @@ multiversion! {
         }
         finite
     }
+}
+
+/// [`crate::plan::Work::LossScale`]: `out` are its outputs after the state and Adam's scalars.
+pub fn loss_scale<T: Scalar>(square: T, scalars: &[T], state: &mut [T], gated: &mut [T], out: [&mut [T]; 3]) {
+    let of = |v: f32| T::of(f64::from(v));
+    let two = of(2.0);
+    let scale = if state[0] == T::ZERO { of(LOSS_SCALE) } else { state[0] };
+    let [norm, used, left_out] = out;
+    gated[..8].copy_from_slice(&scalars[..8]);
+    gated[7] = scalars[7] / scale;
+    used[0] = scale;
+    if square.is_finite() {
+        norm[0] = square / scale / scale;
+        state[1] += T::ONE;
+        if state[1] >= of(LOSS_SCALE_STEPS) {
+            state[1] = T::ZERO;
+            let doubled = two * scale;
+            state[0] = if doubled > of(16_777_216.0) { of(16_777_216.0) } else { doubled };
+        } else {
+            state[0] = scale;
+        }
+    } else {
+        norm[0] = T::ZERO;
+        gated[7] = T::ZERO;
+        let halved = scale / two;
+        state[0] = if halved < T::ONE { T::ONE } else { halved };
+        state[1] = T::ZERO;
+        state[2] += T::ONE;
+    }
+    left_out[0] = state[2];
 }

@@ -10,6 +10,7 @@ mod chain;
 pub mod conv;
 mod dispatch;
 pub mod fir;
+mod half;
 mod index;
 mod lanes;
 pub mod matmul;
@@ -23,6 +24,7 @@ pub mod tile;
 
 pub use chain::MAX_INPUTS;
 pub use dispatch::{Binding, Dispatch, FOLD, Source, fold};
+pub use half::with_halves;
 pub use lanes::for_lanes;
 pub use module::{MODULES, Module, params};
 
@@ -56,6 +58,7 @@ fn lower_with(step: &Step, after: Option<&After>) -> Result<Vec<Dispatch>> {
         Work::Rand { .. } => random::lower(step),
         Work::Gather { .. } | Work::ScatterAdd { .. } | Work::Draw(_) | Work::LogRow { .. } => index::lower(step),
         Work::Adam => adam::lower(step),
+        Work::LossScale => adam::loss_scale(step),
         Work::Then { .. } => Err(Error::Graph(format!("{}: an epilogue of an epilogue", step.label))),
     }
 }

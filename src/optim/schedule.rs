@@ -39,7 +39,7 @@ impl AdamSettings {
             correction(beta1_product) as f32,
             correction(beta2_product) as f32,
             ema_beta as f32,
-            0.0,
+            1.0,
         ]
     }
 }

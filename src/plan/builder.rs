@@ -1,15 +1,16 @@
 //! Assembling programs: buffers, and graphs lowered to steps over them.
 
 use super::chain;
-use super::colour::{Life, colour, live_peak};
+use super::colour::{Life, Slot, colour, live_peak};
 use super::draft::{Draft, Place, copy, fixed};
 use super::epilogue;
 use super::fuse::{base, decide, in_chains};
+use super::half;
 use super::masks::masks_of_outputs;
 use super::step::{Buffer, Chain, Class, ConvDims, Element, Instr, Plan, Program, RNG, Region, Step, View, Work};
 use crate::graph::{ConvSpec, Dag, NodeId, Op};
 use crate::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How plans are made.
 #[derive(Clone, Copy)]
@@ -18,13 +19,25 @@ pub struct Options {
     pub fuse: bool,
     /// Let values whose lifetimes do not meet share memory; off gives each its own buffer, to test that sharing is safe.
     pub share: bool,
+    /// How intermediate values are stored.
+    pub precision: Precision,
     /// Elements of scratch memory that a device needs for a step.
     pub scratch: fn(&Work) -> usize,
 }
 
+/// How intermediate values are stored. Arithmetic, sums, weights and optimisers are in 32 bits in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// Activations and their gradients as 16-bit floats; on GPUs that have them.
+    F16,
+}
+
 impl Default for Options {
     fn default() -> Options {
-        Options { fuse: true, share: true, scratch: |_| 0 }
+        Options { fuse: true, share: true, precision: Precision::F32, scratch: |_| 0 }
     }
 }
 
@@ -39,6 +52,10 @@ pub struct Builder {
     drafts: Vec<DraftPlan>,
     /// Lengths of all plans' values.
     lens: Vec<usize>,
+    /// Values stored as 16-bit floats.
+    half: HashSet<usize>,
+    /// See [`Builder::keep_exact`].
+    exact: [Vec<String>; 2],
 }
 
 /// A plan before memory was given to its values.
@@ -53,10 +70,23 @@ pub struct Rest(Vec<Draft>);
 impl Builder {
     /// A program with the RNG buffer alone.
     pub fn new(options: Options) -> Builder {
-        let mut builder = Builder { options, buffers: vec![], drafts: vec![], lens: vec![] };
+        let mut builder = Builder {
+            options,
+            buffers: vec![],
+            drafts: vec![],
+            lens: vec![],
+            half: HashSet::new(),
+            exact: Default::default(),
+        };
         let rng = builder.buffer("rng", 4, Element::U32, Class::Rng);
         debug_assert_eq!(rng.buffer, RNG);
         builder
+    }
+
+    /// In every graph from now on, what the roots `roots` need beyond what the roots `beyond` need is stored in 32 bits, and
+    /// so is all that depends on it, whatever the precision.
+    pub fn keep_exact(&mut self, roots: &[&str], beyond: &[&str]) {
+        self.exact = [roots, beyond].map(|names| names.iter().map(|name| name.to_string()).collect());
     }
 
     /// Adds a buffer and returns the whole of it.
@@ -116,7 +146,10 @@ impl Builder {
         let dag = rewritten.as_ref().unwrap_or(dag);
         let keep = decide(dag, self.options.fuse);
         let lens = std::mem::take(&mut self.lens);
-        let mut lowering = Lowering { dag, keep: &keep, place: vec![None; dag.nodes.len()], drafts: vec![], lens };
+        let [roots_exact, beyond] = &self.exact;
+        let exact = half::exact(dag, roots_exact, beyond);
+        let mut lowering =
+            Lowering { dag, keep: &keep, exact: &exact, place: vec![None; dag.nodes.len()], drafts: vec![], lens };
         for id in 0..dag.nodes.len() {
             lowering.node(name, id, leaves)?;
         }
@@ -125,6 +158,14 @@ impl Builder {
         self.lens = lens;
         if self.options.fuse {
             epilogue::fuse(&mut drafts, &self.lens);
+        }
+        if self.options.precision == Precision::F16 {
+            let rounded = drafts.iter().filter(|d| !d.exact && half::may_round(&d.work));
+            let values = rounded.flat_map(|d| &d.outputs).filter_map(|place| match place {
+                Place::Value(v) if self.lens[*v] >= half::LEAST => Some(*v),
+                _ => None,
+            });
+            self.half.extend(values);
         }
         Ok(drafts)
     }
@@ -137,7 +178,8 @@ impl Builder {
             _ => 0,
         };
         let fixed = |regions: Vec<Region>| regions.into_iter().map(Place::Fixed).collect();
-        let draft = Draft { work, inputs: fixed(inputs), outputs: fixed(outputs), label: name.into(), flops };
+        let draft =
+            Draft { work, inputs: fixed(inputs), outputs: fixed(outputs), label: name.into(), flops, exact: true };
         self.push(name, vec![draft])
     }
 
@@ -158,15 +200,16 @@ impl Builder {
     pub fn finish(mut self) -> Program {
         let plans = std::mem::take(&mut self.drafts);
         let Homes { lives, values, scratch } = self.homes(&plans);
-        let (slot, lens) = if self.options.share {
+        let (slot, slots) = if self.options.share {
             colour(&lives)
         } else {
-            ((0..lives.len()).collect(), lives.iter().map(|life| life.len).collect())
+            let own = lives.iter().map(|life| Slot { len: life.len, element: life.element });
+            ((0..lives.len()).collect(), own.collect())
         };
-        let work: Vec<Region> = lens
+        let work: Vec<Region> = slots
             .iter()
             .enumerate()
-            .map(|(i, &len)| self.buffer(&format!("work {i}"), len, Element::F32, Class::Work))
+            .map(|(i, slot)| self.buffer(&format!("work {i}"), slot.len, slot.element, Class::Work))
             .collect();
         let region = |life: usize| Region { len: lives[life].len, ..work[slot[life]] };
         let at = |place: &Place| match place {
@@ -197,8 +240,8 @@ impl Builder {
                 Plan {
                     steps: steps.collect(),
                     name,
-                    live_bytes: 4 * live_peak(&clipped) as u64,
-                    work_bytes: touched.iter().map(|&s| 4 * lens[s] as u64).sum(),
+                    live_bytes: live_peak(&clipped) as u64,
+                    work_bytes: touched.iter().map(|&s| (slots[s].len * slots[s].element.bytes()) as u64).sum(),
                 }
             })
             .collect();
@@ -218,15 +261,16 @@ impl Builder {
             }
         }
         let mut lives = vec![];
-        let mut add = |len: usize, first: usize, last: usize| {
-            lives.push(Life { len, first, last });
+        let mut add = |len: usize, element: Element, first: usize, last: usize| {
+            lives.push(Life { len, element, first, last });
             lives.len() - 1
         };
-        let values =
-            span.iter().zip(&self.lens).map(|(s, &len)| s.map(|(first, last)| add(len, first, last))).collect();
+        let element = |v: usize| if self.half.contains(&v) { Element::F16 } else { Element::F32 };
+        let values = span.iter().zip(&self.lens).enumerate();
+        let values = values.map(|(v, (s, &len))| s.map(|(first, last)| add(len, element(v), first, last))).collect();
         let scratch = drafts().map(|(time, draft)| {
             let len = (self.options.scratch)(&draft.work);
-            (len > 0).then(|| add(len, time, time))
+            (len > 0).then(|| add(len, Element::F32, time, time))
         });
         let scratch = scratch.collect();
         Homes { lives, values, scratch }
@@ -247,6 +291,7 @@ struct Homes {
 struct Lowering<'a> {
     dag: &'a Dag,
     keep: &'a [bool],
+    exact: &'a [bool],
     place: Vec<Option<Place>>,
     drafts: Vec<Draft>,
     /// Lengths of values, those of earlier plans included.
@@ -289,7 +334,8 @@ impl Lowering<'_> {
         let output = Place::Value(self.lens.len() - 1);
         self.place[id] = Some(output);
         let label = format!("{} %{id} {}", node.op.kind().name(), node.shape);
-        self.drafts.push(Draft { work, inputs, outputs: vec![output], label, flops });
+        let exact = self.exact[id];
+        self.drafts.push(Draft { work, inputs, outputs: vec![output], label, flops, exact });
         Ok(())
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Draft {
     pub outputs: Vec<Place>,
     pub label: String,
     pub flops: u64,
+    /// Its result stays in 32 bits whatever the precision.
+    pub exact: bool,
 }
 
 impl Place {
@@ -50,5 +52,5 @@ pub(super) fn fixed(place: &Place) -> Option<Region> {
 pub(super) fn copy(name: &str, len: usize, from: Place, to: Place) -> Draft {
     let views = vec![View { strides: vec![1], offset: 0 }];
     let work = Work::Pointwise(Chain { extents: vec![len], views, instrs: vec![Instr::Load(0)] });
-    Draft { work, inputs: vec![from], outputs: vec![to], label: format!("copy to {name}"), flops: 0 }
+    Draft { work, inputs: vec![from], outputs: vec![to], label: format!("copy to {name}"), flops: 0, exact: true }
 }

@@ -18,7 +18,7 @@ pub(super) fn fuse(drafts: &mut Vec<Draft>, lens: &[usize]) {
             at += 1;
             continue;
         };
-        let Draft { work: Work::Pointwise(chain), inputs, outputs, label, flops } = drafts.remove(reader) else {
+        let Draft { work: Work::Pointwise(chain), inputs, outputs, label, flops, exact } = drafts.remove(reader) else {
             return;
         };
         let product = &mut drafts[at];
@@ -28,6 +28,7 @@ pub(super) fn fuse(drafts: &mut Vec<Draft>, lens: &[usize]) {
         product.outputs = outputs;
         product.label = format!("{} > {label}", product.label);
         product.flops += flops;
+        product.exact = exact;
         let work = Box::new(product.work.clone());
         product.work = Work::Then { work, chain };
         at += 1;

@@ -9,9 +9,10 @@ mod draft;
 mod epilogue;
 mod executor;
 mod fuse;
+mod half;
 mod masks;
 mod step;
 
-pub use builder::{Builder, Options, Places, Rest};
+pub use builder::{Builder, Options, Places, Precision, Rest};
 pub use executor::{Counters, Executor, ReadId, Slice, Timeline};
 pub use step::*;

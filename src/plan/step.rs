@@ -5,6 +5,12 @@ use crate::graph::{ConvSpec, Dist, FirSpec, Op, Real, Shape};
 /// Regions inside a shared buffer start at multiples of this many elements (256 bytes: the portable binding alignment).
 pub const ALIGN: usize = 64;
 
+/// The scale of losses that dynamic loss scaling starts with.
+pub const LOSS_SCALE: f32 = 65_536.0;
+
+/// Steps without overflow after which the scale of losses is doubled.
+pub const LOSS_SCALE_STEPS: f32 = 1000.0;
+
 /// The buffer every program has first: `[seed low, seed high, step, 0]` as u32, read by [`Work::Rand`] and [`Work::Draw`].
 pub const RNG: usize = 0;
 
@@ -13,8 +19,20 @@ pub const RNG: usize = 0;
 pub enum Element {
     /// 32-bit float.
     F32,
+    /// 16-bit float: intermediate values on a GPU, whose arithmetic stays in 32 bits.
+    F16,
     /// 32-bit unsigned integer; packed bytes too.
     U32,
+}
+
+impl Element {
+    /// Bytes of one.
+    pub fn bytes(self) -> usize {
+        match self {
+            Element::F32 | Element::U32 => 4,
+            Element::F16 => 2,
+        }
+    }
 }
 
 /// What a buffer is for; `danskin plan` sums bytes by class.
@@ -74,6 +92,13 @@ pub struct Buffer {
     pub element: Element,
     /// What it is for.
     pub class: Class,
+}
+
+impl Buffer {
+    /// Its size, whole words.
+    pub fn bytes(&self) -> u64 {
+        (self.len * self.element.bytes()).next_multiple_of(4) as u64
+    }
 }
 
 /// A contiguous range of a buffer, in elements.
@@ -221,11 +246,20 @@ pub enum Work {
     Draw(Draw),
     /// Sanitise + Adam + EMA over a network's flat buffers.
     ///
-    /// Inputs: scalars `[8]` = lr, β₁, β₂, ε, 1/(1−β₁ᵗ), 1/(1−β₂ᵗ), EMA β, 0; gradients; owner (U32: index of the tensor
+    /// Inputs: scalars `[8]` = lr, β₁, β₂, ε, 1/(1−β₁ᵗ), 1/(1−β₂ᵗ), EMA β, gradient scale (0: nothing is done); gradients; owner (U32: index of the tensor
     /// that owns each block of [`ALIGN`] elements). Outputs, all read and written: weights, first moment, second moment,
     /// EMA weights, counters (U32, one a tensor: gradients that were not finite, added up).
-    /// Gradients: NaN → 0, then limited to ±1e5. p −= lr·(m·c₁)/(√(v·c₂)+ε), then ema = p + β(ema − p).
+    /// Gradients: scaled, NaN → 0, then limited to ±1e5. p −= lr·(m·c₁)/(√(v·c₂)+ε), then ema = p + β(ema − p).
     Adam,
+    /// Dynamic loss scaling (Micikevicius 2018), between a network's gradients and its [`Work::Adam`].
+    ///
+    /// Inputs: square of the norm of the scaled gradients `[1]`; Adam's scalars `[8]` for plain gradients. Outputs: state
+    /// `[3]` = scale, steps since it last changed, steps left out so far (read and written; scale 0 stands for
+    /// [`LOSS_SCALE`]); Adam's scalars `[8]` for scaled gradients; square of the norm of the gradients `[1]`; the scale that
+    /// was in force `[1]`; steps left out so far `[1]`.
+    /// Where the norm is not finite, the step is left out (gradient scale 0, norm 0) and the loss's scale halved; after
+    /// [`LOSS_SCALE_STEPS`] good steps it is doubled, up to 2²⁴.
+    LossScale,
     /// Copies `count` scalars, scalar i at element i·ALIGN of the input, to row `step % rows` of the output [rows, count].
     LogRow { count: usize, rows: usize },
 }
@@ -250,6 +284,7 @@ impl Work {
             Work::Rand { .. } => "rand",
             Work::Draw(_) => "draw",
             Work::Adam => "adam",
+            Work::LossScale => "loss_scale",
             Work::LogRow { .. } => "log_row",
         }
     }
@@ -285,18 +320,6 @@ impl Step {
     pub fn name(&self) -> &'static str {
         self.work.name()
     }
-
-    /// Bytes read and written, each element once; of a table that rows are picked from, only the rows.
-    pub fn bytes(&self) -> u64 {
-        let all = self.inputs.iter().chain(&self.outputs).chain(&self.scratch);
-        let whole = 4 * all.map(|r| r.len as u64).sum::<u64>();
-        let picked = |table: usize, bytes: usize| whole - 4 * self.inputs[table].len as u64 + bytes as u64;
-        match &self.work {
-            Work::Draw(draw) => picked(0, draw.n * draw.image.iter().product::<usize>()),
-            Work::Gather { cols, count, .. } => picked(0, 4 * cols * count),
-            _ => whole,
-        }
-    }
 }
 
 /// The steps of one phase.
@@ -319,4 +342,23 @@ pub struct Program {
     pub buffers: Vec<Buffer>,
     /// One a phase.
     pub plans: Vec<Plan>,
+}
+
+impl Program {
+    /// Bytes of all buffers.
+    pub fn bytes(&self) -> u64 {
+        self.buffers.iter().map(Buffer::bytes).sum()
+    }
+
+    /// Bytes that a step reads and writes, each element once; of a table that rows are picked from, only the rows.
+    pub fn moved(&self, step: &Step) -> u64 {
+        let bytes = |r: &Region| (r.len * self.buffers[r.buffer].element.bytes()) as u64;
+        let whole: u64 = step.inputs.iter().chain(&step.outputs).chain(&step.scratch).map(bytes).sum();
+        let picked = |table: usize, picked: usize| whole - bytes(&step.inputs[table]) + picked as u64;
+        match step.work.product() {
+            Work::Draw(draw) => picked(0, draw.n * draw.image.iter().product::<usize>()),
+            Work::Gather { cols, count, .. } => picked(0, 4 * cols * count),
+            _ => whole,
+        }
+    }
 }

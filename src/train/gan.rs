@@ -27,6 +27,19 @@ pub struct Network {
     pub bad: Region,
     /// The eight scalars of its optimiser.
     pub adam: Region,
+    /// Where losses are scaled.
+    pub scaler: Option<Scaler>,
+}
+
+/// What scales a network's loss; see [`Work::LossScale`].
+#[derive(Clone, Copy, Debug)]
+pub struct Scaler {
+    /// Scale, steps since it changed, steps left out.
+    pub state: Region,
+    /// Square of the norm of the scaled gradients.
+    square: Region,
+    /// The optimiser's scalars for scaled gradients.
+    gated: Region,
 }
 
 /// A resident data set.
@@ -55,6 +68,8 @@ pub struct Plans {
     pub d_plain: Option<usize>,
     /// Square of the discriminator's gradient norm.
     pub d_norm: usize,
+    /// Scale of its next loss, and whether this step counts.
+    pub d_scale: Option<usize>,
     /// Its optimiser.
     pub d_adam: usize,
     /// The generator's forward pass for both steps, where they share their fakes.
@@ -63,6 +78,8 @@ pub struct Plans {
     pub g: usize,
     /// Square of the generator's gradient norm.
     pub g_norm: usize,
+    /// Scale of its next loss, and whether this step counts.
+    pub g_scale: Option<usize>,
     /// Its optimiser.
     pub g_adam: usize,
     /// The row of the log.
@@ -142,6 +159,7 @@ impl Gan {
         let sample = phases::sample(spec, samples);
 
         let mut b = Builder::new(options);
+        b.keep_exact(&["log/r1", "log/r2", "log/gp"], &["log/d_real", "log/d_fake"]);
         let scalars = b.buffer("scalars", SCALARS.len() * ALIGN, Element::F32, Class::Scalar);
         let scalar_at: Vec<(&'static str, Region)> = SCALARS
             .iter()
@@ -151,8 +169,8 @@ impl Gan {
                 (*name, Region { buffer: scalars.buffer, offset: i * ALIGN, len })
             })
             .collect();
-        let g = network(&mut b, "G", g_phase.g_params.clone(), scalar_at[0].1);
-        let d = network(&mut b, "D", d_phase.d_params.clone(), scalar_at[1].1);
+        let g = network(&mut b, "G", g_phase.g_params.clone(), scalar_at[0].1, spec.scale_losses);
+        let d = network(&mut b, "D", d_phase.d_params.clone(), scalar_at[1].1, spec.scale_losses);
         let batch = spec.batch * spec.sample.iter().product::<usize>();
         let real = b.buffer("real", batch, Element::F32, Class::Input);
         let real_g = spec.fresh_generator_batch().then(|| b.buffer("real_g", batch, Element::F32, Class::Input));
@@ -174,6 +192,13 @@ impl Gan {
             if states.iter().all(|(known, _)| known.name != spec.name) {
                 let region = b.buffer(&spec.name, spec.shape.elems(), Element::F32, Class::State);
                 states.push((spec.clone(), region));
+            }
+        }
+        for (name, network) in [("G", &g), ("D", &d)] {
+            if let Some(scaler) = network.scaler {
+                leaves.insert(format!("scale/{name}"), Region { len: 1, ..scaler.state });
+                let spec = StateSpec { name: format!("scaler.{name}"), shape: [3].into(), init: 0.0 };
+                states.push((spec, scaler.state));
             }
         }
         if spec.attack {
@@ -199,7 +224,13 @@ impl Gan {
             .flat_map(|phase| phase.dag.roots.iter())
             .filter_map(|(name, _)| name.strip_prefix("log/").map(str::to_owned))
             .collect();
-        log_names.extend(["d_grad_norm".into(), "g_grad_norm".into()]);
+        let step_names = |network: &str| {
+            let scaled = ["loss_scale", "steps_left_out"].iter().filter(|_| spec.scale_losses);
+            let names = std::iter::once(&"grad_norm").chain(scaled);
+            names.map(|name| format!("{network}_{name}")).collect::<Vec<String>>()
+        };
+        let (d_log, g_log) = (log_names.len(), log_names.len() + step_names("d").len());
+        log_names.extend([step_names("d"), step_names("g")].concat());
         let log = b.buffer("log", log_names.len() * ALIGN, Element::F32, Class::Output);
         let ring = b.buffer("ring", log_names.len() * ring_rows, Element::F32, Class::Output);
         let log_at = |i: usize| Region { buffer: log.buffer, offset: i * ALIGN, len: 1 };
@@ -242,13 +273,15 @@ impl Gan {
             attack_step,
             d: plan(&mut b, "d", &d_phase)?,
             d_plain: d_plain.as_ref().map(|phase| plan(&mut b, "d_plain", phase)).transpose()?,
-            d_norm: b.sum_squares("d_norm", d.grad, log_at(count - 2)),
+            d_norm: b.sum_squares("d_norm", d.grad, d.scaler.map_or(log_at(d_log), |s| s.square)),
+            d_scale: scale(&mut b, "d_scale", &d, [0, 1, 2].map(|i| log_at(d_log + i))),
             d_adam: adam(&mut b, "d_adam", &d),
             g: match rest {
                 Some(rest) => b.resume("g", rest),
                 None => plan(&mut b, "g", &g_phase)?,
             },
-            g_norm: b.sum_squares("g_norm", g.grad, log_at(count - 1)),
+            g_norm: b.sum_squares("g_norm", g.grad, g.scaler.map_or(log_at(g_log), |s| s.square)),
+            g_scale: scale(&mut b, "g_scale", &g, [0, 1, 2].map(|i| log_at(g_log + i))),
             g_adam: adam(&mut b, "g_adam", &g),
             log: b.step("log", Work::LogRow { count, rows: ring_rows }, vec![log], vec![ring]),
             sample: {
@@ -290,10 +323,14 @@ impl Gan {
         order.extend(p.fake.map(|fake| (fake, 1)));
         let penalised = step.is_multiple_of(every.penalty_every);
         order.push((if penalised { p.d } else { p.d_plain.unwrap_or(p.d) }, 1));
-        order.extend([(p.d_norm, 1), (p.d_adam, 1)]);
+        order.push((p.d_norm, 1));
+        order.extend(p.d_scale.map(|scale| (scale, 1)));
+        order.push((p.d_adam, 1));
         if (step + 1).is_multiple_of(every.n_critic) {
             order.extend(p.draw_g.map(|draw| (draw, 1)));
-            order.extend([(p.g, 1), (p.g_norm, 1), (p.g_adam, 1)]);
+            order.extend([(p.g, 1), (p.g_norm, 1)]);
+            order.extend(p.g_scale.map(|scale| (scale, 1)));
+            order.push((p.g_adam, 1));
         }
         order.push((p.log, 1));
         order
@@ -301,7 +338,7 @@ impl Gan {
 
     /// Bytes of all buffers.
     pub fn bytes(&self) -> u64 {
-        self.program.buffers.iter().map(|b| 4 * b.len as u64).sum()
+        self.program.bytes()
     }
 
     /// Where a per-step value lies.
@@ -310,9 +347,14 @@ impl Gan {
     }
 }
 
-fn network(b: &mut Builder, name: &str, params: Vec<ParamSpec>, adam: Region) -> Network {
+fn network(b: &mut Builder, name: &str, params: Vec<ParamSpec>, adam: Region, scaled: bool) -> Network {
     let flat = Flat::new(params);
     let len = flat.len;
+    let scaler = scaled.then(|| Scaler {
+        state: b.buffer(&format!("scaler.{name}"), 3, Element::F32, Class::State),
+        square: b.buffer(&format!("{name}.square"), 1, Element::F32, Class::Scalar),
+        gated: b.buffer(&format!("{name}.gated"), 8, Element::F32, Class::Scalar),
+    });
     let mut buffer = |what: &str, len, element, class| b.buffer(&format!("{name}.{what}"), len, element, class);
     Network {
         param: buffer("param", len, Element::F32, Class::Param),
@@ -324,10 +366,20 @@ fn network(b: &mut Builder, name: &str, params: Vec<ParamSpec>, adam: Region) ->
         bad: buffer("bad", flat.entries.len(), Element::U32, Class::Output),
         flat,
         adam,
+        scaler,
     }
+}
+
+/// The step between a network's gradients and its optimiser where losses are scaled; `log` takes the norm of the gradients,
+/// the scale, and the steps left out.
+fn scale(b: &mut Builder, name: &str, network: &Network, log: [Region; 3]) -> Option<usize> {
+    let Scaler { state, square, gated } = network.scaler?;
+    let [norm, used, left_out] = log;
+    Some(b.step(name, Work::LossScale, vec![square, network.adam], vec![state, gated, norm, used, left_out]))
 }
 
 fn adam(b: &mut Builder, name: &str, network: &Network) -> usize {
     let n = network;
-    b.step(name, Work::Adam, vec![n.adam, n.grad, n.owner], vec![n.param, n.m, n.v, n.ema, n.bad])
+    let scalars = n.scaler.map_or(n.adam, |scaler| scaler.gated);
+    b.step(name, Work::Adam, vec![scalars, n.grad, n.owner], vec![n.param, n.m, n.v, n.ema, n.bad])
 }

@@ -8,6 +8,7 @@ use crate::autodiff::grad;
 use crate::graph::{Dag, Dist, Graph, Tensor};
 use crate::loss;
 use crate::nn::{Mode, Model, ParamSpec, Scope, StateSpec};
+use crate::plan::LOSS_SCALE;
 
 /// Random streams. Each use of randomness in an iteration has its own; the step counter separates iterations.
 pub mod stream {
@@ -51,6 +52,8 @@ pub struct GanSpec {
     pub gp: bool,
     /// The discriminator sees `x_adv` instead of the reals.
     pub attack: bool,
+    /// Gradients are those of the loss times a scale that follows their range (for 16-bit activations).
+    pub scale_losses: bool,
 }
 
 /// A phase: its graph, and what its networks need.
@@ -96,7 +99,15 @@ impl<'g> Networks<'g> {
         self.roots.push((format!("log/{name}"), value));
     }
 
-    fn gradients(&mut self, loss: Tensor<'g>, scope: &Scope<'g>) {
+    /// Roots for the gradients of a network; scaled by `scale/G` or `scale/D`, where losses are scaled.
+    fn gradients(&mut self, spec: &GanSpec, name: &str, loss: Tensor<'g>, scope: &Scope<'g>) {
+        let loss = if spec.scale_losses {
+            let scale = self.graph.input(&format!("scale/{name}"), [1]);
+            // Zero before the first step.
+            loss * scale.select(scale, self.graph.constant(f64::from(LOSS_SCALE), [1]))
+        } else {
+            loss
+        };
         let gradients = grad(loss, &scope.param_tensors());
         self.roots.extend(scope.params().iter().zip(gradients).map(|(p, g)| (format!("grad/{}", p.name), g)));
     }
@@ -149,7 +160,7 @@ pub fn discriminator(spec: &GanSpec, penalties: bool) -> Phase {
         loss = loss + gp;
     }
     let d = net.d.clone();
-    net.gradients(loss, &d);
+    net.gradients(spec, "D", loss, &d);
     net.updates(&d);
     net.finish()
 }
@@ -172,7 +183,7 @@ pub fn generator(spec: &GanSpec) -> Phase {
         net.roots.push(("fake".into(), fake));
     }
     let (g, d) = (net.g.clone(), net.d.clone());
-    net.gradients(loss, &g);
+    net.gradients(spec, "G", loss, &g);
     net.updates(&g);
     net.updates(&d);
     net.finish()

@@ -1,9 +1,10 @@
 //! From a configuration to what the trainer works with: models built, units converted, optional finals resolved.
 
 use super::phases::GanSpec;
-use crate::config::{Config, LossKind, ModelKind};
+use crate::config::{self, Config, LossKind, ModelKind};
 use crate::loss;
 use crate::nn::{Activation, Dcgan, Mlp, Model, R3gan};
+use crate::plan::Precision;
 use crate::{Error, Result};
 
 /// The numbers of a run, in the units of the engine.
@@ -55,6 +56,8 @@ pub struct Settings {
     pub log_every: usize,
     /// Merge pointwise nodes.
     pub fuse: bool,
+    /// How intermediate values are stored.
+    pub precision: Precision,
     /// The configuration as a file, stored in every checkpoint.
     pub config_toml: String,
 }
@@ -68,6 +71,10 @@ impl Settings {
         let model = model(config)?;
         model.check(config.place("model"))?;
         let (l, o) = (&config.loss, &config.optim);
+        let precision = match config.train.precision {
+            config::Precision::F32 => Precision::F32,
+            config::Precision::F16 => Precision::F16,
+        };
         let gan = GanSpec {
             loss: match l.kind {
                 LossKind::Ns => loss::Gan::Ns,
@@ -83,6 +90,7 @@ impl Settings {
             r2: l.r2_gamma > 0.0,
             gp: l.gp_lambda > 0.0,
             attack: config.attack.steps > 0,
+            scale_losses: precision == Precision::F16,
             model,
         };
         let gamma = l.r1_gamma.max(l.r2_gamma);
@@ -109,6 +117,7 @@ impl Settings {
             seed: config.train.seed,
             log_every: config.log.every_steps as usize,
             fuse: config.plan.fuse,
+            precision,
             config_toml: config.to_toml(),
             gan,
         })

@@ -13,7 +13,7 @@ use crate::device::Device;
 use crate::nn::layout;
 use crate::optim::{AdamSettings, cosine, ema_beta};
 use crate::philox;
-use crate::plan::{ALIGN, Class, Counters, Executor, RNG, ReadId, Region};
+use crate::plan::{ALIGN, Class, Counters, Executor, Options, RNG, ReadId, Region};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -81,7 +81,8 @@ impl Trainer {
     /// # Errors
     /// A model that does not fit the device, or a device that fails.
     pub fn new(settings: Settings, feed: Feed, device: &Device) -> Result<Trainer> {
-        let options = device.options(settings.fuse);
+        device.check_precision(settings.precision)?;
+        let options = Options { precision: settings.precision, ..device.options(settings.fuse) };
         let lazy = settings.penalty_every > 1;
         let samples = if settings.gan.sample.len() == 3 { SAMPLE_IMAGES } else { SAMPLE_POINTS };
         let gan = Gan::new(&settings.gan, feed.resident(), samples, settings.log_every, lazy, options)?;
@@ -432,8 +433,8 @@ impl Trainer {
         let mut classes: Vec<(Class, u64)> = vec![];
         for buffer in &self.gan.program.buffers {
             match classes.iter_mut().find(|(class, _)| *class == buffer.class) {
-                Some((_, bytes)) => *bytes += 4 * buffer.len as u64,
-                None => classes.push((buffer.class, 4 * buffer.len as u64)),
+                Some((_, bytes)) => *bytes += buffer.bytes(),
+                None => classes.push((buffer.class, buffer.bytes())),
             }
         }
         classes.sort();

@@ -41,7 +41,7 @@ fn presets_stay_within_their_budgets() {
         let steps: Vec<_> = ran.flat_map(|plan: &Plan| &plan.steps).collect();
         let launches: usize = steps.iter().map(|s| kernels::lower(s).unwrap().len()).sum();
         let gflop = steps.iter().map(|s| s.flops as f64).sum::<f64>() / 1e9;
-        let mib_moved = steps.iter().map(|s| s.bytes() as f64).sum::<f64>() / f64::from(1 << 20);
+        let mib_moved = steps.iter().map(|s| gan.program.moved(s) as f64).sum::<f64>() / f64::from(1 << 20);
         let all = gan.program.plans.iter().flat_map(|plan| &plan.steps).flat_map(|s| kernels::lower(s).unwrap());
         let pipelines = all.map(|d| format!("{:?} {:?}", d.source, d.overrides)).collect::<HashSet<_>>().len();
         let bound = gan.program.plans.iter().map(|p| p.live_bytes).max().unwrap() as f64;

@@ -146,7 +146,7 @@ impl Bench {
 fn write(gpu: &mut Gpu, buffer: usize, words: &[u32]) {
     let region = Region { buffer, offset: 0, len: words.len() };
     let written = match gpu.program().buffers[buffer].element {
-        Element::F32 => gpu.write(region, &floats(words)),
+        Element::F32 | Element::F16 => gpu.write(region, &floats(words)),
         Element::U32 => gpu.write_u32(region, words),
     };
     written.unwrap_or_else(|e| panic!("{e}"));

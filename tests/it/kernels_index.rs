@@ -169,8 +169,8 @@ fn log_a_row() {
 
 #[test]
 fn adam() {
-    // lr, β₁, β₂, ε, c₁, c₂, β, –
-    let scalars: [f32; 8] = [2e-3, 0.5, 0.99, 1e-8, 1.0 / (1.0 - 0.125), 1.0 / (1.0 - 0.970_299), 0.9, 0.0];
+    // lr, β₁, β₂, ε, c₁, c₂, β, gradient scale
+    let scalars: [f32; 8] = [2e-3, 0.5, 0.99, 1e-8, 1.0 / (1.0 - 0.125), 1.0 / (1.0 - 0.970_299), 0.9, 0.5];
     let table = [1usize, 63, 64, 65, 1000];
     let cases = table.map(|len| {
         let blocks = len.div_ceil(64);
@@ -200,13 +200,13 @@ fn adam() {
         }
     });
     for (case, out) in cases.iter().zip(run(&cases)) {
-        let [lr, b1, b2, eps, c1, c2, beta, _] = scalars.map(f64::from);
+        let [lr, b1, b2, eps, c1, c2, beta, scale] = scalars.map(f64::from);
         let before: Vec<Vec<f32>> = case.outputs.iter().map(|d| floats(&d.words())).collect();
         let mut counters = case.outputs[4].words();
         let mut expected = vec![vec![]; 4];
         for (i, g) in floats(&case.inputs[1].words()).into_iter().enumerate() {
             counters[i / 128] += u32::from(!g.is_finite());
-            let g = if g.is_nan() { 0.0 } else { f64::from(g.clamp(-1e5, 1e5)) };
+            let g = if g.is_nan() { 0.0 } else { (scale * f64::from(g)).clamp(-1e5, 1e5) };
             let [w, m, v, ema] = [0, 1, 2, 3].map(|k| f64::from(before[k][i]));
             let (m, v) = (b1 * m + (1.0 - b1) * g, b2 * v + (1.0 - b2) * g * g);
             let w = w - lr * (m * c1) / ((v * c2).sqrt() + eps);

@@ -11,6 +11,7 @@ mod floors;
 mod goldens;
 mod gpu;
 mod gradients;
+mod half;
 mod harness;
 mod host_device;
 mod host_eval;

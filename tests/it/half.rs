@@ -1,0 +1,155 @@
+//! Half precision: activations in 16-bit floats against the f64 host, what stays in 32 bits, and dynamic loss scaling.
+
+use crate::primitives::gpu;
+use crate::training::config;
+use danskin::check::{Loaded, cases, models, rng};
+use danskin::device::Device;
+use danskin::host;
+use danskin::kernels;
+use danskin::plan::{Builder, Class, Element, LOSS_SCALE, LOSS_SCALE_STEPS, Options, Precision, Region, Work};
+use danskin::train::{Feed, Gan, Settings, Trainer};
+
+fn half(device: &Device) -> Options {
+    Options { precision: Precision::F16, ..device.options(true) }
+}
+
+/// Rounding to 11 bits between layers, instead of 24.
+#[test]
+fn wgsl_in_half_precision_matches_the_f64_oracle_within_its_rounding() {
+    let (device, cases) = (gpu(), cases());
+    let mut loaded = Loaded::new(&cases, &device, half(&device)).unwrap();
+    let mut missed = vec![];
+    for (i, case) in cases.iter().enumerate() {
+        let reference = host::eval::<f64>(&case.dag, &case.feeds, rng()).unwrap();
+        for (root, values) in loaded.run(i).unwrap() {
+            let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
+            let size = norm(&mut reference[&root].iter().copied()).max(1e-6);
+            let off = norm(&mut values.iter().zip(&reference[&root]).map(|(&v, r)| f64::from(v) - r)) / size;
+            // A rectifier that flips at a rounding error moves whole gradients: phases have room for it.
+            let room = if case.kind.is_some() { 2e-3 } else { 6e-2 };
+            if off > room || off.is_nan() {
+                missed.push(format!("{} {root}: {off:.1e}", case.name));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{} rows:\n{}", missed.len(), missed.join("\n"));
+}
+
+#[test]
+fn sums_penalties_and_everything_persistent_stay_in_32_bits() {
+    for (name, spec) in models() {
+        let options = Options { precision: Precision::F16, scratch: kernels::scratch, ..Options::default() };
+        let gan = Gan::new(&spec, None, 4, 8, true, options).unwrap();
+        let program = &gan.program;
+        let is_half = |r: &Region| program.buffers[r.buffer].element == Element::F16;
+        for buffer in program.buffers.iter().filter(|b| b.class != Class::Work) {
+            assert_ne!(buffer.element, Element::F16, "{name}: {}", buffer.name);
+        }
+        let mut halves = 0;
+        for (plan, step) in program.plans.iter().flat_map(|p| p.steps.iter().map(move |s| (p, s))) {
+            let sums = matches!(step.work.product(), Work::Reduce { .. } | Work::ConvW(_));
+            assert!(!(sums && step.outputs.iter().any(is_half)), "{name} {}: {} is rounded", plan.name, step.label);
+            assert!(step.scratch.iter().all(|r| !is_half(r)), "{name} {}: scratch of {}", plan.name, step.label);
+            halves += usize::from(step.outputs.iter().any(is_half));
+        }
+        assert!(halves > 0 || spec.sample == [2], "{name}: nothing is stored in 16 bits");
+    }
+}
+
+/// One step of loss scaling, on both devices: (square of the norm, state) → (state, gradient scale, norm, scale, left out).
+#[test]
+fn the_scale_of_losses_follows_their_gradients() {
+    let adam = [1e-3, 0.5, 0.9, 1e-8, 2.0, 10.0, 0.99, 1.0];
+    let table: [(f32, [f32; 3], [f32; 7]); 6] = [
+        // The first step.
+        (4.0, [0.0; 3], [LOSS_SCALE, 1.0, 0.0, 1.0 / LOSS_SCALE, 4.0 / LOSS_SCALE / LOSS_SCALE, LOSS_SCALE, 0.0]),
+        (4.0, [8.0, 5.0, 2.0], [8.0, 6.0, 2.0, 0.125, 0.0625, 8.0, 2.0]),
+        (4.0, [8.0, LOSS_SCALE_STEPS - 1.0, 2.0], [16.0, 0.0, 2.0, 0.125, 0.0625, 8.0, 2.0]),
+        (f32::INFINITY, [8.0, 5.0, 2.0], [4.0, 0.0, 3.0, 0.0, 0.0, 8.0, 3.0]),
+        (f32::NAN, [1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0]),
+        (
+            1.0,
+            [16_777_216.0, LOSS_SCALE_STEPS, 0.0],
+            [16_777_216.0, 0.0, 0.0, 2f32.powi(-24), 2f32.powi(-48), 16_777_216.0, 0.0],
+        ),
+    ];
+    for device in [Device::Host, gpu()] {
+        let mut b = Builder::new(device.options(true));
+        let mut buffer = |len| b.buffer("buffer", len, Element::F32, Class::State);
+        let [square, scalars, state, gated, norm, used, left_out] = [1, 8, 3, 8, 1, 1, 1].map(&mut buffer);
+        b.step("scale", Work::LossScale, vec![square, scalars], vec![state, gated, norm, used, left_out]);
+        let mut device = device.load(b.finish()).unwrap();
+        device.write(scalars, &adam).unwrap();
+        for (value, before, expected) in table {
+            device.write(square, &[value]).unwrap();
+            device.write(state, &before).unwrap();
+            device.run(&[(0, 1)]).unwrap();
+            let mut got = device.read(state).unwrap();
+            let after = device.read(gated).unwrap();
+            assert_eq!(after[..7], adam[..7]);
+            got.push(after[7]);
+            got.extend([norm, used, left_out].map(|r| device.read(r).unwrap()[0]));
+            assert_eq!(got, expected, "{}: norm² {value}, state {before:?}", device.describe());
+        }
+    }
+}
+
+fn trainer(sets: &[&str]) -> Trainer {
+    let base = ["data.count=256", "model.g_width=8", "model.d_width=8", "train.batch=8", "log.every_steps=4"];
+    let config = config("faces32", &[base.as_slice(), sets].concat());
+    let feed = Feed::open(&config, &|_, _| {}).unwrap();
+    Trainer::new(Settings::new(&config).unwrap(), feed, &gpu()).unwrap()
+}
+
+/// Rows of the log of some iterations, by name.
+fn logged(trainer: &mut Trainer, steps: usize) -> Vec<Vec<f32>> {
+    (0..steps).for_each(|_| trainer.iterate().unwrap());
+    trainer.begin_log().unwrap();
+    trainer.take_log(true).unwrap().unwrap().rows.into_iter().map(|row| row.values).collect()
+}
+
+#[test]
+fn training_in_half_precision_follows_training_in_single() {
+    let (mut single, mut half) = (trainer(&[]), trainer(&["train.precision=f16"]));
+    let work = |t: &Trainer| t.memory().into_iter().find(|(class, _)| *class == Class::Work).unwrap().1;
+    assert!(3 * work(&half) < 2 * work(&single), "{} and {} bytes of work", work(&half), work(&single));
+    let names = single.log_names().to_vec();
+    // Adam's first steps have the size of the rate whatever the gradient, so that small differences grow quickly.
+    let room = [0.01, 0.2, 0.3, 0.3];
+    for ((a, b), room) in logged(&mut single, 4).into_iter().zip(logged(&mut half, 4)).zip(room) {
+        for name in ["d_loss", "g_loss", "d_real", "d_fake"] {
+            let at = |names: &[String]| names.iter().position(|n| n == name).unwrap();
+            let (a, b) = (a[at(&names)], b[at(half.log_names())]);
+            assert!((a - b).abs() < room * (1.0 + a.abs()), "{name}: {a} in f32, {b} in f16");
+        }
+    }
+}
+
+/// A scale that makes gradients overflow: the step is left out, said in the log, and the next ones count again.
+#[test]
+fn a_step_whose_gradients_overflow_is_left_out() {
+    let mut trainer = trainer(&["train.precision=f16"]);
+    let checkpoint = trainer.checkpoint().unwrap();
+    let mut broken = checkpoint.clone();
+    for tensor in broken.tensors.iter_mut().filter(|t| t.name.starts_with("scaler.")) {
+        tensor.data = danskin::train::checkpoint::Values::F32(vec![1e30, 0.0, 0.0]);
+    }
+    trainer.restore(&broken, std::path::Path::new("test")).unwrap();
+    let row = logged(&mut trainer, 1).remove(0);
+    let value = |name: &str| row[trainer.log_names().iter().position(|n| n == name).unwrap()];
+    assert_eq!((value("d_steps_left_out"), value("g_steps_left_out")), (1.0, 1.0));
+    assert_eq!((value("d_grad_norm"), value("d_loss_scale")), (0.0, 1e30));
+    let after = trainer.checkpoint().unwrap();
+    for (a, b) in checkpoint.tensors.iter().zip(&after.tensors) {
+        let stays = ["running", "scaler"].iter().all(|part| !a.name.contains(part));
+        assert!(!stays || a.data == b.data, "{} changed in a step that was left out", a.name);
+    }
+}
+
+#[test]
+fn the_host_refuses_half_precision() {
+    let config = config("faces32", &["train.precision=f16"]);
+    let feed = Feed::open(&config, &|_, _| {}).unwrap();
+    let error = Trainer::new(Settings::new(&config).unwrap(), feed, &Device::Host).err().unwrap().to_string();
+    assert!(error.contains("host") && error.contains("f16") && error.contains("f32"), "{error}");
+}
