@@ -31,7 +31,7 @@ impl Gpu {
         Ok(times)
     }
 
-    fn time(&self, launches: &[&Launch]) -> Result<Vec<f64>> {
+    pub(super) fn time(&self, launches: &[&Launch]) -> Result<Vec<f64>> {
         let (device, queue) = (&self.device.0.device, &self.device.0.queue);
         let count = 2 * launches.len() as u32;
         let set = device.create_query_set(&QuerySetDescriptor { label: None, ty: QueryType::Timestamp, count });

@@ -14,6 +14,8 @@ pub(super) struct Launch {
     pub pipeline: wgpu::ComputePipeline,
     pub group: wgpu::BindGroup,
     pub workgroups: [u32; 3],
+    /// Seconds on the device, once they were measured.
+    pub seconds: Option<f64>,
     /// The tensor it makes and the kernel that does: `conv_x %41 (conv/input_gradient.wgsl)`.
     pub label: String,
 }
@@ -63,7 +65,13 @@ pub(super) async fn prepare(
             .collect();
         let descriptor = BindGroupDescriptor { label: Some(&label), layout: &pipeline.layout, entries: &entries };
         let group = device.0.device.create_bind_group(&descriptor);
-        plans[plan].push(Launch { pipeline: pipeline.pipeline, group, workgroups: dispatch.workgroups, label });
+        plans[plan].push(Launch {
+            pipeline: pipeline.pipeline,
+            group,
+            workgroups: dispatch.workgroups,
+            seconds: None,
+            label,
+        });
     }
     device.check()?;
     let bind_groups = plans.iter().map(|p| p.len() as u64).sum();

@@ -18,10 +18,12 @@ mod random;
 mod reduce;
 pub mod sample;
 pub mod tile;
+pub mod tuning;
 
 pub use chain::MAX_INPUTS;
 pub use dispatch::{Binding, Dispatch, FOLD, Source, fold};
 pub use module::{MODULES, Module, params};
+pub use tuning::Tuning;
 
 use crate::plan::{RNG, Region, Step, Work};
 use crate::{Error, Result};
@@ -34,12 +36,20 @@ const RNG_REGION: Region = Region { buffer: RNG, offset: 0, len: 4 };
 /// # Errors
 /// [`Error::Graph`] for work that passes what its kernel can do, with the step's label.
 pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
+    lower_with(&Tuning::default(), step)
+}
+
+/// [`lower`] by measured schedules.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_with(tuning: &Tuning, step: &Step) -> Result<Vec<Dispatch>> {
     match &step.work {
         Work::Pointwise(_) => pointwise::lower(step),
         Work::Reduce { .. } => reduce::lower(step),
         Work::Pad { .. } => pad::lower(step),
-        Work::MatMul { .. } => matmul::lower(step),
-        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::lower(step),
+        Work::MatMul { .. } => matmul::lower(step, tuning),
+        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::lower(step, tuning),
         Work::Fir { .. } => fir::lower(step),
         Work::Sample { .. } | Work::SampleAdjoint { .. } => sample::lower(step),
         Work::Rand { .. } => random::lower(step),
@@ -51,10 +61,15 @@ pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
 /// Elements of room for partial results that `work` needs in [`Step::scratch`]; 0 for none. Depends on shapes alone, so
 /// that a plan is the same for every device.
 pub fn scratch(work: &Work) -> usize {
+    scratch_with(&Tuning::default(), work)
+}
+
+/// [`scratch`] by measured schedules: what [`lower_with`] the same tuning needs.
+pub fn scratch_with(tuning: &Tuning, work: &Work) -> usize {
     match work {
         Work::Reduce { .. } => reduce::scratch(work),
-        Work::MatMul { .. } => matmul::scratch(work),
-        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::scratch(work),
+        Work::MatMul { .. } => matmul::scratch(work, tuning),
+        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::scratch(work, tuning),
         Work::Fir { .. } => fir::scratch(work),
         Work::SampleAdjoint { .. } => sample::scratch(work),
         _ => 0,

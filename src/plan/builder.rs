@@ -7,21 +7,25 @@ use super::step::{Buffer, Chain, Class, ConvDims, Element, Instr, Plan, Program,
 use crate::graph::{ConvSpec, Dag, NodeId, Op};
 use crate::{Error, Result};
 use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Elements of scratch memory that a device needs for a step.
+pub type Scratch = Arc<dyn Fn(&Work) -> usize + Send + Sync>;
 
 /// How plans are made.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Options {
     /// Merge pointwise nodes into chains; off makes every primitive a step.
     pub fuse: bool,
     /// Let values whose lifetimes do not meet share memory; off gives each its own buffer, to test that sharing is safe.
     pub share: bool,
-    /// Elements of scratch memory that a device needs for a step.
-    pub scratch: fn(&Work) -> usize,
+    /// Room for partial results, by step.
+    pub scratch: Scratch,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { fuse: true, share: true, scratch: |_| 0 }
+        Options { fuse: true, share: true, scratch: Arc::new(|_| 0) }
     }
 }
 

@@ -9,6 +9,6 @@ mod executor;
 mod fuse;
 mod step;
 
-pub use builder::{Builder, Options, Places};
+pub use builder::{Builder, Options, Places, Scratch};
 pub use executor::{Counters, Executor, ReadId};
 pub use step::*;

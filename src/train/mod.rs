@@ -6,11 +6,14 @@ pub mod checkpoint;
 mod feed;
 mod gan;
 pub mod phases;
+mod pictures;
 pub mod run_folder;
 mod sampler;
+mod samples;
 mod session;
 mod settings;
 pub mod stats;
+mod sums;
 pub mod tensorboard;
 mod trainer;
 

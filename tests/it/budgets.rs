@@ -29,7 +29,7 @@ fn presets_stay_within_their_budgets() {
     for budget in BUDGETS {
         let settings = Settings::new(&config(budget.preset, &[])).unwrap();
         let resident = (settings.gan.sample.len() == 3).then_some(Resident { count: 1000, mirror: true });
-        let options = Options { scratch: kernels::scratch, ..Options::default() };
+        let options = Options { scratch: std::sync::Arc::new(kernels::scratch), ..Options::default() };
         let gan = Gan::new(&settings.gan, resident, 16, settings.log_every, false, options).unwrap();
         let plans = [gan.plans.d, gan.plans.g].map(|plan| &gan.program.plans[plan]);
         let launches = plans.map(|p| p.steps.iter().map(|s| kernels::lower(s).unwrap().len()).sum::<usize>());

@@ -15,7 +15,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("plan", &["graph"]),
     ("host", &["graph", "plan", "philox"]),
     ("kernels", &["graph", "plan", "philox"]),
-    ("gpu", &["plan", "kernels"]),
+    ("cache", &[]),
+    ("gpu", &["plan", "kernels", "philox", "cache"]),
     ("device", &["plan", "host", "kernels", "gpu"]),
     ("optim", &["nn", "plan", "philox"]),
     ("config", &[]),
@@ -30,7 +31,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("check", &["graph", "nn", "loss", "plan", "philox", "host", "device", "train"]),
-    ("cli", &["config", "data", "grid", "metrics", "device", "train", "check", "kernels", "plan"]),
+    ("cli", &["cache", "config", "data", "grid", "metrics", "device", "train", "check", "kernels", "plan"]),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
