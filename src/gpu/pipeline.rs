@@ -77,11 +77,12 @@ impl Device {
         if !missing.is_empty() {
             // The longest first: a long one that starts last would leave the other cores idle.
             missing.sort_by_key(|key| std::cmp::Reverse(key.cost()));
-            let start = std::time::Instant::now();
+            // A browser has no such clock.
+            let start = (!cfg!(target_arch = "wasm32")).then(std::time::Instant::now);
             let prints: Vec<u64> = missing.iter().map(|key| key.fingerprint()).collect();
             let cached = self.0.cache.count(&prints);
             self.compile_all(&missing).await?;
-            let (total, seconds) = (missing.len(), start.elapsed().as_secs_f64());
+            let (total, seconds) = (missing.len(), start.map_or(0.0, |start| start.elapsed().as_secs_f64()));
             self.notify(Notice::Compiled { total, cached, seconds });
             if let Err(problem) = self.0.cache.keep(&prints) {
                 self.notify(Notice::Warning(problem));

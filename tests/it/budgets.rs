@@ -5,6 +5,7 @@ use crate::training::config;
 use danskin::kernels;
 use danskin::plan::{Class, Options};
 use danskin::train::{Gan, Resident, Settings};
+use std::collections::HashSet;
 
 struct Budget {
     preset: &'static str,
@@ -49,4 +50,28 @@ fn presets_stay_within_their_budgets() {
         }
     }
     assert!(over.is_empty(), "over budget:\n{}", over.join("\n"));
+}
+
+/// What has to be compiled at a first start: layers of different sizes share kernels, and no two generated ones differ in
+/// numbers alone, which could be parameters.
+#[test]
+fn presets_share_their_kernels() {
+    for (preset, most) in [("faces32", 52), ("faces64", 54), ("ring8", 32), ("digits32", 52)] {
+        let settings =
+            Settings::new(&config(preset, &["data.source=\"faces\""][..usize::from(preset == "digits32")])).unwrap();
+        let options = Options { scratch: std::sync::Arc::new(kernels::scratch), ..Options::default() };
+        let gan = Gan::new(&settings.gan, None, 16, settings.log_every, false, options).unwrap();
+        let steps = gan.program.plans.iter().flat_map(|plan| &plan.steps);
+        let launches: Vec<_> = steps.flat_map(|step| kernels::lower(step).unwrap()).collect();
+        let all: HashSet<String> = launches.iter().map(|l| format!("{:?} {:?}", l.source, l.overrides)).collect();
+        println!("{preset}: {} kernels", all.len());
+        assert!(all.len() <= most, "{preset} needs {} kernels, {most} are allowed", all.len());
+        let generated: HashSet<&String> = launches
+            .iter()
+            .filter_map(|l| if let kernels::Source::Generated { text, .. } = &l.source { Some(text) } else { None })
+            .collect();
+        let shapes: HashSet<String> =
+            generated.iter().map(|text| text.chars().filter(|c| !c.is_ascii_digit()).collect()).collect();
+        assert_eq!(generated.len(), shapes.len(), "{preset}: kernels that differ in numbers alone");
+    }
 }

@@ -194,6 +194,11 @@ fn schedules_are_measured_exported_and_given_to_a_run() {
     let train = format!("train {small} --kimg 0.004 --device {id} --autotune off --tuning schedules.json --out");
     let output = command(dir.path(), &format!("{train} run")).output().unwrap();
     assert!(output.status.success() && !stderr(&output).contains("warning"), "{}", stderr(&output));
+    // A run and a sampler that measure for themselves.
+    let text = done(dir.path(), &format!("train {small} --kimg 0.004 --device {id} --autotune full --out full"));
+    assert!(text.contains(&format!("schedules of {shapes} shapes measured")), "{text}");
+    let text = done(dir.path(), &format!("sample full --device {id} --autotune full"));
+    assert!(text.contains(" shapes measured") && text.contains("of 8 modes"), "{text}");
     // Schedules of another device are used and told of; a file without any is refused.
     std::fs::write(&file, tuning.to_json("another device")).unwrap();
     let output = command(dir.path(), &format!("{train} other")).output().unwrap();
