@@ -59,7 +59,7 @@ fn listener() -> Listener {
 
 fn step(bar: &mut Option<ProgressBar>, what: &'static str, done: usize, total: usize, text: String) {
     let bar = bar.get_or_insert_with(|| {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
+        let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stdout());
         match ProgressStyle::with_template("{prefix} {bar:32} {pos}/{len}  {msg}") {
             Ok(style) => bar.with_style(style),
             Err(_) => bar,

@@ -9,7 +9,7 @@ use super::notice::Notice;
 use crate::kernels::tile::{Product, Schedule};
 use crate::kernels::tuning::{Choice, bucket, naive, scheduled};
 use crate::kernels::{Dispatch, Tuning};
-use crate::plan::{Buffer, Class, Element, Executor, Plan, Program, RNG, Region, Step};
+use crate::plan::{ALIGN, Buffer, Class, Element, Executor, Plan, Program, RNG, Region, Step};
 use crate::{Error, Result, cache};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ const ROUNDS: usize = 7;
 const ROUNDS_SECONDS: f64 = 0.2;
 /// Unit roundoff of f32.
 const UNIT: f64 = 5.96e-8;
+/// Elements of a window of an output that is too large to be compared as a whole.
+const WINDOW: usize = 1 << 18;
 /// A prime: rows of a tensor never begin with the same numbers.
 const NOISE: usize = 65_537;
 
@@ -222,11 +224,15 @@ impl Race {
         Ok(Race { gpu, output })
     }
 
-    /// The product as plan `plan` makes it, in place of poison.
+    /// The product as plan `plan` makes it, in place of poison: all of it, or windows of a large one.
     fn product(&mut self, plan: usize) -> Result<Vec<f32>> {
-        self.gpu.write(self.output, &vec![f32::NAN; self.output.len])?;
+        let windows = windows(self.output);
+        for window in &windows {
+            self.gpu.write(*window, &vec![f32::NAN; window.len])?;
+        }
         self.gpu.run(&[(plan, 1)])?;
-        self.gpu.read(self.output)
+        let values: Vec<Vec<f32>> = windows.into_iter().map(|window| self.gpu.read(window)).collect::<Result<_>>()?;
+        Ok(values.concat())
     }
 
     /// Of every candidate: its median seconds, or how wrong it is.
@@ -273,6 +279,18 @@ impl Gpu {
     }
 }
 
+/// What is compared of an output: the whole, or of a large one its beginning, its end and two windows between.
+fn windows(output: Region) -> Vec<Region> {
+    if output.len <= 4 * WINDOW {
+        return vec![output];
+    }
+    let start = |i: usize| match i {
+        3 => (output.len - WINDOW).next_multiple_of(ALIGN),
+        _ => i * (output.len - WINDOW) / 3 / ALIGN * ALIGN,
+    };
+    (0..4).map(start).map(|at| Region { offset: at, len: WINDOW.min(output.len - at), ..output }).collect()
+}
+
 /// Share of elements that two ways to sum `depth` products of numbers in (−1, 1) can't explain by rounding. A sum of K
 /// terms of either sign is about √K in size, and so is its error in roundings: |a − b| ≤ 2u(√K + 8)(√K + |b|).
 fn wrong_share(got: &[f32], expected: &[f32], depth: usize) -> f64 {
@@ -287,6 +305,20 @@ fn wrong_share(got: &[f32], expected: &[f32], depth: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows_lie_in_the_output_and_reach_its_ends() {
+        for len in [1, 100, 4 * WINDOW, 4 * WINDOW + 1, 5 * WINDOW - 7, 16_777_216, 16_777_255] {
+            let all = windows(Region { buffer: 1, offset: 0, len });
+            assert!(
+                all.iter().all(|w| w.offset.is_multiple_of(ALIGN) && w.len > 0 && w.offset + w.len <= len),
+                "{all:?}"
+            );
+            assert!(all.windows(2).all(|w| w[0].offset + w[0].len <= w[1].offset), "{all:?}");
+            let (first, last) = (all[0], all[all.len() - 1]);
+            assert_eq!((first.offset, last.offset + last.len), (0, len), "{all:?}");
+        }
+    }
 
     #[test]
     fn only_rounding_is_forgiven() {
