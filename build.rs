@@ -198,8 +198,9 @@ fn params_struct(module: &Module, path: &str) -> Result<String> {
     pad(&mut fields, end, span.next_multiple_of(16));
     let name = path.trim_end_matches(".wgsl").replace(['/', '-'], "_");
     Ok(format!(
-        "    pub mod {name} {{\n        #[repr(C)]\n        #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, \
-         bytemuck::Zeroable)]\n        pub struct Params {{\n{fields}        }}\n    }}\n"
+        "    pub mod {name} {{\n        #[repr(C)]\n        #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]\n        \
+         pub struct Params {{\n{fields}        }}\n        impl Default for Params {{\n            \
+         fn default() -> Params {{\n                bytemuck::Zeroable::zeroed()\n            }}\n        }}\n    }}\n"
     ))
 }
 

@@ -176,9 +176,10 @@ pub fn values(name: &str, len: usize) -> Vec<f64> {
     (0..len).map(|i| f64::from(philox::normal_at(5, stream, 0, i as u64) as f32)).collect()
 }
 
-/// Every primitive, then every phase of small models.
+/// Every primitive, products with what follows them, then every phase of small models.
 pub fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = Kind::ALL.into_iter().flat_map(primitive_cases).collect();
+    cases.extend(epilogue_cases());
     cases.extend(phase_cases());
     cases
 }
@@ -204,7 +205,9 @@ fn feed(dag: &Dag) -> HashMap<String, Vec<f64>> {
                 n if n.starts_with("scalar/attack_eps") => f64::from(0.06f32),
                 n if n.starts_with("scalar/attack_alpha") => f64::from(0.02f32),
                 n if n.starts_with("scalar/") => 1.0,
-                n if n.starts_with("real") || n == "x_adv" => f64::from((0.5 * v).clamp(-1.0, 1.0) as f32),
+                n if n.starts_with("real") || n == "fake" || n == "x_adv" => {
+                    f64::from((0.5 * v).clamp(-1.0, 1.0) as f32)
+                }
                 n if n.ends_with("weight") => f64::from((0.2 * v) as f32),
                 _ => v,
             };
@@ -294,6 +297,32 @@ pub fn primitive_cases(kind: Kind) -> Vec<Case> {
             vec![case("", kind, |g| g.input("a", [2, 5, 6, 3]).sample_adjoint(g.input("grid", [2, 5, 6, 2]), [9, 8]))]
         }
     }
+}
+
+/// Each product's cases followed by a bias, a rectifier and a residual, which plans make part of the product's step.
+pub fn epilogue_cases() -> Vec<Case> {
+    let products = [Kind::MatMul, Kind::Conv, Kind::ConvX, Kind::ConvW, Kind::Fir, Kind::Sum];
+    let mut cases: Vec<Case> = products.into_iter().flat_map(primitive_cases).map(followed).collect();
+    // Sums in parts: over a long depth, and over many rows.
+    let deep = case("in parts", Kind::MatMul, |g| g.input("a", [5, 2050]).matmul(g.input("b", [2050, 3])));
+    let long = case("of many rows", Kind::Sum, |g| g.input("a", [40_000, 8]).sum(&[0]));
+    let wide = case("of long rows", Kind::Sum, |g| g.input("a", [3, 20_000]).sum(&[1]));
+    cases.extend([deep, long, wide].map(followed));
+    cases
+}
+
+/// The same graph with a bias along the last axis, a leaky rectifier and a residual behind its root.
+fn followed(case: Case) -> Case {
+    let graph = Graph::new();
+    let product = graph.thaw(&case.dag)[case.dag.roots[0].1];
+    let shape = product.shape();
+    let mut along_last = vec![1; shape.len()];
+    along_last[shape.len() - 1] = shape[shape.len() - 1];
+    let biased = product + graph.input("bias", along_last);
+    let root = biased.leaky_relu(0.2) + graph.input("residual", shape).scale(0.5);
+    let dag = graph.freeze(&[("out".to_owned(), root)]);
+    let feeds = feed(&dag);
+    Case { name: format!("{} > bias, rectifier, residual", case.name), kind: None, dag, feeds }
 }
 
 fn fir(up: usize, down: usize, pad: [i64; 2], flip: bool) -> FirSpec {

@@ -46,6 +46,14 @@ impl Device {
         }
     }
 
+    /// One line for people: what programs loaded on it describe themselves as.
+    pub fn describe(&self) -> String {
+        match self {
+            Device::Host => host::describe(rayon::current_num_threads()),
+            Device::Gpu(device) => device.facts().describe(),
+        }
+    }
+
     /// Plan options for this device.
     pub fn options(&self, fuse: bool) -> Options {
         let scratch: Scratch = match self {

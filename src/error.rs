@@ -42,6 +42,10 @@ pub enum Error {
     /// A check that found a deviation.
     #[error("check: {0}")]
     Check(String),
+
+    /// A measurement that can't be made, written or compared.
+    #[error("bench: {0}")]
+    Bench(String),
 }
 
 /// The crate's result type.

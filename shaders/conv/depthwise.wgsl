@@ -5,6 +5,9 @@
 
 #import shared/index.wgsl
 #import shared/conv.wgsl
+#import shared/after.wgsl
+
+alias V = f32;
 
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
@@ -48,8 +51,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     let to = ((at.x * p.output.x + at.y) * p.output.y + ox) * p.cout + co;
-    y[to] = sum.x;
-    if ox + 1u < p.output.y { y[to + p.cout] = sum.y; }
-    if ox + 2u < p.output.y { y[to + 2u * p.cout] = sum.z; }
-    if ox + 3u < p.output.y { y[to + 3u * p.cout] = sum.w; }
+    y[to] = after(sum.x, to);
+    if ox + 1u < p.output.y { y[to + p.cout] = after(sum.y, to + p.cout); }
+    if ox + 2u < p.output.y { y[to + 2u * p.cout] = after(sum.z, to + 2u * p.cout); }
+    if ox + 3u < p.output.y { y[to + 3u * p.cout] = after(sum.w, to + 3u * p.cout); }
 }

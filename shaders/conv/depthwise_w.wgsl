@@ -7,6 +7,9 @@
 
 #import shared/index.wgsl
 #import shared/conv.wgsl
+#import shared/after.wgsl
+
+alias V = f32;
 
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> y: array<f32>;
@@ -72,8 +75,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     sum = (partial[t] + partial[t + 64u]) + (partial[t + 128u] + partial[t + 192u]);
     let to = ((job.part * p.kernel.x + kh) * p.kernel.y + kw) * p.cout + co;
-    w[to] = sum.x;
-    if kw + 1u < p.kernel.y { w[to + p.cout] = sum.y; }
-    if kw + 2u < p.kernel.y { w[to + 2u * p.cout] = sum.z; }
-    if kw + 3u < p.kernel.y { w[to + 3u * p.cout] = sum.w; }
+    w[to] = after(sum.x, to);
+    if kw + 1u < p.kernel.y { w[to + p.cout] = after(sum.y, to + p.cout); }
+    if kw + 2u < p.kernel.y { w[to + 2u * p.cout] = after(sum.z, to + 2u * p.cout); }
+    if kw + 3u < p.kernel.y { w[to + 3u * p.cout] = after(sum.w, to + 3u * p.cout); }
 }

@@ -7,6 +7,9 @@
 #import shared/index.wgsl
 #import shared/conv.wgsl
 #import shared/phase.wgsl
+#import shared/after.wgsl
+
+alias V = f32;
 
 @group(0) @binding(1) var<storage, read> y: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
@@ -67,8 +70,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let ix = first * p.stride.y + phase.at.y - p.pad.y;
     let to = (at.x * p.input.y + ix) * p.cin + ci;
     let next = p.stride.y * p.cin;
-    x[to] = sum.x;
-    if ix + p.stride.y < p.input.y { x[to + next] = sum.y; }
-    if ix + 2u * p.stride.y < p.input.y { x[to + 2u * next] = sum.z; }
-    if ix + 3u * p.stride.y < p.input.y { x[to + 3u * next] = sum.w; }
+    x[to] = after(sum.x, to);
+    if ix + p.stride.y < p.input.y { x[to + next] = after(sum.y, to + next); }
+    if ix + 2u * p.stride.y < p.input.y { x[to + 2u * next] = after(sum.z, to + 2u * next); }
+    if ix + 3u * p.stride.y < p.input.y { x[to + 3u * next] = after(sum.w, to + 3u * next); }
 }

@@ -8,6 +8,9 @@
 #import shared/conv.wgsl
 #import shared/sites.wgsl
 #import shared/tile.wgsl
+#import shared/after.wgsl
+
+alias V = f32;
 
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
@@ -28,10 +31,10 @@ fn put_row(place: Place, row: u32, col: u32, v: vec4<f32>) {
     }
     let at = place.base + row * p.cout;
     let cols = spread(col);
-    if cols.x < p.group_cout { y[at + cols.x] = v.x; }
-    if cols.y < p.group_cout { y[at + cols.y] = v.y; }
-    if cols.z < p.group_cout { y[at + cols.z] = v.z; }
-    if cols.w < p.group_cout { y[at + cols.w] = v.w; }
+    if cols.x < p.group_cout { y[at + cols.x] = after(v.x, at + cols.x); }
+    if cols.y < p.group_cout { y[at + cols.y] = after(v.y, at + cols.y); }
+    if cols.z < p.group_cout { y[at + cols.z] = after(v.z, at + cols.z); }
+    if cols.w < p.group_cout { y[at + cols.w] = after(v.w, at + cols.w); }
 }
 
 // The corners of x under four outputs.
@@ -82,8 +85,10 @@ fn fetch(seats: Seats, lanes: Lanes, tap: vec3<u32>, k0: u32, end: u32) -> Stage
     return stage;
 }
 
+//#begin main
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+//#end
     let job = job(folded(group));
     if job.part >= p.parts {
         return;

@@ -9,6 +9,9 @@
 #import shared/phase.wgsl
 #import shared/sites.wgsl
 #import shared/tile.wgsl
+#import shared/after.wgsl
+
+alias V = f32;
 
 @group(0) @binding(1) var<storage, read> y: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
@@ -32,10 +35,10 @@ fn put_row(place: Place, row: u32, col: u32, v: vec4<f32>) {
     let pixel = (place.phase.first + at.yz) * p.stride + place.phase.at - p.pad;
     let to = place.base + ((at.x * p.input.x + pixel.x) * p.input.y + pixel.y) * p.cin;
     let cols = spread(col);
-    if cols.x < p.group_cin { x[to + cols.x] = v.x; }
-    if cols.y < p.group_cin { x[to + cols.y] = v.y; }
-    if cols.z < p.group_cin { x[to + cols.z] = v.z; }
-    if cols.w < p.group_cin { x[to + cols.w] = v.w; }
+    if cols.x < p.group_cin { x[to + cols.x] = after(v.x, to + cols.x); }
+    if cols.y < p.group_cin { x[to + cols.y] = after(v.y, to + cols.y); }
+    if cols.z < p.group_cin { x[to + cols.z] = after(v.z, to + cols.z); }
+    if cols.w < p.group_cin { x[to + cols.w] = after(v.w, to + cols.w); }
 }
 
 // The places (u, v) of y under four rows.
@@ -92,8 +95,10 @@ fn columns(phase: Phase, origin: u32, slot: u32, channel: u32) -> vec4<u32> {
     return ((phase.at.x * p.kernel.y + phase.at.y) * p.group_cin + cols) * p.cout + channel;
 }
 
+//#begin main
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+//#end
     let job = job(folded(group));
     let phases = p.stride.x * p.stride.y;
     let part = job.part / phases;

@@ -6,6 +6,9 @@
 // the other axis then has the single tap 1.
 
 #import shared/index.wgsl
+#import shared/after.wgsl
+
+alias V = f32;
 
 struct Params {
     // N, H, W, C of x and the extent (Ho, Wo) of the output.
@@ -25,6 +28,8 @@ struct Params {
     advance: u32,
     // In the order of correlation.
     f: array<vec4<f32>, 17>,
+    // See shared/after.wgsl.
+    after: array<vec4<u32>, 33>,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -90,8 +95,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let to = (row * p.output.y + at.y) * p.channels + c;
     let next = p.stride * p.channels;
-    out[to] = sum.x;
-    if at.y + p.stride < p.output.y { out[to + next] = sum.y; }
-    if at.y + 2u * p.stride < p.output.y { out[to + 2u * next] = sum.z; }
-    if at.y + 3u * p.stride < p.output.y { out[to + 3u * next] = sum.w; }
+    out[to] = after(sum.x, to);
+    if at.y + p.stride < p.output.y { out[to + next] = after(sum.y, to + next); }
+    if at.y + 2u * p.stride < p.output.y { out[to + 2u * next] = after(sum.z, to + 2u * next); }
+    if at.y + 3u * p.stride < p.output.y { out[to + 3u * next] = after(sum.w, to + 3u * next); }
 }

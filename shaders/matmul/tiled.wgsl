@@ -5,6 +5,9 @@
 
 #import shared/index.wgsl
 #import shared/tile.wgsl
+#import shared/after.wgsl
+
+alias V = f32;
 
 struct Params {
     m: u32,
@@ -21,6 +24,8 @@ struct Params {
     // Tiles along m and n.
     row_tiles: u32,
     col_tiles: u32,
+    // See shared/after.wgsl.
+    after: array<vec4<u32>, 33>,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -39,10 +44,10 @@ fn put_row(place: Place, row: u32, col: u32, v: vec4<f32>) {
     }
     let at = place.base + row * p.n;
     let cols = spread(col);
-    if cols.x < p.n { c[at + cols.x] = v.x; }
-    if cols.y < p.n { c[at + cols.y] = v.y; }
-    if cols.z < p.n { c[at + cols.z] = v.z; }
-    if cols.w < p.n { c[at + cols.w] = v.w; }
+    if cols.x < p.n { c[at + cols.x] = after(v.x, at + cols.x); }
+    if cols.y < p.n { c[at + cols.y] = after(v.y, at + cols.y); }
+    if cols.z < p.n { c[at + cols.z] = after(v.z, at + cols.z); }
+    if cols.w < p.n { c[at + cols.w] = after(v.w, at + cols.w); }
 }
 
 fn seats(t: u32) -> Seats {
@@ -98,8 +103,10 @@ fn fetch(seats: Seats, lanes: Lanes, k0: u32, end: u32) -> Stage {
     return stage;
 }
 
+//#begin main
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+//#end
     let id = folded(group);
     let tiles = p.row_tiles * p.col_tiles;
     let part = id / tiles;

@@ -9,8 +9,7 @@
 // A template: the launcher (src/kernels/reduce.rs) replaces the marked blocks; as it stands it sums what it reads.
 
 #import shared/index.wgsl
-#import shared/divide.wgsl
-#import shared/math.wgsl
+#import shared/after.wgsl
 
 struct Params {
     // Outputs, terms of an output and terms of a slice, in units of V where V runs along them.
@@ -30,6 +29,8 @@ struct Params {
     // Three an input: (offset, unit₀, unit₁, –), then a step a quotient.
     inputs: array<vec4<u32>, 21>,
     constants: array<vec4<f32>, 8>,
+    // See shared/after.wgsl.
+    after: array<vec4<u32>, 33>,
 }
 
 // V: what a thread reads at once. S: what it adds up with others; `joined` makes one of the other.
@@ -40,6 +41,10 @@ const OUTPUT_WIDTH = 1u;
 const TERM_WIDTH = 1u;
 fn joined(sum: V) -> S {
     return sum;
+}
+// The sum of the elements from i on as it is stored.
+fn finished(sum: S, i: u32) -> S {
+    return after(sum, i);
 }
 //#end
 
@@ -79,6 +84,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     if term_lane == 0u && at < p.outputs {
-        out[at * p.output_step + group.z * p.slice_step] = sums[thread];
+        out[at * p.output_step + group.z * p.slice_step] = finished(sums[thread], at * OUTPUT_WIDTH);
     }
 }

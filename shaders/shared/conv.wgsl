@@ -22,6 +22,8 @@ struct Params {
     // Tiles along the rows and columns of a group's matrix.
     row_tiles: u32,
     col_tiles: u32,
+    // See shared/after.wgsl.
+    after: array<vec4<u32>, 33>,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

@@ -118,23 +118,40 @@ fn rank1(c: Block, a: vec4<f32>, b: vec4<f32>) -> Block {
     return Block(fma(vec4(a.x), b, c.r0), fma(vec4(a.y), b, c.r1), fma(vec4(a.z), b, c.r2), fma(vec4(a.w), b, c.r3));
 }
 
+// One or two vec4s of A for the rows of a thread.
+struct Rows {
+    a0: vec4<f32>,
+    a1: vec4<f32>,
+}
+
+// The rows of thread `t` at depth `k`.
+//#begin rows
+fn staged_rows(k: u32, t: u32) -> Rows {
+    let at = k * A_PITCH + t / COL_THREADS;
+    var rows = Rows(a_tile[at], vec4<f32>());
+    if ROW_VECS == 2u {
+        rows.a1 = a_tile[at + ROW_THREADS];
+    }
+    return rows;
+}
+//#end
+
 // Adds the product of the staged tiles to the sums of thread `t`.
 fn multiply(sums: ptr<function, Sums>, t: u32) {
-    let row = t / COL_THREADS;
     let col = t % COL_THREADS;
     for (var k = 0u; k < DEPTH; k++) {
-        let a0 = a_tile[k * A_PITCH + row];
+        let rows = staged_rows(k, t);
         let b0 = b_tile[k * B_PITCH + col];
-        (*sums).b00 = rank1((*sums).b00, a0, b0);
+        (*sums).b00 = rank1((*sums).b00, rows.a0, b0);
         if COL_VECS == 2u {
             let b1 = b_tile[k * B_PITCH + col + COL_THREADS];
-            (*sums).b01 = rank1((*sums).b01, a0, b1);
+            (*sums).b01 = rank1((*sums).b01, rows.a0, b1);
             if ROW_VECS == 2u {
-                (*sums).b11 = rank1((*sums).b11, a_tile[k * A_PITCH + row + ROW_THREADS], b1);
+                (*sums).b11 = rank1((*sums).b11, rows.a1, b1);
             }
         }
         if ROW_VECS == 2u {
-            (*sums).b10 = rank1((*sums).b10, a_tile[k * A_PITCH + row + ROW_THREADS], b0);
+            (*sums).b10 = rank1((*sums).b10, rows.a1, b0);
         }
     }
 }

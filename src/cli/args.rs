@@ -1,5 +1,6 @@
 //! The grammar of the command line. What it means is in `job`; what is done about it in `commands`.
 
+use super::bench_args::BenchCommand;
 use super::device::DeviceChoice;
 use super::seeds::Seeds;
 use crate::config::{Grid, Overrides};
@@ -31,6 +32,9 @@ pub enum Command {
     Tune(TuneArgs),
     /// Compare a device with the host, kernel by kernel.
     Check(CheckArgs),
+    /// Measure kernels and training steps.
+    #[command(subcommand)]
+    Bench(BenchCommand),
 }
 
 /// Arguments that make up a configuration.

@@ -4,6 +4,9 @@
 //! second Ctrl-C.
 
 pub mod args;
+mod bench;
+pub mod bench_args;
+mod bench_table;
 mod commands;
 pub mod device;
 pub mod interrupt;
@@ -36,6 +39,7 @@ pub fn run() -> ExitCode {
         Command::Plan(args) => commands::plan(&args),
         Command::Tune(args) => tune::tune(&args),
         Command::Check(args) => commands::check(&args),
+        Command::Bench(command) => bench::bench(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -67,6 +67,11 @@ impl Facts {
         format!("danskin {}, {backend}, {}, {}", env!("CARGO_PKG_VERSION"), self.name, self.driver)
     }
 
+    /// One line for people.
+    pub fn describe(&self) -> String {
+        format!("{} {} ({}, {})", self.id, self.name, self.kind, self.driver)
+    }
+
     /// Runs on the processor: right for checking results, slow for training.
     pub fn is_software(&self) -> bool {
         self.kind == "software"

@@ -96,7 +96,8 @@ impl Device {
         }
         let descriptor = DeviceDescriptor {
             label: Some("danskin"),
-            required_features: adapter.features() & (Features::TIMESTAMP_QUERY | Features::PIPELINE_CACHE),
+            required_features: adapter.features()
+                & (Features::TIMESTAMP_QUERY | Features::PIPELINE_CACHE | Features::SUBGROUP),
             required_limits: adapter.limits(),
             ..DeviceDescriptor::default()
         };

@@ -6,7 +6,7 @@ use super::readback::Reads;
 use super::replay::{Launch, prepare};
 use super::watchdog::{SUBMISSION_SECONDS, split};
 use crate::kernels::{self, Dispatch};
-use crate::plan::{Counters, Element, Executor, Program, ReadId, Region, Step};
+use crate::plan::{Counters, Element, Executor, Program, ReadId, Region, Step, Timeline};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use wgpu::{CommandBuffer, CommandEncoderDescriptor, ComputePassDescriptor, SubmissionIndex};
@@ -90,7 +90,7 @@ impl Gpu {
     /// # Errors
     /// A plan that is not in the program.
     pub fn encode(&self, schedule: &[(usize, u32)]) -> Result<u64> {
-        let launches: Vec<&Launch> = self.launches(schedule)?.collect();
+        let launches: Vec<&Launch> = self.launches(schedule)?.map(|(_, launch)| launch).collect();
         drop(self.record(&launches));
         Ok(launches.len() as u64)
     }
@@ -125,13 +125,18 @@ impl Gpu {
         self.device.poll(oldest.as_ref())
     }
 
-    /// The launches of a schedule, in order.
-    pub(super) fn launches<'a>(&'a self, schedule: &'a [(usize, u32)]) -> Result<impl Iterator<Item = &'a Launch>> {
+    /// The launches of a schedule, in order, each with its plan.
+    pub(super) fn launches<'a>(
+        &'a self,
+        schedule: &'a [(usize, u32)],
+    ) -> Result<impl Iterator<Item = (usize, &'a Launch)>> {
         if let Some((plan, _)) = schedule.iter().find(|(plan, _)| *plan >= self.plans.len()) {
             return Err(Error::Graph(format!("there is no plan {plan} in a program of {}", self.plans.len())));
         }
         let plans = &self.plans;
-        Ok(schedule.iter().flat_map(move |&(plan, times)| (0..times).flat_map(move |_| &plans[plan])))
+        Ok(schedule.iter().flat_map(move |&(plan, times)| {
+            (0..times).flat_map(move |_| plans[plan].iter().map(move |launch| (plan, launch)))
+        }))
     }
 
     /// Waits until everything submitted so far has run.
@@ -159,8 +164,7 @@ impl Gpu {
 
 impl Executor for Gpu {
     fn describe(&self) -> String {
-        let facts = self.device.facts();
-        format!("{} {} ({}, {})", facts.id, facts.name, facts.kind, facts.driver)
+        self.device.facts().describe()
     }
 
     fn program(&self) -> &Program {
@@ -171,10 +175,14 @@ impl Executor for Gpu {
         if self.needs_measuring(schedule)? {
             return self.measured_run(schedule);
         }
-        let launches: Vec<&Launch> = self.launches(schedule)?.collect();
+        let launches: Vec<&Launch> = self.launches(schedule)?.map(|(_, launch)| launch).collect();
         let parts = split(&launches, self.limit, |launch| launch.seconds.unwrap_or(0.0)).into_iter();
         let parts: Vec<(CommandBuffer, u64)> = parts.map(|part| (self.record(part), part.len() as u64)).collect();
         parts.into_iter().try_for_each(|(commands, launches)| self.submit(commands, launches))
+    }
+
+    fn profile(&mut self, schedule: &[(usize, u32)]) -> Result<Timeline> {
+        self.timeline(schedule)
     }
 
     fn write(&mut self, region: Region, values: &[f32]) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::device::Device;
 use super::notice::Notice;
-use crate::kernels::{Dispatch, Module, Source};
+use crate::kernels::{Dispatch, Module, Source, for_lanes};
 use crate::{Error, Result, cache};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -152,9 +152,10 @@ impl Device {
             Source::File(path) => (*path, Module::find(path)?.text),
             Source::Generated { template, text } => (*template, text.as_str()),
         };
+        let text = for_lanes(text, self.0.facts.subgroups);
         let device = &self.0.device;
         let scope = device.push_error_scope(ErrorFilter::Validation);
-        let descriptor = ShaderModuleDescriptor { label: Some(path), source: ShaderSource::Wgsl(text.into()) };
+        let descriptor = ShaderModuleDescriptor { label: Some(path), source: ShaderSource::Wgsl(text) };
         let checks = if checked() { ShaderRuntimeChecks::checked() } else { ShaderRuntimeChecks::unchecked() };
         // SAFETY: the kernels are this crate's own. Each one compares its index with the extent in its parameters before
         // it touches memory, its loops end by such an extent, its divisors are extents of at least 1, and the plan's regions

@@ -4,7 +4,7 @@ use super::device::Device;
 use super::memory::{check_region, human};
 use super::pipeline::Key;
 use crate::kernels::{Dispatch, Module, Source};
-use crate::plan::{Program, Region, Step};
+use crate::plan::{Program, Step};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use wgpu::{BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding, BufferDescriptor, BufferUsages};
@@ -18,6 +18,9 @@ pub(super) struct Launch {
     pub seconds: Option<f64>,
     /// The tensor it makes and the kernel that does: `conv_x %41 (conv/input_gradient.wgsl)`.
     pub label: String,
+    /// The step of its plan, and which of the step's launches it is.
+    pub step: usize,
+    pub part: usize,
 }
 
 /// All plans of a program.
@@ -36,14 +39,14 @@ pub(super) async fn prepare(
 ) -> Result<Prepared> {
     let mut lowered = vec![];
     for (plan, steps) in program.plans.iter().map(|p| &p.steps).enumerate() {
-        for step in steps {
-            for dispatch in lower(step)? {
+        for (number, step) in steps.iter().enumerate() {
+            for (part, dispatch) in lower(step)?.into_iter().enumerate() {
                 let label = format!("{} ({})", step.label, path(&dispatch.source));
                 check(device, program, &dispatch).map_err(|e| match e {
                     Error::Graph(reason) => Error::Graph(format!("{label}: {reason}")),
                     other => other,
                 })?;
-                lowered.push((plan, label, dispatch));
+                lowered.push(((plan, number, part), label, dispatch));
             }
         }
     }
@@ -51,7 +54,7 @@ pub(super) async fn prepare(
     let (pipelines, compiled) = device.pipelines(&keys).await?;
     let (uniform, offsets) = upload_params(device, lowered.iter().map(|(_, _, d)| d.params.as_slice()));
     let mut plans: Vec<Vec<Launch>> = program.plans.iter().map(|_| vec![]).collect();
-    for (((plan, label, dispatch), pipeline), offset) in lowered.into_iter().zip(pipelines).zip(offsets) {
+    for ((((plan, step, part), label, dispatch), pipeline), offset) in lowered.into_iter().zip(pipelines).zip(offsets) {
         let params = BufferBinding { buffer: &uniform, offset, size: (dispatch.params.len() as u64).try_into().ok() };
         let storage = dispatch.bindings.iter().map(|b| BufferBinding {
             buffer: &buffers[b.region.buffer],
@@ -71,6 +74,8 @@ pub(super) async fn prepare(
             workgroups: dispatch.workgroups,
             seconds: None,
             label,
+            step,
+            part,
         });
     }
     device.check()?;
@@ -124,7 +129,7 @@ fn check(device: &Device, program: &Program, dispatch: &Dispatch) -> Result<()> 
     for (i, a) in dispatch.bindings.iter().enumerate() {
         for b in &dispatch.bindings[..i] {
             let same = a.region.buffer == b.region.buffer;
-            let clash = (a.write || b.write) && overlap(a.region, b.region) || a.write != b.write;
+            let clash = (a.write || b.write) && a.region.overlaps(&b.region) || a.write != b.write;
             if same && clash {
                 let name = &program.buffers[a.region.buffer].name;
                 return Err(Error::Graph(format!("reads and writes buffer `{name}` in one launch")));
@@ -144,8 +149,4 @@ fn check(device: &Device, program: &Program, dispatch: &Dispatch) -> Result<()> 
         }
     }
     Ok(())
-}
-
-fn overlap(a: Region, b: Region) -> bool {
-    a.buffer == b.buffer && a.offset < b.offset + b.len && b.offset < a.offset + a.len
 }

@@ -33,7 +33,7 @@ pub(super) fn split<T>(items: &[T], most: Option<f64>, seconds: impl Fn(&T) -> f
 impl Gpu {
     /// Whether a schedule holds a plan whose launches have no times yet, on a device that needs them.
     pub(super) fn needs_measuring(&self, schedule: &[(usize, u32)]) -> Result<bool> {
-        Ok(self.limit.is_some() && self.launches(schedule)?.any(|launch| launch.seconds.is_none()))
+        Ok(self.limit.is_some() && self.launches(schedule)?.any(|(_, launch)| launch.seconds.is_none()))
     }
 
     /// Runs a schedule in short submissions and notes how long each launch takes; warns of one that alone is too long.
@@ -72,13 +72,16 @@ impl Gpu {
 
     /// Runs launches as one submission and returns the seconds of each: by timestamps, else an equal share of the whole.
     fn timed(&mut self, part: &[(usize, usize)]) -> Result<Vec<f64>> {
-        let launches: Vec<&Launch> = part.iter().map(|&(plan, launch)| &self.plans[plan][launch]).collect();
+        let launch = |&(plan, launch): &(usize, usize)| (plan, &self.plans[plan][launch]);
+        let launches: Vec<(usize, &Launch)> = part.iter().map(launch).collect();
         if self.device.facts().timestamps {
-            let seconds = self.time(&launches)?;
-            self.counters.dispatches += launches.len() as u64;
+            let (_, ticks) = self.time(&launches)?;
+            let period = f64::from(self.device.0.queue.get_timestamp_period()) * 1e-9;
+            self.counters.dispatches += part.len() as u64;
             self.counters.submissions += 1;
-            return Ok(seconds);
+            return Ok(ticks.chunks_exact(2).map(|t| t[1].saturating_sub(t[0]) as f64 * period).collect());
         }
+        let launches: Vec<&Launch> = launches.into_iter().map(|(_, launch)| launch).collect();
         let (commands, count) = (self.record(&launches), launches.len());
         let start = Instant::now();
         self.submit(commands, count as u64)?;

@@ -41,6 +41,11 @@ impl Dag {
         uses
     }
 
+    /// Elements of a root's value; 0 if there is no such root.
+    pub fn root_elems(&self, name: &str) -> usize {
+        self.roots.iter().find(|(n, _)| n == name).map_or(0, |(_, id)| self.nodes[*id].shape.elems())
+    }
+
     /// Multiplications and additions of the whole graph, counting a fused multiply-add as two.
     pub fn flops(&self) -> u64 {
         (0..self.nodes.len()).map(|id| self.node_flops(id)).sum()

@@ -97,6 +97,16 @@ impl Graph {
         self.push(Op::Rand { dist, stream }, vec![], shape.into())
     }
 
+    /// Adds the nodes of a frozen graph and returns their tensors, by number.
+    pub fn thaw(&self, dag: &Dag) -> Vec<Tensor<'_>> {
+        let mut tensors: Vec<Tensor> = Vec::with_capacity(dag.nodes.len());
+        for node in &dag.nodes {
+            let src = node.src.iter().map(|&s| tensors[s].id()).collect();
+            tensors.push(self.push(node.op.clone(), src, node.shape.clone()));
+        }
+        tensors
+    }
+
     /// Freezes what `roots` need, in topological order.
     pub fn freeze(&self, roots: &[(String, Tensor)]) -> Dag {
         let inner = self.inner.borrow();

@@ -59,6 +59,8 @@ fn lock<T>(lane: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Arena<T> {
     lanes: Lanes<T>,
     shared: Aligned<T>,
+    /// The result of a product on its way to what follows it.
+    staged: Aligned<T>,
     wide: Aligned<f64>,
 }
 
@@ -66,7 +68,7 @@ impl<T: Scalar> Arena<T> {
     /// Empty scratch for a pool of `threads`.
     pub fn new(threads: usize) -> Arena<T> {
         let lanes = (0..threads.max(1)).map(|_| Mutex::new(Aligned::zeros(0))).collect();
-        Arena { lanes: Lanes(lanes), shared: Aligned::zeros(0), wide: Aligned::zeros(0) }
+        Arena { lanes: Lanes(lanes), shared: Aligned::zeros(0), staged: Aligned::zeros(0), wide: Aligned::zeros(0) }
     }
 
     /// The lanes alone.
@@ -77,6 +79,19 @@ impl<T: Scalar> Arena<T> {
     /// The lanes, and `len` elements for all tasks of a step.
     pub fn shared(&mut self, len: usize) -> (&Lanes<T>, &mut [T]) {
         (&self.lanes, self.shared.get(len))
+    }
+
+    /// Runs `product` into `len` elements of scratch, then `then` on what it left there.
+    pub fn staged(
+        &mut self,
+        len: usize,
+        product: impl FnOnce(&mut Arena<T>, &mut [T]),
+        then: impl FnOnce(&Lanes<T>, &[T]),
+    ) {
+        let mut staged = std::mem::take(&mut self.staged);
+        product(self, staged.get(len));
+        then(&self.lanes, staged.get(len));
+        self.staged = staged;
     }
 
     /// The lanes, and `len` sums in double precision.
@@ -95,6 +110,6 @@ impl<T: Scalar> Arena<T> {
     /// Bytes held; constant after the first run of every plan.
     pub fn bytes(&self) -> usize {
         let lanes: usize = self.lanes.0.iter().map(|lane| lock(lane).bytes()).sum();
-        lanes + self.shared.bytes() + self.wide.bytes()
+        lanes + self.shared.bytes() + self.staged.bytes() + self.wide.bytes()
     }
 }

@@ -5,6 +5,7 @@
 
 use super::Scalar;
 use super::arena::Lanes;
+use super::check::MAX_INPUTS;
 use super::layout::transpose;
 use super::pointwise::apply;
 use crate::graph::Op;
@@ -212,6 +213,11 @@ impl Prepared {
 
     /// Evaluates elements `start..start + out.len()`, at most [`BLOCK`].
     pub fn block<T: Scalar>(&self, inputs: &[&[T]], start: usize, registers: &mut [T], out: &mut [T]) {
+        self.part(Inputs { slices: inputs, first: 0 }, start, registers, out);
+    }
+
+    /// [`Prepared::block`] where input 0 may hold a part of its elements only.
+    fn part<T: Scalar>(&self, inputs: Inputs<T>, start: usize, registers: &mut [T], out: &mut [T]) {
         for (to, action) in &self.lines {
             match to {
                 None => line(action, inputs, start, registers, &[], out),
@@ -224,7 +230,7 @@ impl Prepared {
         }
         match self.result {
             Some(Place::Register(register)) => out.copy_from_slice(&registers[register * BLOCK..][..out.len()]),
-            Some(Place::Input(input, offset)) => out.copy_from_slice(&inputs[input][offset + start..][..out.len()]),
+            Some(Place::Input(input, offset)) => out.copy_from_slice(&inputs.at(input, offset + start)[..out.len()]),
             None => {}
         }
     }
@@ -250,13 +256,65 @@ impl Prepared {
     }
 }
 
+/// What follows a product: a chain whose input 0 is the product's result, which is there a part at a time.
+#[derive(Clone, Copy)]
+pub struct After<'a, T> {
+    chain: &'a Prepared,
+    inputs: [&'a [T]; MAX_INPUTS],
+}
+
+impl<'a, T: Scalar> After<'a, T> {
+    /// `others` are the chain's inputs from 1 on.
+    pub fn new(chain: &'a Prepared, others: &[&'a [T]]) -> After<'a, T> {
+        let mut inputs: [&[T]; MAX_INPUTS] = [&[]; MAX_INPUTS];
+        inputs[1..].iter_mut().zip(others).for_each(|(to, slice)| *to = slice);
+        After { chain, inputs }
+    }
+
+    /// Scratch of [`After::apply`].
+    pub fn scratch(&self) -> usize {
+        self.chain.scratch()
+    }
+
+    /// Evaluates elements from `start` on; `values` are the product's.
+    pub fn apply(&self, start: usize, values: &[T], registers: &mut [T], out: &mut [T]) {
+        let mut inputs = self.inputs;
+        inputs[0] = values;
+        self.chain.begin(&inputs, registers);
+        for (i, part) in out.chunks_mut(BLOCK).enumerate() {
+            self.chain.part(Inputs { slices: &inputs, first: start }, start + i * BLOCK, registers, part);
+        }
+    }
+
+    /// Evaluates all elements; `values` is the whole product.
+    pub fn run(&self, values: &[T], out: &mut [T], lanes: &Lanes<T>) {
+        let mut inputs = self.inputs;
+        inputs[0] = values;
+        self.chain.run(&inputs, out, lanes);
+    }
+}
+
+/// Inputs of a chain; input 0 begins with element `first` of its own.
+#[derive(Clone, Copy)]
+struct Inputs<'a, T> {
+    slices: &'a [&'a [T]],
+    first: usize,
+}
+
+impl<'a, T> Inputs<'a, T> {
+    /// Elements of an input from this one on.
+    fn at(&self, input: usize, element: usize) -> &'a [T] {
+        &self.slices[input][element - if input == 0 { self.first } else { 0 }..]
+    }
+}
+
 /// One line for one block. The registers are those before and after the one that is written.
-fn line<T: Scalar>(action: &Action, inputs: &[&[T]], start: usize, before: &[T], after: &[T], out: &mut [T]) {
+fn line<T: Scalar>(action: &Action, inputs: Inputs<T>, start: usize, before: &[T], after: &[T], out: &mut [T]) {
     match action {
-        Action::Load(walk) => walk.load(inputs[walk.input], start, out),
+        Action::Load(walk) => walk.load(inputs.slices[walk.input], start, out),
         Action::Apply(op, args) => {
             let value = |place: &Place| match *place {
-                Place::Input(input, offset) => &inputs[input][offset + start..],
+                Place::Input(input, offset) => inputs.at(input, offset + start),
                 Place::Register(r) if r * BLOCK < before.len() => &before[r * BLOCK..],
                 Place::Register(r) => &after[r * BLOCK - before.len() - BLOCK..],
             };

@@ -78,12 +78,25 @@ fn overlap(a: &Region, b: &Region) -> bool {
 }
 
 fn needs(step: &Step) -> Result<Needs, String> {
+    needs_of(&step.work, step)
+}
+
+fn needs_of(work: &Work, step: &Step) -> Result<Needs, String> {
     let product = |extents: &[usize]| extents.iter().product::<usize>();
     let plain = |inputs: &[usize], output: usize| Needs {
         inputs: inputs.iter().map(|&len| (F32, len)).collect(),
         outputs: vec![(F32, output)],
     };
-    Ok(match &step.work {
+    Ok(match work {
+        Work::Then { work, chain } => {
+            let mut needs = needs_of(work, step)?;
+            let lens = chain_inputs(chain)?;
+            if needs.outputs != [(F32, chain.elems())] || !lens.is_empty() && !chain.is_contiguous(0) {
+                return Err(format!("an epilogue over {:?} after {}", chain.extents, work.name()));
+            }
+            needs.inputs.extend(lens.into_iter().skip(1).map(|len| (F32, len)));
+            needs
+        }
         Work::Pointwise(chain) => plain(&chain_inputs(chain)?, chain.elems()),
         Work::Reduce { chain, reduced } => {
             if reduced.len() != chain.extents.len() {

@@ -1,17 +1,20 @@
 //! The host as a device: a program's buffers, its prepared steps, and a pool of threads that runs them.
 
 use super::arena::Arena;
-use super::chain::Prepared;
+use super::chain::{After, Prepared};
 use super::index::Sampling;
 use super::memory::{Memory, Slices};
 use super::optim::Adam;
 use super::reduce::Reduction;
 use super::{Scalar, check, conv, draw, fir, index, layout, matmul, random};
-use crate::plan::{ALIGN, Counters, Element, Executor, Plan, Program, RNG, ReadId, Region, Step, Work};
+use crate::plan::{
+    ALIGN, Counters, Element, Executor, Plan, Program, RNG, ReadId, Region, Slice, Step, Timeline, Work,
+};
 use crate::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The host device with a program loaded. All memory is allocated by the end of the first run of every plan. Results are
 /// the same bits for any number of threads.
@@ -37,8 +40,21 @@ struct Engine<T> {
 enum Kernel {
     Pointwise(Prepared),
     Reduce(Reduction),
+    /// A product's own, and the chain that follows it.
+    Then(Box<Kernel>, Prepared),
     /// Everything is in the step.
     Plain,
+}
+
+impl Kernel {
+    fn new(work: &Work) -> Kernel {
+        match work {
+            Work::Pointwise(chain) => Kernel::Pointwise(Prepared::new(chain)),
+            Work::Reduce { chain, reduced } => Kernel::Reduce(Reduction::new(chain, reduced)),
+            Work::Then { work, chain } => Kernel::Then(Box::new(Kernel::new(work)), Prepared::new(chain)),
+            _ => Kernel::Plain,
+        }
+    }
 }
 
 impl<T: Scalar> Host<T> {
@@ -53,11 +69,7 @@ impl<T: Scalar> Host<T> {
             .thread_name(|i| format!("host {i}"))
             .build()
             .map_err(|e| Error::device("host", format!("its threads could not be started: {e}")))?;
-        let kernel = |step: &Step| match &step.work {
-            Work::Pointwise(chain) => Kernel::Pointwise(Prepared::new(chain)),
-            Work::Reduce { chain, reduced } => Kernel::Reduce(Reduction::new(chain, reduced)),
-            _ => Kernel::Plain,
-        };
+        let kernel = |step: &Step| Kernel::new(&step.work);
         let kernels = plans.iter().map(|plan| plan.steps.iter().map(kernel).collect()).collect();
         let counters = Counters { buffers: program.buffers.len() as u64, ..Counters::default() };
         Ok(Host {
@@ -94,68 +106,8 @@ impl<T: Scalar> Host<T> {
         Ok(())
     }
 
-    fn run_plan(&mut self, plan: usize) {
-        for i in 0..self.engine.plans[plan].steps.len() {
-            let &[low, high, step_number, ..] = &*self.memory.words(Region { buffer: RNG, offset: 0, len: 4 }) else {
-                return;
-            };
-            let rng = (u64::from(low) | u64::from(high) << 32, step_number);
-            let slices = self.memory.slices(&self.program, &self.engine.plans[plan].steps[i]);
-            self.engine.run(plan, i, rng, slices);
-            self.counters.dispatches += 1;
-        }
-    }
-}
-
-impl<T: Scalar> Engine<T> {
-    /// Step `number` of a plan.
-    fn run(&mut self, plan: usize, number: usize, rng: (u64, u32), slices: Slices<T>) {
-        let Slices { inputs, outputs: [out, out1, out2, out3, _], input_words, output_words } = slices;
-        let [a, b, ..] = inputs;
-        let arena = &mut self.arena;
-        match (&self.plans[plan].steps[number].work, &self.kernels[plan][number]) {
-            (Work::Pointwise(_), Kernel::Pointwise(chain)) => chain.run(&inputs, out, arena.lanes()),
-            (Work::Reduce { .. }, Kernel::Reduce(reduction)) => reduction.run(&inputs, out, arena),
-            (Work::Pad { from, to, start }, _) => layout::pad(a, from, start, to, out),
-            (&Work::MatMul { ta, tb, m, n, k }, _) => {
-                matmul::matmul([ta, tb], [m, n, k], a, b, out, arena);
-            }
-            (Work::Conv(d), _) => conv::conv(d, a, b, out, arena),
-            (Work::ConvX(d), _) => conv::conv_x(d, a, b, out, arena),
-            (Work::ConvW(d), _) => conv::conv_w(d, a, b, out, arena),
-            (Work::Fir { spec, input }, _) => fir::fir(spec, *input, a, out, arena.lanes()),
-            (&Work::Gather { rows, cols, .. }, _) => index::gather(rows, cols, a, b, out),
-            (&Work::ScatterAdd { rows, cols, .. }, _) => index::scatter_add(rows, cols, a, b, out),
-            (&Work::Sample { c, from, to, .. }, _) => index::sample(Sampling { c, from, to }, a, b, out),
-            (&Work::SampleAdjoint { c, from, to, .. }, _) => {
-                index::sample_adjoint(Sampling { c, from, to }, a, b, out);
-            }
-            (Work::Rand { dist, stream }, _) => random::rand(*dist, rng.0, *stream, rng.1, out),
-            (Work::Draw(d), _) => draw::draw(d, rng, input_words[0], input_words[1], out, out1),
-            (Work::Adam, _) => {
-                let [_, _, _, _, counters] = output_words;
-                Adam { weights: out, m: out1, v: out2, ema: out3, counters }.step(a, b, input_words[2]);
-            }
-            (&Work::LogRow { count, rows }, _) => {
-                let row = &mut out[rng.1 as usize % rows.max(1) * count..][..count];
-                row.iter_mut().zip(a.iter().step_by(ALIGN)).for_each(|(o, &v)| *o = v);
-            }
-            (Work::Pointwise(_) | Work::Reduce { .. }, _) => unreachable!("prepared by Host::new"),
-        }
-    }
-}
-
-impl<T: Scalar> Executor for Host<T> {
-    fn describe(&self) -> String {
-        let threads = self.pool.current_num_threads();
-        format!("host: {threads} thread{}, {}", if threads == 1 { "" } else { "s" }, super::simd::name())
-    }
-
-    fn program(&self) -> &Program {
-        &self.program
-    }
-
-    fn run(&mut self, schedule: &[(usize, u32)]) -> Result<()> {
+    /// Runs the steps of a schedule in order and tells `done` (plan, step) after each.
+    fn steps(&mut self, schedule: &[(usize, u32)], mut done: impl FnMut(usize, usize) + Send) -> Result<()> {
         let plans = self.program.plans.len();
         if let Some((plan, _)) = schedule.iter().find(|(plan, _)| *plan >= plans) {
             return Err(Error::device("host", format!("plan {plan} does not exist, there are {plans}")));
@@ -163,12 +115,127 @@ impl<T: Scalar> Executor for Host<T> {
         let pool = self.pool.clone();
         pool.install(|| {
             for &(plan, times) in schedule {
-                (0..times).for_each(|_| self.run_plan(plan));
+                for _ in 0..times {
+                    for step in 0..self.engine.plans[plan].steps.len() {
+                        self.run_step(plan, step);
+                        done(plan, step);
+                    }
+                }
             }
         });
         self.engine.arena.level();
+        Ok(())
+    }
+
+    fn run_step(&mut self, plan: usize, step: usize) {
+        let &[low, high, number, ..] = &*self.memory.words(Region { buffer: RNG, offset: 0, len: 4 }) else { return };
+        let rng = (u64::from(low) | u64::from(high) << 32, number);
+        let slices = self.memory.slices(&self.program, &self.engine.plans[plan].steps[step]);
+        self.engine.run(plan, step, rng, slices);
+    }
+}
+
+impl<T: Scalar> Engine<T> {
+    /// Step `number` of a plan.
+    fn run(&mut self, plan: usize, number: usize, rng: (u64, u32), slices: Slices<T>) {
+        let step = &self.plans[plan].steps[number];
+        match (&step.work, &self.kernels[plan][number]) {
+            (Work::Then { work, chain }, Kernel::Then(kernel, prepared)) => {
+                let own = step.inputs.len() + 1 - chain.views.len();
+                let after = After::new(prepared, &slices.inputs[own..step.inputs.len()]);
+                then(work, kernel, &after, slices, &mut self.arena);
+            }
+            (work, kernel) => plain(work, kernel, rng, slices, &mut self.arena),
+        }
+    }
+}
+
+/// A product and what follows it, together where the product is made in parts that stay in the cache.
+fn then<T: Scalar>(work: &Work, kernel: &Kernel, after: &After<T>, slices: Slices<T>, arena: &mut Arena<T>) {
+    let [a, b, ..] = slices.inputs;
+    match work {
+        Work::Conv(d) if conv::is_unfolded(d) => {
+            let Slices { outputs: [out, ..], .. } = slices;
+            conv::conv_then(d, a, b, out, after, arena);
+        }
+        _ => {
+            let Slices { inputs, outputs: [out, ..], .. } = slices;
+            let product = |arena: &mut Arena<T>, staged: &mut [T]| {
+                plain(work, kernel, (0, 0), Slices::single(inputs, staged), arena);
+            };
+            arena.staged(out.len(), product, |lanes, staged| after.run(staged, out, lanes));
+        }
+    }
+}
+
+/// A step without an epilogue.
+fn plain<T: Scalar>(work: &Work, kernel: &Kernel, rng: (u64, u32), slices: Slices<T>, arena: &mut Arena<T>) {
+    let Slices { inputs, outputs: [out, out1, out2, out3, _], input_words, output_words } = slices;
+    let [a, b, ..] = inputs;
+    match (work, kernel) {
+        (Work::Pointwise(_), Kernel::Pointwise(chain)) => chain.run(&inputs, out, arena.lanes()),
+        (Work::Reduce { .. }, Kernel::Reduce(reduction)) => reduction.run(&inputs, out, arena),
+        (Work::Pad { from, to, start }, _) => layout::pad(a, from, start, to, out),
+        (&Work::MatMul { ta, tb, m, n, k }, _) => {
+            matmul::matmul([ta, tb], [m, n, k], a, b, out, arena);
+        }
+        (Work::Conv(d), _) => conv::conv(d, a, b, out, arena),
+        (Work::ConvX(d), _) => conv::conv_x(d, a, b, out, arena),
+        (Work::ConvW(d), _) => conv::conv_w(d, a, b, out, arena),
+        (Work::Fir { spec, input }, _) => fir::fir(spec, *input, a, out, arena.lanes()),
+        (&Work::Gather { rows, cols, .. }, _) => index::gather(rows, cols, a, b, out),
+        (&Work::ScatterAdd { rows, cols, .. }, _) => index::scatter_add(rows, cols, a, b, out),
+        (&Work::Sample { c, from, to, .. }, _) => index::sample(Sampling { c, from, to }, a, b, out),
+        (&Work::SampleAdjoint { c, from, to, .. }, _) => {
+            index::sample_adjoint(Sampling { c, from, to }, a, b, out);
+        }
+        (Work::Rand { dist, stream }, _) => random::rand(*dist, rng.0, *stream, rng.1, out),
+        (Work::Draw(d), _) => draw::draw(d, rng, input_words[0], input_words[1], out, out1),
+        (Work::Adam, _) => {
+            let [_, _, _, _, counters] = output_words;
+            Adam { weights: out, m: out1, v: out2, ema: out3, counters }.step(a, b, input_words[2]);
+        }
+        (&Work::LogRow { count, rows }, _) => {
+            let row = &mut out[rng.1 as usize % rows.max(1) * count..][..count];
+            row.iter_mut().zip(a.iter().step_by(ALIGN)).for_each(|(o, &v)| *o = v);
+        }
+        (Work::Pointwise(_) | Work::Reduce { .. } | Work::Then { .. }, _) => unreachable!("prepared by Host::new"),
+    }
+}
+
+/// One line for people: threads and vectors.
+pub fn describe(threads: usize) -> String {
+    format!("host: {threads} thread{}, {}", if threads == 1 { "" } else { "s" }, super::simd::name())
+}
+
+impl<T: Scalar> Executor for Host<T> {
+    fn describe(&self) -> String {
+        describe(self.pool.current_num_threads())
+    }
+
+    fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn run(&mut self, schedule: &[(usize, u32)]) -> Result<()> {
+        let mut dispatches = 0;
+        self.steps(schedule, |_, _| dispatches += 1)?;
+        self.counters.dispatches += dispatches;
         self.counters.submissions += 1;
         Ok(())
+    }
+
+    fn profile(&mut self, schedule: &[(usize, u32)]) -> Result<Timeline> {
+        let (mut ends, begin) = (vec![], Instant::now());
+        self.steps(schedule, |plan, step| ends.push((plan, step, begin.elapsed().as_secs_f64())))?;
+        let mut timeline = Timeline::default();
+        let mut start = 0.0;
+        for (plan, step, end) in ends {
+            let kernel = self.program.plans[plan].steps[step].label.clone();
+            timeline.slices.push(Slice { plan, step, part: 0, kernel, start, seconds: end - start });
+            start = end;
+        }
+        Ok(timeline)
     }
 
     fn write(&mut self, region: Region, values: &[f32]) -> Result<()> {

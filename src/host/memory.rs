@@ -19,6 +19,20 @@ pub struct Slices<'a, T> {
     pub output_words: [&'a mut [u32]; 5],
 }
 
+impl<'a, T> Slices<'a, T> {
+    /// Of a step with one output.
+    pub fn single(inputs: [&'a [T]; MAX_INPUTS], output: &'a mut [T]) -> Slices<'a, T> {
+        let mut outputs: [&mut [T]; 5] = std::array::from_fn(|_| Default::default());
+        outputs[0] = output;
+        Slices {
+            inputs,
+            outputs,
+            input_words: [&[]; MAX_INPUTS],
+            output_words: std::array::from_fn(|_| Default::default()),
+        }
+    }
+}
+
 impl<T: Scalar> Memory<T> {
     /// Zeros for every buffer.
     pub fn new(program: &Program) -> Memory<T> {

@@ -20,12 +20,13 @@ mod math;
 mod matmul;
 mod memory;
 mod optim;
+pub mod peak;
 mod pointwise;
 mod random;
 mod reduce;
 mod scalar;
 mod simd;
 
-pub use device::Host;
+pub use device::{Host, describe};
 pub use eval::{Rng, eval};
 pub use scalar::Scalar;

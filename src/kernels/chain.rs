@@ -4,7 +4,7 @@
 //! constants travel as parameters, so layers of different sizes share a pipeline.
 
 use crate::graph::Op;
-use crate::plan::{Chain, Instr, Region};
+use crate::plan::{Chain, Instr};
 use crate::{Error, Result};
 use std::fmt::Write;
 
@@ -16,6 +16,68 @@ const MAX_QUOTIENTS: usize = 8;
 const MAX_CONSTANTS: usize = 32;
 /// Below this, `quotient` of `shared/divide.wgsl` is exact.
 const EXACT: usize = 1 << 24;
+
+/// How the text of a chain names its parameters and inputs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    /// Fields of `Params`, and bindings from 1 on: the chain is the kernel.
+    Kernel,
+    /// The block `p.after` (`shared/after.wgsl`), and bindings from this number on: the chain follows a product, whose element
+    /// is input 0.
+    After { binding: usize },
+}
+
+/// Rows of the block `p.after`: divisors, reciprocals, inputs, constants.
+pub(super) const AFTER: usize = CONSTANTS_AT + MAX_CONSTANTS / 4;
+const INPUTS_AT: usize = 4;
+const CONSTANTS_AT: usize = INPUTS_AT + 3 * MAX_INPUTS;
+
+impl Names {
+    fn divisor(self, slot: usize) -> String {
+        match self {
+            Names::Kernel => format!("p.divisors{}", place(slot)),
+            Names::After { .. } => format!("p.after{}", place(slot)),
+        }
+    }
+
+    fn reciprocal(self, slot: usize) -> String {
+        match self {
+            Names::Kernel => format!("p.reciprocals{}", place(slot)),
+            Names::After { .. } => format!("bitcast<f32>(p.after{})", place(MAX_QUOTIENTS + slot)),
+        }
+    }
+
+    /// A number of the table of inputs.
+    fn input(self, number: usize) -> String {
+        match self {
+            Names::Kernel => format!("p.inputs{}", place(number)),
+            Names::After { .. } => format!("p.after{}", place(4 * INPUTS_AT + number)),
+        }
+    }
+
+    fn constant(self, number: usize) -> String {
+        match self {
+            Names::Kernel => format!("p.constants{}", place(number)),
+            Names::After { .. } => format!("bitcast<f32>(p.after{})", place(4 * CONSTANTS_AT + number)),
+        }
+    }
+
+    /// The variable of an input.
+    fn variable(self, input: usize) -> String {
+        match self {
+            Names::Kernel => format!("in{input}"),
+            Names::After { .. } => format!("e{input}"),
+        }
+    }
+
+    /// The binding of an input; none for the product's element.
+    fn binding(self, input: usize) -> Option<usize> {
+        match self {
+            Names::Kernel => Some(input + 1),
+            Names::After { binding } => (input > 0).then(|| binding + input - 1),
+        }
+    }
+}
 
 /// An axis of an iteration space and how each input steps along it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,13 +130,13 @@ impl Walk {
     }
 
     /// One `let` a quotient; `slot` counts those of all walks.
-    fn quotient_text(&self, mut slot: usize) -> String {
+    fn quotient_text(&self, mut slot: usize, names: Names) -> String {
         let mut text = String::new();
         for q in 0..self.quotients.len() {
-            let (name, at) = (self.name, place(slot));
+            let (name, divisor) = (self.name, names.divisor(slot));
             let _ = match self.count < EXACT {
-                true => writeln!(text, "let {name}{q} = quotient({name}, p.divisors{at}, p.reciprocals{at});"),
-                false => writeln!(text, "let {name}{q} = {name} / p.divisors{at};"),
+                true => writeln!(text, "let {name}{q} = quotient({name}, {divisor}, {});", names.reciprocal(slot)),
+                false => writeln!(text, "let {name}{q} = {name} / {divisor};"),
             };
             slot += 1;
         }
@@ -82,15 +144,15 @@ impl Walk {
     }
 
     /// What this index adds to the place of `input`: `i + i0 * p.inputs[1].x`, or nothing.
-    fn terms(&self, input: usize, walk: usize, first_slot: usize) -> Vec<String> {
+    fn terms(&self, input: usize, walk: usize, first_slot: usize, names: Names) -> Vec<String> {
         let name = self.name;
         let mut terms = match self.units[input] {
             0 => vec![],
             1 => vec![name.to_string()],
-            _ => vec![format!("{name} * p.inputs[{}].{}", 3 * input, ['y', 'z'][walk])],
+            _ => vec![format!("{name} * {}", names.input(12 * input + 1 + walk))],
         };
         let used = self.quotients.iter().enumerate().filter(|(_, (_, steps))| steps[input] != 0);
-        terms.extend(used.map(|(q, _)| format!("{name}{q} * p.inputs{}", place(4 * (3 * input + 1) + first_slot + q))));
+        terms.extend(used.map(|(q, _)| format!("{name}{q} * {}", names.input(4 * (3 * input + 1) + first_slot + q))));
         terms
     }
 }
@@ -116,12 +178,12 @@ pub(super) struct Filled {
 
 /// Fills a chain walked by one index, or by two of which the last is the inner loop. `vector` is the walk whose index goes
 /// in steps of 4, if any.
-pub(super) fn fill(chain: &Chain, regions: &[Region], walks: &[Walk], vector: Option<usize>) -> Result<Filled> {
+pub(super) fn fill(chain: &Chain, walks: &[Walk], vector: Option<usize>, names: Names) -> Result<Filled> {
     let slots: usize = walks.iter().map(|w| w.quotients.len()).sum();
-    if regions.len() > MAX_INPUTS || slots > MAX_QUOTIENTS || regions.len() != chain.views.len() {
+    let count = chain.views.len();
+    if count > MAX_INPUTS || slots > MAX_QUOTIENTS {
         return Err(Error::Graph(format!(
-            "a chain of {} inputs over extents {:?} passes the {MAX_INPUTS} inputs or {MAX_QUOTIENTS} axes a kernel has",
-            regions.len(),
+            "a chain of {count} inputs over extents {:?} passes the {MAX_INPUTS} inputs or {MAX_QUOTIENTS} axes a kernel has",
             chain.extents
         )));
     }
@@ -134,18 +196,18 @@ pub(super) fn fill(chain: &Chain, regions: &[Region], walks: &[Walk], vector: Op
         inputs: Default::default(),
         constants: Default::default(),
     };
-    let (mut slot, mut places) = (0, vec![vec![]; regions.len()]);
+    let (mut slot, mut places) = (0, vec![vec![]; count]);
     for (w, walk) in walks.iter().enumerate() {
         let inner = w + 1 == walks.len();
         let text = if inner { &mut filled.body } else { &mut filled.bases };
-        *text += &walk.quotient_text(slot);
+        *text += &walk.quotient_text(slot, names);
         for (i, view) in chain.views.iter().enumerate() {
             filled.inputs[3 * i][0] = view.offset as u32;
             filled.inputs[3 * i][w + 1] = walk.units[i];
             if w == 0 {
-                places[i].push(format!("p.inputs[{}].x", 3 * i));
+                places[i].push(names.input(12 * i));
             }
-            places[i].extend(walk.terms(i, w, slot));
+            places[i].extend(walk.terms(i, w, slot, names));
             if !inner {
                 let _ = writeln!(text, "let b{i} = {};", std::mem::take(&mut places[i]).join(" + "));
                 places[i].push(format!("b{i}"));
@@ -161,12 +223,16 @@ pub(super) fn fill(chain: &Chain, regions: &[Region], walks: &[Walk], vector: Op
         }
     }
     for (i, terms) in places.iter().enumerate() {
-        let load = load(chain, walks, vector, i, &terms.join(" + "));
-        let element = if load.whole { "V" } else { "f32" };
-        let _ = writeln!(filled.bindings, "@group(0) @binding({}) var<storage, read> in{i}: array<{element}>;", i + 1);
+        let Some(binding) = names.binding(i) else {
+            let _ = writeln!(filled.body, "let x{i} = V(first);");
+            continue;
+        };
+        let load = load(chain, walks, vector, i, &terms.join(" + "), names);
+        let (element, name) = (if load.whole { "V" } else { "f32" }, names.variable(i));
+        let _ = writeln!(filled.bindings, "@group(0) @binding({binding}) var<storage, read> {name}: array<{element}>;");
         filled.body += &load.text;
     }
-    expression(chain, &mut filled)?;
+    expression(chain, names, &mut filled)?;
     Ok(filled)
 }
 
@@ -177,29 +243,28 @@ struct Load {
 }
 
 /// `let x{input} = …;` for the element, or the four, at `place`.
-fn load(chain: &Chain, walks: &[Walk], vector: Option<usize>, input: usize, place: &str) -> Load {
-    let i = input;
+fn load(chain: &Chain, walks: &[Walk], vector: Option<usize>, input: usize, place: &str, names: Names) -> Load {
+    let (i, array) = (input, names.variable(input));
     let single = |text| Load { text, whole: false };
-    let Some(v) = vector else { return single(format!("let x{i} = in{i}[{place}];\n")) };
+    let Some(v) = vector else { return single(format!("let x{i} = V({array}[{place}]);\n")) };
     let aligned = |step: u32| step.is_multiple_of(4);
     let steps = walks.iter().flat_map(|w| w.quotients.iter().map(|(_, steps)| steps[i]));
     let others = walks.iter().enumerate().filter(|(w, _)| *w != v).map(|(_, w)| w.units[i]);
     let whole = chain.views[i].offset.is_multiple_of(4) && steps.chain(others).all(aligned);
     match walks[v].units[i] {
-        0 => single(format!("let x{i} = V(in{i}[{place}]);\n")),
-        1 if whole => Load { text: format!("let x{i} = in{i}[({place}) >> 2u];\n"), whole: true },
+        0 => single(format!("let x{i} = V({array}[{place}]);\n")),
+        1 if whole => Load { text: format!("let x{i} = {array}[({place}) >> 2u];\n"), whole: true },
         _ => {
-            let unit = format!("p.inputs[{}].{}", 3 * i, ['y', 'z'][v]);
-            single(format!(
-                "let p{i} = {place};\n\
-                 let x{i} = V(in{i}[p{i}], in{i}[p{i} + {unit}], in{i}[p{i} + 2u * {unit}], in{i}[p{i} + 3u * {unit}]);\n"
-            ))
+            let unit = names.input(12 * i + 1 + v);
+            let at = |n: usize| format!("{array}[p{i} + {n}u * {unit}]");
+            let four = format!("V({array}[p{i}], {array}[p{i} + {unit}], {}, {})", at(2), at(3));
+            single(format!("let p{i} = {place};\nlet x{i} = {four};\n"))
         }
     }
 }
 
 /// One `let` an instruction; the last is called `value`.
-fn expression(chain: &Chain, filled: &mut Filled) -> Result<()> {
+fn expression(chain: &Chain, names: Names, filled: &mut Filled) -> Result<()> {
     let (mut constants, last) = (0, chain.instrs.len() - 1);
     let mut constant = |value: f64, filled: &mut Filled| {
         if constants == MAX_CONSTANTS {
@@ -207,7 +272,7 @@ fn expression(chain: &Chain, filled: &mut Filled) -> Result<()> {
         }
         filled.constants[constants / 4][constants % 4] = value as f32;
         constants += 1;
-        format!("p.constants{}", place(constants - 1))
+        names.constant(constants - 1)
     };
     for (line, instr) in chain.instrs.iter().enumerate() {
         let text = match instr {

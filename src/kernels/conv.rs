@@ -3,11 +3,12 @@
 //! One route a geometry: a matrix product where the convolution is one, depthwise kernels, implicit matrix products on
 //! tiles, and the naive kernel for groups too narrow for a tile.
 
+use super::after::After;
 use super::matmul::{Gemm, bindings, in_parts};
 use super::params::conv_naive::Params;
 use super::tile::{Product, Schedule};
 use super::tuning::{Tuning, name};
-use super::{Dispatch, fold};
+use super::{Dispatch, fold, room};
 use crate::Result;
 use crate::plan::{ConvDims, Step, Work};
 
@@ -163,26 +164,34 @@ impl Conv {
         }
     }
 
+    /// The naive kernel has no place for an epilogue: that is a launch of its own, by way of the step's scratch.
+    fn naive_then(&self, step: &Step, after: &After) -> Result<Vec<Dispatch>> {
+        let product = room(step, step.outputs[0].len)?;
+        let first = self.naive(&Step { outputs: vec![product], ..step.clone() });
+        Ok([first, after.launch(step, product)?].concat())
+    }
+
     fn naive(&self, step: &Step) -> Vec<Dispatch> {
         let file = self.file(["conv/naive.wgsl", "conv/naive_x.wgsl", "conv/naive_w.wgsl"]);
         let out = step.outputs[0];
         vec![Dispatch::file(file, self.params(), bindings(step, out), fold(out.len.div_ceil(64)))]
     }
 
-    fn tiled(&self, step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
+    fn tiled(&self, step: &Step, after: Option<&After>, schedule: &Schedule) -> Result<Vec<Dispatch>> {
         let product = self.product();
         let [row_tiles, col_tiles] = schedule.tiles(&product).map(|v| v as u32);
         let (part, parts) = (schedule.part as u32, schedule.parts as u32);
         let params = Params { part, parts, row_tiles, col_tiles, ..self.params() };
         let file = self.file(["conv/tiled.wgsl", "conv/tiled_x.wgsl", "conv/tiled_w.wgsl"]);
         let groups = fold(schedule.workgroups(&product));
-        in_parts(step, schedule.parts, |out| {
-            let launch = Dispatch::file(file, params, bindings(step, out), groups);
-            Dispatch { overrides: schedule.tile.overrides(), ..launch }
+        in_parts(step, after, schedule.parts, file, |out, tail| {
+            let params = Params { after: tail.block, ..params };
+            Dispatch::new(tail.source, params, [bindings(step, out), tail.bindings].concat(), groups)
+                .with(schedule.tile.overrides())
         })
     }
 
-    fn depthwise(&self, step: &Step, part: usize, parts: usize) -> Result<Vec<Dispatch>> {
+    fn depthwise(&self, step: &Step, after: Option<&After>, part: usize, parts: usize) -> Result<Vec<Dispatch>> {
         let ConvDims { spec, n, cin, cout } = self.d;
         let [row_tiles, col_tiles] = self.depthwise_tiles();
         let [ho, wo] = spec.output();
@@ -204,7 +213,10 @@ impl Conv {
             ..self.params()
         };
         let file = self.file(["conv/depthwise.wgsl", "conv/depthwise_x.wgsl", "conv/depthwise_w.wgsl"]);
-        in_parts(step, parts, |out| Dispatch::file(file, params, bindings(step, out), fold(groups)))
+        in_parts(step, after, parts, file, |out, tail| {
+            let params = Params { after: tail.block, ..params };
+            Dispatch::new(tail.source, params, [bindings(step, out), tail.bindings].concat(), fold(groups))
+        })
     }
 }
 
@@ -212,14 +224,20 @@ impl Conv {
 ///
 /// # Errors
 /// [`Error::Graph`](crate::Error::Graph) where the step lacks the room that [`scratch`] asks for.
-pub fn lower(step: &Step, tuning: &Tuning) -> Result<Vec<Dispatch>> {
+pub(super) fn lower(step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<Dispatch>> {
     let Some(conv) = Conv::of(&step.work) else { return Ok(vec![]) };
-    match conv.route(tuning) {
-        Route::MatMul(gemm) => gemm.tiled(step, &gemm.schedule(tuning)),
-        Route::Depthwise { part, parts } => conv.depthwise(step, part, parts),
-        Route::Tiled(schedule) => conv.tiled(step, &schedule),
-        Route::Naive => Ok(conv.naive(step)),
+    match (conv.route(tuning), after) {
+        (Route::MatMul(gemm), _) => gemm.tiled(step, after, &gemm.schedule(tuning)),
+        (Route::Depthwise { part, parts }, _) => conv.depthwise(step, after, part, parts),
+        (Route::Tiled(schedule), _) => conv.tiled(step, after, &schedule),
+        (Route::Naive, None) => Ok(conv.naive(step)),
+        (Route::Naive, Some(after)) => conv.naive_then(step, after),
     }
+}
+
+/// Whether this convolution's kernel has no place for an epilogue.
+pub(super) fn stores_plainly(work: &Work) -> bool {
+    Conv::of(work).is_some_and(|conv| conv.route(&Tuning::default()) == Route::Naive)
 }
 
 /// Elements of room for partial results.
@@ -257,8 +275,8 @@ pub(super) fn bucket(work: &Work) -> Option<(String, Product)> {
 pub(super) fn scheduled(step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
     let Some(conv) = Conv::of(&step.work) else { return Ok(vec![]) };
     match conv.route(&Tuning::default()) {
-        Route::MatMul(gemm) => gemm.tiled(step, schedule),
-        _ => conv.tiled(step, schedule),
+        Route::MatMul(gemm) => gemm.tiled(step, None, schedule),
+        _ => conv.tiled(step, None, schedule),
     }
 }
 
@@ -272,7 +290,7 @@ pub fn product(work: &Work) -> Option<Product> {
 /// # Errors
 /// As [`lower`].
 pub fn tiled(step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
-    Conv::of(&step.work).map_or(Ok(vec![]), |conv| conv.tiled(step, schedule))
+    Conv::of(&step.work).map_or(Ok(vec![]), |conv| conv.tiled(step, None, schedule))
 }
 
 /// The launch of a convolution with one thread an output: the oracle of the others on the same device.
@@ -318,10 +336,8 @@ mod tests {
             flops: 0,
             work,
         };
-        let reason = lower(&step, &Tuning::default()).expect_err("too little room").to_string();
-        assert!(
-            reason.contains("conv_w %7") && reason.contains(&scratch(&step.work, &Tuning::default()).to_string()),
-            "{reason}"
-        );
+        let none = Tuning::default();
+        let reason = lower(&step, &none, None).expect_err("too little room").to_string();
+        assert!(reason.contains("conv_w %7") && reason.contains(&scratch(&step.work, &none).to_string()), "{reason}");
     }
 }

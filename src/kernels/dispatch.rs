@@ -65,6 +65,11 @@ impl Binding {
 }
 
 impl Dispatch {
+    /// A launch without overrides.
+    pub fn new<P: bytemuck::Pod>(source: Source, params: P, bindings: Vec<Binding>, workgroups: [u32; 3]) -> Dispatch {
+        Dispatch { source, overrides: vec![], params: bytemuck::bytes_of(&params).to_vec(), bindings, workgroups }
+    }
+
     /// A launch of a file below `shaders/`, without overrides.
     pub fn file<P: bytemuck::Pod>(
         path: &'static str,
@@ -72,7 +77,11 @@ impl Dispatch {
         bindings: Vec<Binding>,
         workgroups: [u32; 3],
     ) -> Dispatch {
-        let params = bytemuck::bytes_of(&params).to_vec();
-        Dispatch { source: Source::File(path), overrides: vec![], params, bindings, workgroups }
+        Dispatch::new(Source::File(path), params, bindings, workgroups)
+    }
+
+    /// The same with these overrides.
+    pub fn with(self, overrides: Vec<(&'static str, f64)>) -> Dispatch {
+        Dispatch { overrides, ..self }
     }
 }

@@ -1,5 +1,6 @@
 //! Launches of `shaders/fir`: separable filters as one pass over both axes, or as two passes where the filter is long.
 
+use super::after::{After, Tail};
 use super::params::fir_fir::Params;
 use super::{Binding, Dispatch, fold, room};
 use crate::graph::FirSpec;
@@ -57,7 +58,7 @@ pub fn scratch(work: &Work) -> usize {
 ///
 /// # Errors
 /// [`Error::Graph`] for a filter of more than 64 taps, or a step without the room that [`scratch`] asks for.
-pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
+pub(super) fn lower(step: &Step, after: Option<&After>) -> Result<Vec<Dispatch>> {
     let Work::Fir { spec, input: [n, h, w, c] } = &step.work else { return Ok(vec![]) };
     let (x, out) = (step.inputs[0], step.outputs[0]);
     let mut f = [[0.0; 4]; MOST_TAPS / 4 + 1];
@@ -69,36 +70,39 @@ pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
     for (i, tap) in spec.correlation_taps().into_iter().enumerate() {
         f[i / 4][i % 4] = tap as f32;
     }
-    let pass = |axes: [Axis; 2], [h, w]: [usize; 2], [ho, wo]: [usize; 2], from: Region, to: Region| {
-        let (stride, advance) = without_divisor(axes[1].up as usize, axes[1].down as usize);
-        let params = Params {
-            n: *n as u32,
-            channels: *c as u32,
-            input: [h as u32, w as u32],
-            output: [ho as u32, wo as u32],
-            up: axes.map(|a| a.up),
-            down: axes.map(|a| a.down),
-            pad: axes.map(|a| a.pad),
-            taps: axes.map(|a| a.taps),
-            first: axes.map(|a| a.first),
-            stride: stride as u32,
-            advance: advance as u32,
-            f,
-            ..Default::default()
+    let pass =
+        |axes: [Axis; 2], [h, w]: [usize; 2], [ho, wo]: [usize; 2], from: Region, to: Region, after: Option<&After>| {
+            let (stride, advance) = without_divisor(axes[1].up as usize, axes[1].down as usize);
+            let tail = Tail::new("fir/fir.wgsl", after, 2)?;
+            let params = Params {
+                n: *n as u32,
+                channels: *c as u32,
+                input: [h as u32, w as u32],
+                output: [ho as u32, wo as u32],
+                up: axes.map(|a| a.up),
+                down: axes.map(|a| a.down),
+                pad: axes.map(|a| a.pad),
+                taps: axes.map(|a| a.taps),
+                first: axes.map(|a| a.first),
+                stride: stride as u32,
+                advance: advance as u32,
+                f,
+                after: tail.block,
+                ..Default::default()
+            };
+            let bindings = [vec![Binding::read(from), Binding::write(to)], tail.bindings].concat();
+            let threads = n * ho * wo.div_ceil(4 * stride) * stride * c;
+            Ok(Dispatch::new(tail.source, params, bindings, fold(threads.div_ceil(64))))
         };
-        let bindings = vec![Binding::read(from), Binding::write(to)];
-        let threads = n * ho * wo.div_ceil(4 * stride) * stride * c;
-        Dispatch::file("fir/fir.wgsl", params, bindings, fold(threads.div_ceil(64)))
-    };
     let (ho, wo) = (spec.output(0, *h), spec.output(1, *w));
     let (down, across) = (Axis::of(spec, 0), Axis::of(spec, 1));
     let need = scratch(&step.work);
     if need == 0 {
-        return Ok(vec![pass([down, across], [*h, *w], [ho, wo], x, out)]);
+        return Ok(vec![pass([down, across], [*h, *w], [ho, wo], x, out, after)?]);
     }
     let room = room(step, need)?;
     Ok(vec![
-        pass([down, Axis::IDENTITY], [*h, *w], [ho, *w], x, room),
-        pass([Axis::IDENTITY, across], [ho, *w], [ho, wo], room, out),
+        pass([down, Axis::IDENTITY], [*h, *w], [ho, *w], x, room, None)?,
+        pass([Axis::IDENTITY, across], [ho, *w], [ho, wo], room, out, after)?,
     ])
 }

@@ -1,5 +1,6 @@
 //! Launches of `shaders/matmul`: matrix products with either operand transposed, of any extents.
 
+use super::after::{After, Tail};
 use super::params::{matmul_naive, matmul_sum_splits, matmul_tiled};
 use super::tile::{Product, Schedule};
 use super::tuning::{Tuning, name};
@@ -52,8 +53,8 @@ impl Gemm {
         [a[0], a[1], b[0], b[1]].map(|v| v as u32)
     }
 
-    /// The launches of this product over the regions of `step`.
-    pub fn tiled(&self, step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
+    /// The launches of this product over the regions of `step`, with its epilogue.
+    pub fn tiled(&self, step: &Step, after: Option<&After>, schedule: &Schedule) -> Result<Vec<Dispatch>> {
         let product = self.product();
         let [row_tiles, col_tiles] = schedule.tiles(&product).map(|v| v as u32);
         let [a_row, a_depth, b_depth, b_col] = self.strides();
@@ -74,9 +75,10 @@ impl Gemm {
             ..Default::default()
         };
         let groups = fold(schedule.workgroups(&product));
-        in_parts(step, schedule.parts, |out| {
-            let launch = Dispatch::file("matmul/tiled.wgsl", params, bindings(step, out), groups);
-            Dispatch { overrides: schedule.tile.overrides(), ..launch }
+        in_parts(step, after, schedule.parts, "matmul/tiled.wgsl", |out, tail| {
+            let params = matmul_tiled::Params { after: tail.block, ..params };
+            Dispatch::new(tail.source, params, [bindings(step, out), tail.bindings].concat(), groups)
+                .with(schedule.tile.overrides())
         })
     }
 }
@@ -86,26 +88,35 @@ pub(super) fn bindings(step: &Step, out: Region) -> Vec<Binding> {
     vec![Binding::read(step.inputs[0]), Binding::read(step.inputs[1]), Binding::write(out)]
 }
 
-/// One launch into the output of `step`, or one into its scratch and a second that sums the parts.
-pub(super) fn in_parts(step: &Step, parts: usize, launch: impl Fn(Region) -> Dispatch) -> Result<Vec<Dispatch>> {
+/// One launch of `kernel` into the output of `step` with the epilogue, or one into its scratch and a second that sums the
+/// parts and has the epilogue.
+pub(super) fn in_parts(
+    step: &Step,
+    after: Option<&After>,
+    parts: usize,
+    kernel: &'static str,
+    launch: impl Fn(Region, Tail) -> Dispatch,
+) -> Result<Vec<Dispatch>> {
     let out = step.outputs[0];
     if parts < 2 {
-        return Ok(vec![launch(out)]);
+        return Ok(vec![launch(out, Tail::new(kernel, after, 3)?)]);
     }
     let room = room(step, parts * out.len)?;
-    let params = matmul_sum_splits::Params { len: out.len as u32, parts: parts as u32, ..Default::default() };
-    let bindings = vec![Binding::read(room), Binding::write(out)];
-    let sum = Dispatch::file("matmul/sum_splits.wgsl", params, bindings, fold(out.len.div_ceil(64)));
-    Ok(vec![launch(room), sum])
+    let tail = Tail::new("matmul/sum_splits.wgsl", after, 2)?;
+    let (len, parts) = (out.len as u32, parts as u32);
+    let params = matmul_sum_splits::Params { len, parts, after: tail.block, ..Default::default() };
+    let bindings = [vec![Binding::read(room), Binding::write(out)], tail.bindings].concat();
+    let sum = Dispatch::new(tail.source, params, bindings, fold(out.len.div_ceil(64)));
+    Ok(vec![launch(room, Tail::new(kernel, None, 3)?), sum])
 }
 
 /// The launches of a [`Work::MatMul`] by its measured or estimated schedule; nothing for other work.
 ///
 /// # Errors
 /// [`Error::Graph`](crate::Error::Graph) where the step lacks the room that [`scratch`] asks for.
-pub fn lower(step: &Step, tuning: &Tuning) -> Result<Vec<Dispatch>> {
+pub(super) fn lower(step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<Dispatch>> {
     match Gemm::of(&step.work) {
-        Some(gemm) => gemm.tiled(step, &gemm.schedule(tuning)),
+        Some(gemm) => gemm.tiled(step, after, &gemm.schedule(tuning)),
         None => Ok(vec![]),
     }
 }
@@ -131,7 +142,7 @@ pub fn product(work: &Work) -> Option<Product> {
 /// As [`lower`].
 pub fn tiled(step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
     match Gemm::of(&step.work) {
-        Some(gemm) => gemm.tiled(step, schedule),
+        Some(gemm) => gemm.tiled(step, None, schedule),
         None => Ok(vec![]),
     }
 }

@@ -5,11 +5,13 @@
 //! text (that is `shaders/`; templates are filled with snippets found there).
 
 mod adam;
+mod after;
 mod chain;
 pub mod conv;
 mod dispatch;
 pub mod fir;
 mod index;
+mod lanes;
 pub mod matmul;
 mod module;
 mod pad;
@@ -22,11 +24,13 @@ pub mod tuning;
 
 pub use chain::MAX_INPUTS;
 pub use dispatch::{Binding, Dispatch, FOLD, Source, fold};
+pub use lanes::for_lanes;
 pub use module::{MODULES, Module, params};
 pub use tuning::Tuning;
 
 use crate::plan::{RNG, Region, Step, Work};
 use crate::{Error, Result};
+use after::After;
 
 /// Seed and step, which random work and logs read beside their inputs.
 const RNG_REGION: Region = Region { buffer: RNG, offset: 0, len: 4 };
@@ -44,17 +48,25 @@ pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
 /// # Errors
 /// As [`lower`].
 pub fn lower_with(tuning: &Tuning, step: &Step) -> Result<Vec<Dispatch>> {
+    let Work::Then { work, chain } = &step.work else { return launches(step, tuning, None) };
+    let (own, others) = step.inputs.split_at((step.inputs.len() + 1).saturating_sub(chain.views.len()));
+    let product = Step { work: (**work).clone(), inputs: own.to_vec(), ..step.clone() };
+    launches(&product, tuning, Some(&After { chain, inputs: others }))
+}
+
+fn launches(step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<Dispatch>> {
     match &step.work {
         Work::Pointwise(_) => pointwise::lower(step),
-        Work::Reduce { .. } => reduce::lower(step),
+        Work::Reduce { .. } => reduce::lower(step, after),
         Work::Pad { .. } => pad::lower(step),
-        Work::MatMul { .. } => matmul::lower(step, tuning),
-        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::lower(step, tuning),
-        Work::Fir { .. } => fir::lower(step),
+        Work::MatMul { .. } => matmul::lower(step, tuning, after),
+        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::lower(step, tuning, after),
+        Work::Fir { .. } => fir::lower(step, after),
         Work::Sample { .. } | Work::SampleAdjoint { .. } => sample::lower(step),
         Work::Rand { .. } => random::lower(step),
         Work::Gather { .. } | Work::ScatterAdd { .. } | Work::Draw(_) | Work::LogRow { .. } => index::lower(step),
         Work::Adam => adam::lower(step),
+        Work::Then { .. } => Err(Error::Graph(format!("{}: an epilogue of an epilogue", step.label))),
     }
 }
 
@@ -67,6 +79,9 @@ pub fn scratch(work: &Work) -> usize {
 /// [`scratch`] by measured schedules: what [`lower_with`] the same tuning needs.
 pub fn scratch_with(tuning: &Tuning, work: &Work) -> usize {
     match work {
+        Work::Then { work, chain } => {
+            scratch_with(tuning, work) + if conv::stores_plainly(work) { chain.elems() } else { 0 }
+        }
         Work::Reduce { .. } => reduce::scratch(work),
         Work::MatMul { .. } => matmul::scratch(work, tuning),
         Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::scratch(work, tuning),

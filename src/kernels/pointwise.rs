@@ -1,6 +1,6 @@
 //! Launches of `pointwise/chain.wgsl`.
 
-use super::chain::{Walk, axes, fill};
+use super::chain::{Names, Walk, axes, fill};
 use super::params::pointwise_chain::Params;
 use super::{Binding, Dispatch, Module, Source, fold};
 use crate::Result;
@@ -17,7 +17,7 @@ pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
         _ => 1,
     };
     let walk = [Walk::new('i', &axes, step.inputs.len())];
-    let filled = fill(chain, &step.inputs, &walk, (width == 4).then_some(0))?;
+    let filled = fill(chain, &walk, (width == 4).then_some(0), Names::Kernel)?;
     let total = walk[0].count / width;
     let vector = if width == 4 { "vec4<f32>" } else { "f32" };
     let out = step.inputs.len() + 1;

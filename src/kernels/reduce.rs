@@ -1,6 +1,7 @@
 //! Launches of `reduce/chain.wgsl`: one for small sums; for long sums with few outputs, slices and then the sum of slices.
 
-use super::chain::{Walk, axes, fill};
+use super::after::{After, Tail};
+use super::chain::{AFTER, Names, Walk, axes, fill};
 use super::params::reduce_chain::Params;
 use super::{Binding, Dispatch, Module, Source, fold, room};
 use crate::Result;
@@ -72,19 +73,19 @@ pub fn scratch(work: &Work) -> usize {
     if cut.slices > 1 { cut.partial() } else { 0 }
 }
 
-/// The launches of a [`Work::Reduce`].
-pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
+/// The launches of a [`Work::Reduce`]; the last one has the epilogue.
+pub(super) fn lower(step: &Step, after: Option<&After>) -> Result<Vec<Dispatch>> {
     let Work::Reduce { chain, reduced } = &step.work else { return Ok(vec![]) };
     let cut = Cut::new(chain, reduced);
     if cut.slices == 1 {
-        return Ok(vec![launch(chain, reduced, cut, &step.inputs, step.outputs[0])?]);
+        return Ok(vec![launch(chain, reduced, cut, &step.inputs, step.outputs[0], after)?]);
     }
     let partial = room(step, cut.partial())?;
-    let first = launch(chain, reduced, cut, &step.inputs, partial)?;
+    let first = launch(chain, reduced, cut, &step.inputs, partial, None)?;
     let (sum, summed) = sum_of_slices(cut);
     // One slice: what is added up has at most GROUPS terms.
     let again = Cut { slices: 1, slice: usize::MAX, ..Cut::new(&sum, &summed) };
-    Ok(vec![first, launch(&sum, &summed, again, &[partial], step.outputs[0])?])
+    Ok(vec![first, launch(&sum, &summed, again, &[partial], step.outputs[0], after)?])
 }
 
 /// The second stage: partial sums are [outputs, slices] after rows and [slices, outputs] after columns.
@@ -96,21 +97,34 @@ fn sum_of_slices(cut: Cut) -> (Chain, [bool; 2]) {
     (chain, [!cut.rows, cut.rows])
 }
 
-fn launch(chain: &Chain, reduced: &[bool], cut: Cut, inputs: &[Region], out: Region) -> Result<Dispatch> {
+fn launch(
+    chain: &Chain,
+    reduced: &[bool],
+    cut: Cut,
+    inputs: &[Region],
+    out: Region,
+    after: Option<&After>,
+) -> Result<Dispatch> {
     let walk = |name, summed| Walk::new(name, &axes(chain, |a| reduced[a] == summed), inputs.len());
     let walks = [walk('o', false), walk('r', true)];
-    let filled = fill(chain, inputs, &walks, (cut.width == 4).then_some(usize::from(cut.rows)))?;
+    let filled = fill(chain, &walks, (cut.width == 4).then_some(usize::from(cut.rows)), Names::Kernel)?;
     let (step, slice_step) = if cut.rows { (cut.slices, 1) } else { (1, cut.outputs) };
     let number = inputs.len() + 1;
-    let text = Module::find(TEMPLATE)?.fill(&[
-        ("width", &width_text(cut)),
+    let mut tail = Tail { source: Source::File(TEMPLATE), block: [[0; 4]; AFTER], bindings: vec![] };
+    let last = if cut.width == 4 { "value.x" } else { "value" };
+    let epilogue = after.map(|after| tail.follow(after, number, last)).transpose()?;
+    let mut blocks = vec![
+        ("width", width_text(cut)),
         (
             "bindings",
-            &format!("{}@group(0) @binding({number}) var<storage, read_write> out: array<S>;", filled.bindings),
+            format!("{}@group(0) @binding({number}) var<storage, read_write> out: array<S>;", filled.bindings),
         ),
-        ("bases", &filled.bases),
-        ("chain", &filled.body),
-    ])?;
+        ("bases", filled.bases),
+        ("chain", filled.body),
+    ];
+    blocks.extend(epilogue.map(|text| ("after", text)));
+    let blocks: Vec<(&str, &str)> = blocks.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let text = Module::find(TEMPLATE)?.fill(&blocks)?;
     let (output_shift, term_shift) = match cut.rows {
         true => (cut.term_lanes.trailing_zeros(), 0),
         false => (0, cut.output_lanes.trailing_zeros()),
@@ -129,14 +143,15 @@ fn launch(chain: &Chain, reduced: &[bool], cut: Cut, inputs: &[Region], out: Reg
         reciprocals: filled.reciprocals,
         inputs: filled.inputs,
         constants: filled.constants,
+        after: tail.block,
         ..Params::default()
     };
     let mut bindings: Vec<Binding> = inputs.iter().map(|&region| Binding::read(region)).collect();
     bindings.push(Binding::write(out));
+    bindings.extend(tail.bindings);
     let [x, y, _] = fold(cut.outputs.div_ceil(cut.output_lanes));
     let source = Source::Generated { template: TEMPLATE, text };
-    let params = bytemuck::bytes_of(&params).to_vec();
-    Ok(Dispatch { source, overrides: vec![], params, bindings, workgroups: [x, y, cut.slices as u32] })
+    Ok(Dispatch::new(source, params, bindings, [x, y, cut.slices as u32]))
 }
 
 fn width_text(cut: Cut) -> String {
@@ -146,8 +161,13 @@ fn width_text(cut: Cut) -> String {
         _ => (vector, "sum"),
     };
     let (output, term) = if cut.rows { (1, cut.width) } else { (cut.width, 1) };
+    let finished = match own {
+        "f32" => "after(sum, i)",
+        _ => "S(after(sum.x, i), after(sum.y, i + 1u), after(sum.z, i + 2u), after(sum.w, i + 3u))",
+    };
     format!(
         "alias V = {vector};\nalias S = {own};\nconst OUTPUT_WIDTH = {output}u;\nconst TERM_WIDTH = {term}u;\n\
-         fn joined(sum: V) -> S {{\n    return {joined};\n}}"
+         fn joined(sum: V) -> S {{\n    return {joined};\n}}\n\
+         fn finished(sum: S, i: u32) -> S {{\n    return {finished};\n}}"
     )
 }

@@ -2,7 +2,10 @@
 
 use super::chain;
 use super::colour::{Life, colour, live_peak};
+use super::draft::{Draft, Place, copy, fixed};
+use super::epilogue;
 use super::fuse::{base, decide, in_chains};
+use super::masks::masks_of_outputs;
 use super::step::{Buffer, Chain, Class, ConvDims, Element, Instr, Plan, Program, RNG, Region, Step, View, Work};
 use crate::graph::{ConvSpec, Dag, NodeId, Op};
 use crate::{Error, Result};
@@ -38,36 +41,23 @@ pub struct Builder {
     buffers: Vec<Buffer>,
     /// Plans whose values have no memory yet: they run one after another, so all share the work buffers.
     drafts: Vec<DraftPlan>,
+    /// Lengths of all plans' values.
+    lens: Vec<usize>,
 }
 
 /// A plan before memory was given to its values.
 struct DraftPlan {
     name: String,
     drafts: Vec<Draft>,
-    /// Lengths of its values.
-    lens: Vec<usize>,
 }
 
-/// Where a draft's operand lives: fixed, or the value made by an earlier draft.
-#[derive(Clone, Copy)]
-enum Place {
-    Fixed(Region),
-    Value(usize),
-}
-
-/// A step before memory was given to its values.
-struct Draft {
-    work: Work,
-    inputs: Vec<Place>,
-    outputs: Vec<Place>,
-    label: String,
-    flops: u64,
-}
+/// The second half of a graph that was lowered to two plans; [`Builder::resume`] makes it a plan.
+pub struct Rest(Vec<Draft>);
 
 impl Builder {
     /// A program with the RNG buffer alone.
     pub fn new(options: Options) -> Builder {
-        let mut builder = Builder { options, buffers: vec![], drafts: vec![] };
+        let mut builder = Builder { options, buffers: vec![], drafts: vec![], lens: vec![] };
         let rng = builder.buffer("rng", 4, Element::U32, Class::Rng);
         debug_assert_eq!(rng.buffer, RNG);
         builder
@@ -85,15 +75,62 @@ impl Builder {
     /// # Errors
     /// A leaf or root without a region, or one of another length.
     pub fn plan(&mut self, name: &str, dag: &Dag, leaves: &Places, roots: &Places) -> Result<usize> {
+        let drafts = self.lower(name, dag, leaves, roots)?;
+        Ok(self.push(name, drafts))
+    }
+
+    /// Lowers a graph to two plans: the one returned makes the root `until`, and what is left is made into a plan by
+    /// [`Builder::resume`], after plans that run in between. Values that both use are computed once and keep their memory
+    /// over the plans in between, so the two must run alternately; what the first reads has to stay as it is until the
+    /// second has run, unless only the first reads it.
+    ///
+    /// # Errors
+    /// As [`Builder::plan`].
+    pub fn plan_until(
+        &mut self,
+        name: &str,
+        until: &str,
+        dag: &Dag,
+        leaves: &Places,
+        roots: &Places,
+    ) -> Result<(usize, Rest)> {
+        let drafts = self.lower(name, dag, leaves, roots)?;
+        let target = lookup(name, roots, until, dag.root_elems(until))?;
+        let mut needed = vec![Place::Fixed(target)];
+        let mut first: Vec<bool> = vec![];
+        for draft in drafts.iter().rev() {
+            let wanted = draft.outputs.iter().any(|made| needed.iter().any(|place| place.meets(made)));
+            if wanted {
+                needed.extend(&draft.inputs);
+            }
+            first.push(wanted);
+        }
+        let mut first = first.into_iter().rev();
+        let (before, after): (Vec<Draft>, Vec<Draft>) = drafts.into_iter().partition(|_| first.next().unwrap_or(false));
+        Ok((self.push(name, before), Rest(after)))
+    }
+
+    /// Adds the second half of a graph as a plan.
+    pub fn resume(&mut self, name: &str, rest: Rest) -> usize {
+        self.push(name, rest.0)
+    }
+
+    fn lower(&mut self, name: &str, dag: &Dag, leaves: &Places, roots: &Places) -> Result<Vec<Draft>> {
+        let rewritten = self.options.fuse.then(|| masks_of_outputs(dag));
+        let dag = rewritten.as_ref().unwrap_or(dag);
         let keep = decide(dag, self.options.fuse);
-        let mut lowering =
-            Lowering { dag, keep: &keep, place: vec![None; dag.nodes.len()], drafts: vec![], lens: vec![] };
+        let lens = std::mem::take(&mut self.lens);
+        let mut lowering = Lowering { dag, keep: &keep, place: vec![None; dag.nodes.len()], drafts: vec![], lens };
         for id in 0..dag.nodes.len() {
             lowering.node(name, id, leaves)?;
         }
         lowering.roots(name, roots)?;
-        let Lowering { drafts, lens, .. } = lowering;
-        Ok(self.push(name, drafts, lens))
+        let Lowering { mut drafts, lens, .. } = lowering;
+        self.lens = lens;
+        if self.options.fuse {
+            epilogue::fuse(&mut drafts, &self.lens);
+        }
+        Ok(drafts)
     }
 
     /// Adds a plan of one step that no graph describes: an optimiser, a batch draw, a log row.
@@ -105,7 +142,7 @@ impl Builder {
         };
         let fixed = |regions: Vec<Region>| regions.into_iter().map(Place::Fixed).collect();
         let draft = Draft { work, inputs: fixed(inputs), outputs: fixed(outputs), label: name.into(), flops };
-        self.push(name, vec![draft], vec![])
+        self.push(name, vec![draft])
     }
 
     /// Sum of squares of a whole buffer as a plan of one step: gradient norms.
@@ -116,21 +153,15 @@ impl Builder {
         self.step(name, Work::Reduce { chain, reduced: vec![true] }, vec![input], vec![output])
     }
 
-    fn push(&mut self, name: &str, drafts: Vec<Draft>, lens: Vec<usize>) -> usize {
-        self.drafts.push(DraftPlan { name: name.into(), drafts, lens });
+    fn push(&mut self, name: &str, drafts: Vec<Draft>) -> usize {
+        self.drafts.push(DraftPlan { name: name.into(), drafts });
         self.drafts.len() - 1
     }
 
     /// Gives every value a work buffer, by lifetime over all plans, and turns drafts into steps.
     pub fn finish(mut self) -> Program {
         let plans = std::mem::take(&mut self.drafts);
-        let mut lives: Vec<Life> = vec![];
-        let mut homes: Vec<Homes> = vec![];
-        let mut time = 0;
-        for plan in &plans {
-            homes.push(self.lives_of(plan, time, &mut lives));
-            time += plan.drafts.len();
-        }
+        let Homes { lives, values, scratch } = self.homes(&plans);
         let (slot, lens) = if self.options.share {
             colour(&lives)
         } else {
@@ -142,30 +173,35 @@ impl Builder {
             .map(|(i, &len)| self.buffer(&format!("work {i}"), len, Element::F32, Class::Work))
             .collect();
         let region = |life: usize| Region { len: lives[life].len, ..work[slot[life]] };
+        let at = |place: &Place| match place {
+            Place::Fixed(region) => *region,
+            Place::Value(v) => values[*v].map_or(Region { buffer: RNG, offset: 0, len: 0 }, region),
+        };
+        let mut scratch = scratch.into_iter();
+        let mut start = 0;
         let plans = plans
             .into_iter()
-            .zip(&homes)
-            .map(|(plan, home)| {
-                let own = &lives[home.lives.clone()];
-                let mut touched: Vec<usize> = slot[home.lives.clone()].to_vec();
+            .map(|DraftPlan { name, drafts }| {
+                let end = start + drafts.len();
+                let own: Vec<usize> =
+                    (0..lives.len()).filter(|&v| lives[v].first < end && start <= lives[v].last).collect();
+                let clipped: Vec<Life> = own.iter().map(|&v| lives[v].within(start, end)).collect();
+                let mut touched: Vec<usize> = own.iter().map(|&v| slot[v]).collect();
                 touched.sort_unstable();
                 touched.dedup();
-                let at = |place: &Place| match place {
-                    Place::Fixed(region) => *region,
-                    Place::Value(v) => home.values[*v].map_or(Region { buffer: RNG, offset: 0, len: 0 }, region),
-                };
-                let steps = plan.drafts.iter().zip(&home.scratch).map(|(draft, scratch)| Step {
-                    work: draft.work.clone(),
+                start = end;
+                let steps = drafts.into_iter().zip(scratch.by_ref()).map(|(draft, scratch)| Step {
                     inputs: draft.inputs.iter().map(at).collect(),
                     outputs: draft.outputs.iter().map(at).collect(),
                     scratch: scratch.map(region),
-                    label: draft.label.clone(),
+                    work: draft.work,
+                    label: draft.label,
                     flops: draft.flops,
                 });
                 Plan {
                     steps: steps.collect(),
-                    name: plan.name,
-                    live_bytes: 4 * live_peak(own) as u64,
+                    name,
+                    live_bytes: 4 * live_peak(&clipped) as u64,
                     work_bytes: touched.iter().map(|&s| 4 * lens[s] as u64).sum(),
                 }
             })
@@ -173,41 +209,42 @@ impl Builder {
         Program { buffers: self.buffers, plans }
     }
 
-    /// Appends the lives of a plan's values and scratch, with `start` as the time of its first step.
-    fn lives_of(&self, plan: &DraftPlan, start: usize, lives: &mut Vec<Life>) -> Homes {
-        let begin = lives.len();
-        let mut span: Vec<Option<(usize, usize)>> = vec![None; plan.lens.len()];
-        for (i, draft) in plan.drafts.iter().enumerate() {
+    /// The lives of all values and scratch; time counts steps over all plans.
+    fn homes(&self, plans: &[DraftPlan]) -> Homes {
+        let mut span: Vec<Option<(usize, usize)>> = vec![None; self.lens.len()];
+        let drafts = || plans.iter().flat_map(|plan| &plan.drafts).enumerate();
+        for (time, draft) in drafts() {
             for place in draft.outputs.iter().chain(&draft.inputs) {
                 if let Place::Value(v) = *place {
-                    let first = span[v].map_or(start + i, |(first, _)| first);
-                    span[v] = Some((first, start + i));
+                    let first = span[v].map_or(time, |(first, _)| first);
+                    span[v] = Some((first, time));
                 }
             }
         }
+        let mut lives = vec![];
         let mut add = |len: usize, first: usize, last: usize| {
             lives.push(Life { len, first, last });
             lives.len() - 1
         };
         let values =
-            span.iter().zip(&plan.lens).map(|(s, &len)| s.map(|(first, last)| add(len, first, last))).collect();
-        let scratch = plan.drafts.iter().enumerate().map(|(i, draft)| {
+            span.iter().zip(&self.lens).map(|(s, &len)| s.map(|(first, last)| add(len, first, last))).collect();
+        let scratch = drafts().map(|(time, draft)| {
             let len = (self.options.scratch)(&draft.work);
-            (len > 0).then(|| add(len, start + i, start + i))
+            (len > 0).then(|| add(len, time, time))
         });
         let scratch = scratch.collect();
-        Homes { values, scratch, lives: begin..lives.len() }
+        Homes { lives, values, scratch }
     }
 }
 
-/// The lives of one plan.
+/// The lives of a program.
 struct Homes {
+    /// All of them.
+    lives: Vec<Life>,
     /// By value; `None` where a root's region replaced the value.
     values: Vec<Option<usize>>,
-    /// By step.
+    /// By step of all plans.
     scratch: Vec<Option<usize>>,
-    /// All of them.
-    lives: std::ops::Range<usize>,
 }
 
 /// One graph on its way to drafts.
@@ -216,7 +253,7 @@ struct Lowering<'a> {
     keep: &'a [bool],
     place: Vec<Option<Place>>,
     drafts: Vec<Draft>,
-    /// Lengths of values.
+    /// Lengths of values, those of earlier plans included.
     lens: Vec<usize>,
 }
 
@@ -355,19 +392,6 @@ impl Lowering<'_> {
             }
         }
         true
-    }
-}
-
-fn copy(name: &str, len: usize, from: Place, to: Place) -> Draft {
-    let views = vec![View { strides: vec![1], offset: 0 }];
-    let work = Work::Pointwise(Chain { extents: vec![len], views, instrs: vec![Instr::Load(0)] });
-    Draft { work, inputs: vec![from], outputs: vec![to], label: format!("copy to {name}"), flops: 0 }
-}
-
-fn fixed(place: &Place) -> Option<Region> {
-    match place {
-        Place::Fixed(region) => Some(*region),
-        Place::Value(_) => None,
     }
 }
 

@@ -10,6 +10,13 @@ pub(super) struct Life {
     pub last: usize,
 }
 
+impl Life {
+    /// The part of it in `start..end`, which it meets.
+    pub fn within(self, start: usize, end: usize) -> Life {
+        Life { first: self.first.max(start), last: self.last.min(end - 1), ..self }
+    }
+}
+
 /// Assigns each life a slot; returns the slots of the lives and the lengths of the slots. The largest values choose first,
 /// so that no slot ever grows and small values fill the gaps between large ones.
 pub(super) fn colour(lives: &[Life]) -> (Vec<usize>, Vec<usize>) {

@@ -25,6 +25,32 @@ pub struct Counters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReadId(pub u64);
 
+/// One kernel of a profiled run (host device: one step).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slice {
+    /// Plan it belongs to.
+    pub plan: usize,
+    /// Step of that plan.
+    pub step: usize,
+    /// Which of the step's kernels, from 0.
+    pub part: usize,
+    /// The tensor it makes and the kernel that does: `conv_x %41 (conv/tiled_x.wgsl)`.
+    pub kernel: String,
+    /// Seconds from the first slice's start to this one's.
+    pub start: f64,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+/// Where the time of a schedule went.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline {
+    /// Every kernel, in order; no two overlap.
+    pub slices: Vec<Slice>,
+    /// Seconds the caller's thread needed to record and submit the work; 0 on the host device, where it is the work.
+    pub submit: f64,
+}
+
 /// A device with a program loaded.
 pub trait Executor {
     /// One line for people: adapter, driver, or the host's threads.
@@ -35,6 +61,13 @@ pub trait Executor {
 
     /// Runs plans in order as one submission, each `times` times in a row (0 skips it).
     fn run(&mut self, schedule: &[(usize, u32)]) -> Result<()>;
+
+    /// Runs plans as [`Executor::run`] does, with the same effect on buffers, and times every kernel; waits for the end.
+    /// Slower than `run`: the ratios are what it is for.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] on a device that has no timestamps, even for an empty schedule.
+    fn profile(&mut self, schedule: &[(usize, u32)]) -> Result<Timeline>;
 
     /// Overwrites an F32 region.
     fn write(&mut self, region: Region, values: &[f32]) -> Result<()>;

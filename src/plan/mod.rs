@@ -5,10 +5,13 @@
 mod builder;
 mod chain;
 mod colour;
+mod draft;
+mod epilogue;
 mod executor;
 mod fuse;
+mod masks;
 mod step;
 
-pub use builder::{Builder, Options, Places, Scratch};
-pub use executor::{Counters, Executor, ReadId};
+pub use builder::{Builder, Options, Places, Rest, Scratch};
+pub use executor::{Counters, Executor, ReadId, Slice, Timeline};
 pub use step::*;

@@ -87,6 +87,13 @@ pub struct Region {
     pub len: usize,
 }
 
+impl Region {
+    /// Whether they share elements.
+    pub fn overlaps(&self, other: &Region) -> bool {
+        self.buffer == other.buffer && self.offset < other.offset + other.len && other.offset < self.offset + self.len
+    }
+}
+
 /// How a chain walks one of its inputs: element (i₀, i₁, …) of the iteration space is at `offset + Σ iₐ·strides[a]`
 /// of the input's region. Stride 0 repeats (expand); permuted strides transpose; an offset slices.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -123,6 +130,15 @@ impl Chain {
     /// Elements of the iteration space.
     pub fn elems(&self) -> usize {
         self.extents.iter().product()
+    }
+
+    /// Gives the inputs that loads name other numbers.
+    pub(super) fn renumber(&mut self, number: impl Fn(usize) -> usize) {
+        for instr in &mut self.instrs {
+            if let Instr::Load(input) = instr {
+                *input = number(*input);
+            }
+        }
     }
 
     /// Whether input `i` is read in the order of iteration: element n at `offset + n`.
@@ -176,6 +192,9 @@ pub enum Work {
     Pointwise(Chain),
     /// Sum of the chain over the extents where `reduced` is set; the output runs over the others, in order.
     Reduce { chain: Chain, reduced: Vec<bool> },
+    /// `work`, which has one output, each element of which goes through `chain` before it is stored. Input 0 of the chain is
+    /// that element, in order; the others follow the work's own inputs.
+    Then { work: Box<Work>, chain: Chain },
     /// The input `from` at `start` inside zeros of `to`.
     Pad { from: Shape, to: Shape, start: Vec<usize> },
     /// `[m,k]`·`[k,n]` with transposes: a is stored `[k,m]` if `ta`, b is stored `[n,k]` if `tb`.
@@ -211,6 +230,39 @@ pub enum Work {
     LogRow { count: usize, rows: usize },
 }
 
+impl Work {
+    /// Short name of the kernel family.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Work::Pointwise(_) => "pointwise",
+            Work::Reduce { .. } => "reduce",
+            Work::Then { work, .. } => work.name(),
+            Work::Pad { .. } => "pad",
+            Work::MatMul { .. } => "matmul",
+            Work::Conv(_) => "conv",
+            Work::ConvX(_) => "conv_x",
+            Work::ConvW(_) => "conv_w",
+            Work::Fir { .. } => "fir",
+            Work::Gather { .. } => "gather",
+            Work::ScatterAdd { .. } => "scatter_add",
+            Work::Sample { .. } => "sample",
+            Work::SampleAdjoint { .. } => "sample_adjoint",
+            Work::Rand { .. } => "rand",
+            Work::Draw(_) => "draw",
+            Work::Adam => "adam",
+            Work::LogRow { .. } => "log_row",
+        }
+    }
+
+    /// The work without its epilogue.
+    pub fn product(&self) -> &Work {
+        match self {
+            Work::Then { work, .. } => work,
+            work => work,
+        }
+    }
+}
+
 /// One unit of work of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -231,24 +283,7 @@ pub struct Step {
 impl Step {
     /// Short name of the kernel family.
     pub fn name(&self) -> &'static str {
-        match &self.work {
-            Work::Pointwise(_) => "pointwise",
-            Work::Reduce { .. } => "reduce",
-            Work::Pad { .. } => "pad",
-            Work::MatMul { .. } => "matmul",
-            Work::Conv(_) => "conv",
-            Work::ConvX(_) => "conv_x",
-            Work::ConvW(_) => "conv_w",
-            Work::Fir { .. } => "fir",
-            Work::Gather { .. } => "gather",
-            Work::ScatterAdd { .. } => "scatter_add",
-            Work::Sample { .. } => "sample",
-            Work::SampleAdjoint { .. } => "sample_adjoint",
-            Work::Rand { .. } => "rand",
-            Work::Draw(_) => "draw",
-            Work::Adam => "adam",
-            Work::LogRow { .. } => "log_row",
-        }
+        self.work.name()
     }
 
     /// Bytes read and written, each element once; of a table that rows are picked from, only the rows.

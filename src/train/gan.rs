@@ -57,7 +57,9 @@ pub struct Plans {
     pub d_norm: usize,
     /// Its optimiser.
     pub d_adam: usize,
-    /// Generator step.
+    /// The generator's forward pass for both steps, where they share their fakes.
+    pub fake: Option<usize>,
+    /// Generator step; without the forward pass, where that has its own plan.
     pub g: usize,
     /// Square of the generator's gradient norm.
     pub g_norm: usize,
@@ -161,6 +163,12 @@ impl Gan {
         leaves.extend(real_g.map(|region| ("real_g".to_owned(), region)));
         leaves.extend(scalar_at.iter().map(|(name, at)| (format!("scalar/{name}"), *at)));
         let mut roots = Places::from([("images".to_owned(), images)]);
+        let shares_fakes = !spec.fresh_generator_batch();
+        if shares_fakes {
+            let fake = b.buffer("fake", batch, Element::F32, Class::Input);
+            leaves.insert("fake".into(), fake);
+            roots.insert("fake".into(), fake);
+        }
         let mut states: Vec<(StateSpec, Region)> = vec![];
         for spec in d_phase.states.iter().chain(&g_phase.states) {
             if states.iter().all(|(known, _)| known.name != spec.name) {
@@ -219,7 +227,15 @@ impl Gan {
             None => (None, None),
         };
         let count = log_names.len();
+        // Plans stand in the order they run: memory is shared by it.
+        let (fake, rest) = match shares_fakes {
+            true => b
+                .plan_until("fake", "fake", &g_phase.dag, &leaves, &roots)
+                .map(|(fake, rest)| (Some(fake), Some(rest)))?,
+            false => (None, None),
+        };
         let plans = Plans {
+            fake,
             draw_d,
             draw_g,
             attack_start,
@@ -228,7 +244,10 @@ impl Gan {
             d_plain: d_plain.as_ref().map(|phase| plan(&mut b, "d_plain", phase)).transpose()?,
             d_norm: b.sum_squares("d_norm", d.grad, log_at(count - 2)),
             d_adam: adam(&mut b, "d_adam", &d),
-            g: plan(&mut b, "g", &g_phase)?,
+            g: match rest {
+                Some(rest) => b.resume("g", rest),
+                None => plan(&mut b, "g", &g_phase)?,
+            },
             g_norm: b.sum_squares("g_norm", g.grad, log_at(count - 1)),
             g_adam: adam(&mut b, "g_adam", &g),
             log: b.step("log", Work::LogRow { count, rows: ring_rows }, vec![log], vec![ring]),
@@ -268,6 +287,7 @@ impl Gan {
         if let (Some(start), Some(attack)) = (p.attack_start, p.attack_step) {
             order.extend([(start, 1), (attack, every.attack_steps)]);
         }
+        order.extend(p.fake.map(|fake| (fake, 1)));
         let penalised = step.is_multiple_of(every.penalty_every);
         order.push((if penalised { p.d } else { p.d_plain.unwrap_or(p.d) }, 1));
         order.extend([(p.d_norm, 1), (p.d_adam, 1)]);

@@ -1,7 +1,7 @@
 //! The graphs of a GAN iteration: discriminator step, generator step, attack, sampling.
 //!
 //! Pure functions from a [`GanSpec`] to a frozen graph. Root names say where a value goes: `grad/<parameter>`,
-//! `state/<name>`, `log/<scalar>`, `images`. Per-step values are inputs named `scalar/…`.
+//! `state/<name>`, `log/<scalar>`, `fake`, `images`. Per-step values are inputs named `scalar/…`.
 
 use crate::attack::{self, Bounds, Norm};
 use crate::autodiff::grad;
@@ -117,8 +117,12 @@ pub fn discriminator(spec: &GanSpec, penalties: bool) -> Phase {
     let mut net = Networks::new(&graph);
     let clean = graph.input("real", spec.batch_shape());
     let real = if spec.attack { graph.state("x_adv", spec.batch_shape()) } else { clean };
-    let z = graph.rand(Dist::Normal, stream::Z_D, [spec.batch, spec.z]);
-    let fake = spec.model.generator(&net.g, z, Mode::Train).detach();
+    let fake = if spec.fresh_generator_batch() {
+        let z = graph.rand(Dist::Normal, stream::Z_D, [spec.batch, spec.z]);
+        spec.model.generator(&net.g, z, Mode::Train).detach()
+    } else {
+        graph.input("fake", spec.batch_shape())
+    };
     // Two passes: batch statistics of reals and fakes must not mix.
     let d_real = spec.model.discriminator(&net.d, real, Mode::Train);
     let d_fake = spec.model.discriminator(&net.d, fake, Mode::Train);
@@ -150,7 +154,8 @@ pub fn discriminator(spec: &GanSpec, penalties: bool) -> Phase {
     net.finish()
 }
 
-/// Loss and gradients of the generator through the discriminator as it stands after its own step.
+/// Loss and gradients of the generator through the discriminator as it stands after its own step. Unless it draws latents of
+/// its own, the root `fake` is what [`discriminator`] reads: the part of this graph that makes it runs before that step.
 pub fn generator(spec: &GanSpec) -> Phase {
     let graph = Graph::new();
     let mut net = Networks::new(&graph);
@@ -163,6 +168,9 @@ pub fn generator(spec: &GanSpec) -> Phase {
     let d_fake = spec.model.discriminator(&net.d, fake, Mode::Train);
     let loss = spec.loss.g_loss(d_fake, d_real);
     net.log("g_loss", loss);
+    if !spec.fresh_generator_batch() {
+        net.roots.push(("fake".into(), fake));
+    }
     let (g, d) = (net.g.clone(), net.d.clone());
     net.gradients(loss, &g);
     net.updates(&g);

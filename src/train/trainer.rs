@@ -6,6 +6,7 @@
 use super::checkpoint::{Checkpoint, NamedTensor, Values};
 use super::feed::Feed;
 use super::gan::{Gan, Intervals, Network};
+use super::profile::Iteration;
 use super::sampler::tensor;
 use super::settings::Settings;
 use crate::device::Device;
@@ -15,6 +16,7 @@ use crate::philox;
 use crate::plan::{ALIGN, Class, Counters, Executor, RNG, ReadId, Region};
 use crate::{Error, Result};
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// Stream of the latents of sample grids; the step counter is the seed of each sample.
 const Z_SAMPLE: u32 = 100;
@@ -40,6 +42,9 @@ pub struct Logged {
     /// (tensor, gradients that were not finite since training began), where there are any.
     pub nonfinite: Vec<(String, u32)>,
 }
+
+/// Seed and step of an iteration.
+const RNG_WORDS: Region = Region { buffer: RNG, offset: 0, len: 4 };
 
 struct PendingLog {
     first: u64,
@@ -175,22 +180,71 @@ impl Trainer {
 
     /// One iteration: discriminator step, and the generator step where it is due. One submission.
     pub fn iterate(&mut self) -> Result<()> {
-        let every = Intervals {
+        self.write_scalars()?;
+        self.write_reals()?;
+        let schedule = self.schedule(self.step);
+        self.device.run(&schedule)?;
+        self.step += 1;
+        Ok(())
+    }
+
+    /// [`Trainer::iterate`], with the same effect, that waits for its end and tells where the time went.
+    ///
+    /// # Errors
+    /// A device that has no timestamps; one that fails.
+    pub fn profile(&mut self) -> Result<Iteration> {
+        let begin = Instant::now();
+        self.write_scalars()?;
+        let scalars = begin.elapsed().as_secs_f64();
+        self.write_reals()?;
+        let reals = begin.elapsed().as_secs_f64() - scalars;
+        let schedule = self.schedule(self.step);
+        let timeline = self.device.profile(&schedule)?;
+        self.step += 1;
+        let run = begin.elapsed().as_secs_f64() - scalars - reals;
+        Ok(Iteration { step: self.step - 1, scalars, reals, run, timeline })
+    }
+
+    /// Waits for everything submitted so far.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn wait(&mut self) -> Result<()> {
+        self.device.read_u32(RNG_WORDS).map(|_| ())
+    }
+
+    /// Whether the device can [`Trainer::profile`].
+    ///
+    /// # Errors
+    /// [`Error::Device`] where it can't.
+    pub fn check_profile(&mut self) -> Result<()> {
+        self.device.profile(&[]).map(|_| ())
+    }
+
+    fn intervals(&self) -> Intervals {
+        Intervals {
             n_critic: self.settings.n_critic,
             penalty_every: self.settings.penalty_every,
             attack_steps: self.settings.attack_steps,
-        };
-        let scalars = self.scalars(&every);
+        }
+    }
+
+    /// The plans of iteration `step` in order, with how many times each runs in a row.
+    pub fn schedule(&self, step: u64) -> Vec<(usize, u32)> {
+        self.gan.schedule(step, &self.intervals())
+    }
+
+    fn write_scalars(&mut self) -> Result<()> {
+        let scalars = self.scalars(&self.intervals());
         self.device.write(self.gan.scalars, &scalars)?;
         let seed = self.seed();
-        let rng = Region { buffer: RNG, offset: 0, len: 4 };
-        self.device.write_u32(rng, &[seed as u32, (seed >> 32) as u32, self.step as u32, 0])?;
-        for (batch, region) in self.feed.batches(seed, self.step, self.gan.real, self.gan.real_g)? {
+        self.device.write_u32(RNG_WORDS, &[seed as u32, (seed >> 32) as u32, self.step as u32, 0])
+    }
+
+    fn write_reals(&mut self) -> Result<()> {
+        for (batch, region) in self.feed.batches(self.seed(), self.step, self.gan.real, self.gan.real_g)? {
             self.device.write(region, &batch)?;
         }
-        let schedule = self.gan.schedule(self.step, &every);
-        self.device.run(&schedule)?;
-        self.step += 1;
         Ok(())
     }
 

@@ -31,7 +31,14 @@ const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("check", &["graph", "nn", "loss", "plan", "philox", "host", "device", "train"]),
-    ("cli", &["cache", "config", "data", "grid", "metrics", "device", "train", "check", "kernels", "plan"]),
+    (
+        "bench",
+        &[
+            "graph", "autodiff", "nn", "attack", "plan", "philox", "optim", "config", "host", "kernels", "gpu",
+            "device", "train",
+        ],
+    ),
+    ("cli", &["cache", "config", "data", "grid", "metrics", "device", "train", "check", "bench", "kernels", "plan"]),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

@@ -216,9 +216,13 @@ fn a_profile_names_every_launch() {
         assert!(gpu.profile(&[(0, 1)]).is_err(), "no timestamps, no profile");
         return;
     }
-    let times = gpu.profile(&[(0, 2), (1, 1)]).unwrap();
-    let labels: Vec<&str> = times.iter().map(|(label, _)| label.split(' ').nth(2).unwrap()).collect();
+    let slices = gpu.profile(&[(0, 2), (1, 1)]).unwrap().slices;
+    let labels: Vec<&str> = slices.iter().map(|s| s.kernel.split(' ').nth(2).unwrap()).collect();
     assert_eq!(labels, ["3", "1", "3", "1", "0.5", "1"]);
-    assert!(times.iter().all(|(_, s)| (0.0..60.0).contains(s)) && times.iter().any(|(_, s)| *s > 0.0), "{times:?}");
+    let places: Vec<[usize; 3]> = slices.iter().map(|s| [s.plan, s.step, s.part]).collect();
+    assert_eq!(places, [[0, 0, 0], [0, 1, 0], [0, 0, 0], [0, 1, 0], [1, 0, 0], [1, 1, 0]]);
+    assert!(slices.windows(2).all(|s| s[0].start + s[0].seconds <= s[1].start), "{slices:?}");
+    let in_bounds = |s: f64| (0.0..60.0).contains(&s);
+    assert!(slices.iter().all(|s| in_bounds(s.seconds)) && slices.iter().any(|s| s.seconds > 0.0), "{slices:?}");
     assert_eq!(gpu.read(region(1)).unwrap(), [4.5; LEN]);
 }

@@ -14,6 +14,7 @@ pub use weight::conv_w;
 
 use super::Scalar;
 use super::arena::Arena;
+use super::chain::After;
 use super::matmul::{Mat, gemm, matmul};
 use crate::plan::ConvDims;
 use rayon::prelude::*;
@@ -117,6 +118,38 @@ impl Windows<'_> {
     }
 }
 
+/// Whether [`conv`] multiplies panels of unfolded windows, after which something can follow.
+pub fn is_unfolded(d: &ConvDims) -> bool {
+    !Sizes::of(d).empty() && !is_depthwise(d) && !is_product(d)
+}
+
+/// (x, w) → y, with a chain after it.
+pub fn conv_then<T: Scalar>(d: &ConvDims, x: &[T], w: &[T], y: &mut [T], after: &After<T>, arena: &mut Arena<T>) {
+    let s = Sizes::of(d);
+    let rows = panel_rows(s.cols);
+    let lanes = arena.lanes();
+    y.par_chunks_mut(rows * d.cout).enumerate().for_each(|(task, y)| {
+        let count = y.len() / d.cout;
+        lanes.with(count * s.cols + y.len() + after.scratch(), |scratch| {
+            let (panel, rest) = scratch.split_at_mut(count * s.cols);
+            let (product, registers) = rest.split_at_mut(y.len());
+            multiply(d, &s, [x, w], task * rows..task * rows + count, panel, product);
+            after.apply(task * rows * d.cout, product, registers, y);
+        });
+    });
+}
+
+/// These rows of y.
+fn multiply<T: Scalar>(d: &ConvDims, s: &Sizes, [x, w]: [&[T]; 2], rows: Range<usize>, panel: &mut [T], y: &mut [T]) {
+    let count = rows.len();
+    for group in 0..d.spec.groups {
+        let windows = Windows { d, s, group, tap: [0, 0], taps: d.spec.kernel };
+        windows.unfold(rows.clone(), x, panel);
+        let w = Mat::new(&w[group * s.gout..], s.cols, s.gout, d.cout);
+        gemm(Mat::new(panel, count, s.cols, s.cols), w, &mut y[group * s.gout..], d.cout, false);
+    }
+}
+
 /// (x, w) → y
 pub fn conv<T: Scalar>(d: &ConvDims, x: &[T], w: &[T], y: &mut [T], arena: &mut Arena<T>) {
     let s = Sizes::of(d);
@@ -133,13 +166,6 @@ pub fn conv<T: Scalar>(d: &ConvDims, x: &[T], w: &[T], y: &mut [T], arena: &mut 
     let lanes = arena.lanes();
     y.par_chunks_mut(rows * d.cout).enumerate().for_each(|(task, y)| {
         let count = y.len() / d.cout;
-        lanes.with(count * s.cols, |panel| {
-            for group in 0..d.spec.groups {
-                let windows = Windows { d, s: &s, group, tap: [0, 0], taps: d.spec.kernel };
-                windows.unfold(task * rows..task * rows + count, x, panel);
-                let w = Mat::new(&w[group * s.gout..], s.cols, s.gout, d.cout);
-                gemm(Mat::new(panel, count, s.cols, s.cols), w, &mut y[group * s.gout..], d.cout, false);
-            }
-        });
+        lanes.with(count * s.cols, |panel| multiply(d, &s, [x, w], task * rows..task * rows + count, panel, y));
     });
 }
