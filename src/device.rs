@@ -2,8 +2,11 @@
 //!
 //! Uses `gpu`, `host`, `kernels` and `plan`. The layers above see only `plan::Executor`.
 
-use crate::plan::{Executor, Options, Precision, Program, Work};
+use crate::plan::{Executor, Options, Precision, Program, Scratch};
 use crate::{Error, Result, gpu, host, kernels};
+use std::sync::Arc;
+
+pub use crate::gpu::{Autotune, Listener, Notice, Setup};
 
 /// A device that a program can be loaded on.
 #[derive(Clone)]
@@ -16,22 +19,30 @@ pub enum Device {
 
 impl Device {
     /// Resolves `auto` (a hardware GPU, else the host), `host`, or an adapter name such as `vulkan`, `vulkan:1`, `metal`.
-    /// With the device comes a sentence when `auto` fell back to the host.
+    /// With the device comes a sentence when `auto` fell back to the host. Nothing is kept on the disk.
     ///
     /// # Errors
     /// No adapter of that name.
     pub fn select(name: &str) -> Result<(Device, Option<String>)> {
+        Device::select_with(name, Setup::default())
+    }
+
+    /// [`Device::select`] with a cache folder, measured schedules and a listener; the host needs none of them.
+    ///
+    /// # Errors
+    /// As [`Device::select`]; a file of schedules that can't be used.
+    pub fn select_with(name: &str, setup: Setup) -> Result<(Device, Option<String>)> {
         match name {
             "host" => Ok((Device::Host, None)),
             "auto" => match gpu::list().iter().find(|facts| !facts.is_software()) {
-                Some(facts) => Ok((Device::Gpu(gpu::Device::open(&facts.id)?), None)),
+                Some(facts) => Ok((Device::Gpu(gpu::Device::open_with(&facts.id, setup)?), None)),
                 None => {
                     let notice =
                         format!("no hardware GPU found: using the host, {} threads", rayon::current_num_threads());
                     Ok((Device::Host, Some(notice)))
                 }
             },
-            adapter => Ok((Device::Gpu(gpu::Device::open(adapter)?), None)),
+            adapter => Ok((Device::Gpu(gpu::Device::open_with(adapter, setup)?), None)),
         }
     }
 
@@ -45,9 +56,12 @@ impl Device {
 
     /// Plan options for this device.
     pub fn options(&self, fuse: bool) -> Options {
-        let scratch: fn(&Work) -> usize = match self {
-            Device::Host => |_| 0,
-            Device::Gpu(_) => kernels::scratch,
+        let scratch: Scratch = match self {
+            Device::Host => Arc::new(|_| 0),
+            Device::Gpu(device) => {
+                let tuning = device.tuning().clone();
+                Arc::new(move |work| kernels::scratch_with(&tuning, work))
+            }
         };
         Options { fuse, share: true, precision: Precision::F32, scratch }
     }
@@ -72,6 +86,28 @@ impl Device {
                 ))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Plans with measured schedules: `plan` is called with a device whose options it plans for, and again with the device
+    /// that was tuned for its shapes, if there was something to measure. The program must be loaded on the device returned.
+    ///
+    /// # Errors
+    /// Those of `plan`; a device that fails.
+    pub fn tuned<T>(
+        &self,
+        program: impl Fn(&T) -> &Program,
+        plan: impl Fn(&Device) -> Result<T>,
+    ) -> Result<(Device, T)> {
+        let planned = plan(self)?;
+        let Device::Gpu(device) = self else { return Ok((self.clone(), planned)) };
+        match device.tune(program(&planned))? {
+            None => Ok((self.clone(), planned)),
+            Some(tuned) => {
+                let tuned = Device::Gpu(tuned);
+                let planned = plan(&tuned)?;
+                Ok((tuned, planned))
+            }
         }
     }
 

@@ -34,6 +34,7 @@
 pub mod attack;
 pub mod autodiff;
 pub mod bench;
+pub mod cache;
 pub mod check;
 pub mod cli;
 pub mod config;

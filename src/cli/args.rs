@@ -4,6 +4,7 @@ use super::bench_args::BenchCommand;
 use super::device::DeviceChoice;
 use super::seeds::Seeds;
 use crate::config::{Grid, Overrides};
+use crate::device::Autotune;
 use clap::{Args, Parser, Subcommand, value_parser};
 use std::path::PathBuf;
 
@@ -27,6 +28,8 @@ pub enum Command {
     Devices,
     /// Show what a training step launches: kernels, floating-point operations, bytes, memory.
     Plan(PlanArgs),
+    /// Measure the schedules of a preset's products on a GPU, and keep the fastest.
+    Tune(TuneArgs),
     /// Compare a device with the host, kernel by kernel.
     Check(CheckArgs),
     /// Measure kernels and training steps.
@@ -86,6 +89,9 @@ pub struct TrainArgs {
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
+    /// Measured schedules.
+    #[command(flatten)]
+    pub tuning: Tuning,
     /// Folder of the run; runs/PRESET-N unless given.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -114,6 +120,36 @@ pub struct SampleArgs {
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
+    /// Measured schedules.
+    #[command(flatten)]
+    pub tuning: Tuning,
+}
+
+/// `danskin tune`
+#[derive(Debug, Args)]
+pub struct TuneArgs {
+    /// Preset, file, settings.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Device: auto, list, vulkan, vulkan:1, metal, dx12.
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// File for the schedules of this preset, to be used with --tuning.
+    #[arg(long, value_name = "FILE.json")]
+    pub export: Option<PathBuf>,
+}
+
+/// How matrix products and convolutions are cut into workgroups.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Tuning {
+    /// Schedules of matrix products and convolutions. off: the estimated ones; cached: those measured on this GPU before,
+    /// and what was never measured is, once; full: all are measured again. Without `full` nothing is measured on a
+    /// software adapter, and the host has no schedules. Differently tuned runs agree within rounding.
+    #[arg(long, value_name = "off|cached|full", default_value = "cached")]
+    pub autotune: Autotune,
+    /// Schedules written by danskin tune --export; they go before all others.
+    #[arg(long, value_name = "FILE.json")]
+    pub tuning: Option<PathBuf>,
 }
 
 /// `danskin plan`
@@ -189,6 +225,7 @@ mod tests {
             ("train --kimg many", "invalid"),
             ("train --batch -1", "unexpected argument"),
             ("train --device cuda", "must be auto, host, list"),
+            ("train --autotune fast", "must be off, cached or full"),
             ("sample", "required"),
             ("sample r --seeds 5-1", "5-1 runs backwards"),
             ("sample r --grid 8", "must be columns x rows"),

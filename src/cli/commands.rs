@@ -1,13 +1,13 @@
 //! The commands: a job is prepared, its warnings are shown, and the engine is called.
 
-use super::args::{CheckArgs, PlanArgs, SampleArgs, TrainArgs};
+use super::args::{CheckArgs, PlanArgs, SampleArgs, TrainArgs, Tuning};
 use super::device::DeviceChoice;
 use super::job::{PlanJob, SampleJob, TrainJob};
 use super::progress::Progress;
-use super::{interrupt, output};
+use super::{interrupt, output, startup};
 use crate::config::{Config, Source};
 use crate::data::toys::{self, Toy};
-use crate::device::Device;
+use crate::device::Autotune;
 use crate::train::{Event, Feed, Outcome, Sampler, Session, Settings, Trainer};
 use crate::{Error, Result, grid, metrics};
 
@@ -17,8 +17,7 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
     }
     let job = TrainJob::prepare(args)?;
     job.warnings.iter().for_each(output::warning);
-    let (device, notice) = Device::select(&job.device.to_string())?;
-    notice.iter().for_each(output::line);
+    let device = startup::open(job.device, &args.tuning)?;
     let settings = Settings::new(&job.config)?;
     let mut feed = open_data(&job.config)?;
     let (toy, reals) = (feed.toy_kind(), std::mem::take(&mut feed.preview));
@@ -66,8 +65,7 @@ pub(super) fn sample(args: &SampleArgs) -> Result<()> {
         return Err(Error::setting("command line", "--each", folder.display(), hint));
     }
     job.latest.warnings.iter().for_each(output::warning);
-    let (device, notice) = Device::select(&job.device.to_string())?;
-    notice.iter().for_each(output::line);
+    let device = startup::open(job.device, &args.tuning)?;
     let seeds = job.seeds.iter().map(|&seed| sample_seed(seed)).collect::<Result<Vec<u32>>>()?;
     let settings = Settings::new(&job.config)?;
     let mut sampler = Sampler::new(&settings, &job.latest.checkpoint, &job.latest.path, &device)?;
@@ -130,8 +128,8 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     if args.device == DeviceChoice::List {
         return devices();
     }
-    let (device, notice) = Device::select(&args.device.to_string())?;
-    notice.iter().for_each(output::line);
+    // With the schedules that training uses.
+    let device = startup::open(args.device, &Tuning { autotune: Autotune::Cached, tuning: None })?;
     let report = crate::check::run(&device, &mut |row| output::line(row))?;
     output::line(format_args!("{} checks on {}, {} missed", report.rows, report.device, report.missed.len()));
     match report.missed.first() {

@@ -15,6 +15,8 @@ pub mod output;
 mod plan_table;
 pub mod progress;
 pub mod seeds;
+mod startup;
+mod tune;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -35,6 +37,7 @@ pub fn run() -> ExitCode {
         Command::Sample(args) => commands::sample(&args),
         Command::Devices => commands::devices(),
         Command::Plan(args) => commands::plan(&args),
+        Command::Tune(args) => tune::tune(&args),
         Command::Check(args) => commands::check(&args),
         Command::Bench(command) => bench::bench(&command),
     };

@@ -51,8 +51,12 @@ pub fn table(job: &PlanJob) -> Result<String> {
     let settings = Settings::new(&job.config)?;
     let resident = settings.gan.sample.len() == 3;
     let resident = resident.then_some(Resident { count: job.config.data.count, mirror: job.config.data.mirror });
-    let options =
-        Options { fuse: settings.fuse, share: true, precision: settings.precision, scratch: kernels::scratch };
+    let options = Options {
+        fuse: settings.fuse,
+        precision: settings.precision,
+        scratch: std::sync::Arc::new(kernels::scratch),
+        ..Options::default()
+    };
     let gan = Gan::new(&settings.gan, resident, 16, settings.log_every, settings.penalty_every > 1, options)?;
     let program = &gan.program;
     let wanted = |plan: &&Plan| job.phase.as_ref().is_none_or(|name| *name == plan.name);

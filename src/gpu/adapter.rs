@@ -61,6 +61,12 @@ impl Facts {
         }
     }
 
+    /// What a cache file holds for: this adapter with this driver and this version of the program.
+    pub fn key(&self) -> String {
+        let backend = self.id.split(':').next().unwrap_or_default();
+        format!("danskin {}, {backend}, {}, {}", env!("CARGO_PKG_VERSION"), self.name, self.driver)
+    }
+
     /// One line for people.
     pub fn describe(&self) -> String {
         format!("{} {} ({}, {})", self.id, self.name, self.kind, self.driver)

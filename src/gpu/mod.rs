@@ -8,11 +8,17 @@ mod adapter;
 mod device;
 mod executor;
 mod memory;
+mod notice;
 mod pipeline;
+mod pipeline_cache;
 mod profile;
 mod readback;
 mod replay;
+mod tune;
+mod watchdog;
 
 pub use adapter::{Facts, list};
-pub use device::Device;
+pub use device::{Autotune, Device, Setup};
 pub use executor::Gpu;
+pub use notice::{Listener, Notice};
+pub use tune::Lowering;

@@ -1,9 +1,10 @@
 //! Compiled kernels, one a (source, overrides, bindings), shared by all programs of a device.
 
 use super::device::Device;
+use super::notice::Notice;
 use crate::kernels::{Dispatch, Module, Source, for_lanes, with_halves};
 use crate::plan::{Element, Program};
-use crate::{Error, Result};
+use crate::{Error, Result, cache};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use wgpu::{
@@ -32,6 +33,24 @@ impl Key {
             half: dispatch.bindings.iter().map(|b| program.buffers[b.region.buffer].element == Element::F16).collect(),
         }
     }
+
+    fn text(&self) -> &str {
+        match &self.source {
+            Source::File(path) => Module::find(path).map_or("", |module| module.text),
+            Source::Generated { text, .. } => text,
+        }
+    }
+
+    /// About how long it takes to compile: tiles with overrides are unrolled and hold shared memory.
+    fn cost(&self) -> usize {
+        self.text().len() * (1 + self.overrides.len())
+    }
+
+    /// What the driver compiles, as a number that is the same in every run.
+    fn fingerprint(&self) -> u64 {
+        let rest = format!("{:?} {:?} {:?}", self.overrides, self.writes, self.half);
+        cache::fingerprint(&[self.text().as_bytes(), rest.as_bytes()].concat())
+    }
 }
 
 #[derive(Clone)]
@@ -59,7 +78,20 @@ impl Device {
         let mut missing: Vec<&Key> = keys.iter().filter(|k| self.0.pipelines.known(k).is_none()).collect();
         let mut seen = std::collections::HashSet::new();
         missing.retain(|key| seen.insert(*key));
-        self.compile_all(&missing).await?;
+        if !missing.is_empty() {
+            // The longest first: a long one that starts last would leave the other cores idle.
+            missing.sort_by_key(|key| std::cmp::Reverse(key.cost()));
+            // A browser has no such clock.
+            let start = (!cfg!(target_arch = "wasm32")).then(std::time::Instant::now);
+            let prints: Vec<u64> = missing.iter().map(|key| key.fingerprint()).collect();
+            let cached = self.0.cache.count(&prints);
+            self.compile_all(&missing).await?;
+            let (total, seconds) = (missing.len(), start.map_or(0.0, |start| start.elapsed().as_secs_f64()));
+            self.notify(Notice::Compiled { total, cached, seconds });
+            if let Err(problem) = self.0.cache.keep(&prints) {
+                self.notify(Notice::Warning(problem));
+            }
+        }
         let all: Option<Vec<Pipeline>> = keys.iter().map(|key| self.0.pipelines.known(key)).collect();
         let all = all.ok_or_else(|| self.error("a compiled pipeline vanished"))?;
         Ok((all, missing.len() as u64))
@@ -67,23 +99,32 @@ impl Device {
 
     #[cfg(target_arch = "wasm32")]
     async fn compile_all(&self, missing: &[&Key]) -> Result<()> {
-        for key in missing {
+        for (done, key) in missing.iter().enumerate() {
             self.compile(key).await?;
+            self.notify(Notice::Compiling { done: done + 1, total: missing.len() });
         }
         Ok(())
     }
 
-    /// On all cores: drivers compile where they are called.
+    /// On all cores: drivers compile where they are called. Every core takes the next kernel when it is done with one.
     #[cfg(not(target_arch = "wasm32"))]
     async fn compile_all(&self, missing: &[&Key]) -> Result<()> {
+        use std::sync::atomic::{AtomicUsize, Ordering};
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let compile = |part: usize| {
-            let mut own = missing.iter().skip(part).step_by(threads);
-            own.try_for_each(|key| pollster::block_on(self.compile(key)))
+        let (next, done, total) = (AtomicUsize::new(0), AtomicUsize::new(0), missing.len());
+        let work = || {
+            while let Some(key) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Err(error) = pollster::block_on(self.compile(key)) {
+                    // The others stop after what they are at.
+                    next.store(total, Ordering::Relaxed);
+                    return Err(error);
+                }
+                self.notify(Notice::Compiling { done: 1 + done.fetch_add(1, Ordering::Relaxed), total });
+            }
+            Ok(())
         };
         std::thread::scope(|scope| {
-            let workers: Vec<_> =
-                (0..threads.min(missing.len())).map(|part| scope.spawn(move || compile(part))).collect();
+            let workers: Vec<_> = (0..threads.min(total)).map(|_| scope.spawn(work)).collect();
             let died = |_| Err(self.error("a compiling thread died"));
             workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(died))
         })
@@ -147,7 +188,7 @@ impl Device {
                 constants: &constants,
                 zero_initialize_workgroup_memory: checked(),
             },
-            cache: None,
+            cache: self.0.cache.driver(),
         });
         let errors = [internal.pop().await, scope.pop().await];
         if let Some(error) = errors.into_iter().flatten().next() {

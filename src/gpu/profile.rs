@@ -40,7 +40,7 @@ impl Gpu {
     }
 
     /// Seconds to record and submit, and two timestamps a launch.
-    fn time(&self, launches: &[(usize, &Launch)]) -> Result<(f64, Vec<u64>)> {
+    pub(super) fn time(&self, launches: &[(usize, &Launch)]) -> Result<(f64, Vec<u64>)> {
         let begin = Instant::now();
         let (device, queue) = (&self.device.0.device, &self.device.0.queue);
         let count = 2 * launches.len() as u32;

@@ -14,6 +14,8 @@ pub(super) struct Launch {
     pub pipeline: wgpu::ComputePipeline,
     pub group: wgpu::BindGroup,
     pub workgroups: [u32; 3],
+    /// Seconds on the device, once they were measured.
+    pub seconds: Option<f64>,
     /// The tensor it makes and the kernel that does: `conv_x %41 (conv/input_gradient.wgsl)`.
     pub label: String,
     /// The step of its plan, and which of the step's launches it is.
@@ -73,6 +75,7 @@ pub(super) async fn prepare(
             pipeline: pipeline.pipeline,
             group,
             workgroups: dispatch.workgroups,
+            seconds: None,
             label,
             step,
             part,

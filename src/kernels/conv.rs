@@ -7,6 +7,7 @@ use super::after::After;
 use super::matmul::{Gemm, bindings, in_parts};
 use super::params::conv_naive::Params;
 use super::tile::{Product, Schedule};
+use super::tuning::{Tuning, name};
 use super::{Dispatch, fold, room};
 use crate::Result;
 use crate::plan::{ConvDims, Step, Work};
@@ -53,7 +54,7 @@ impl Conv {
         }
     }
 
-    fn route(&self) -> Route {
+    fn route(&self, tuning: &Tuning) -> Route {
         let d = &self.d;
         let product = self.product();
         if let Some(gemm) = self.gemm() {
@@ -63,8 +64,15 @@ impl Conv {
         } else if d.spec.groups > 1 && product.cols <= NARROW && self.member != Member::W {
             Route::Naive
         } else {
-            Route::Tiled(Schedule::pick(&product))
+            Route::Tiled(tuning.schedule(&self.bucket(), &product))
         }
+    }
+
+    /// Name of its bucket of shapes.
+    fn bucket(&self) -> String {
+        let ([kh, kw], [sh, sw]) = (self.d.spec.kernel, self.d.spec.stride);
+        let member = self.file(["conv", "conv_x", "conv_w"]);
+        name(&format!("{member} k{kh}x{kw} s{sh}x{sw}"), &self.product())
     }
 
     /// The matrix product that this convolution is, if it is one: a 1×1 kernel, or a kernel that covers the whole input.
@@ -216,10 +224,10 @@ impl Conv {
 ///
 /// # Errors
 /// [`Error::Graph`](crate::Error::Graph) where the step lacks the room that [`scratch`] asks for.
-pub(super) fn lower(step: &Step, after: Option<&After>) -> Result<Vec<Dispatch>> {
+pub(super) fn lower(step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<Dispatch>> {
     let Some(conv) = Conv::of(&step.work) else { return Ok(vec![]) };
-    match (conv.route(), after) {
-        (Route::MatMul(gemm), _) => gemm.tiled(step, after, &Schedule::pick(&gemm.product())),
+    match (conv.route(tuning), after) {
+        (Route::MatMul(gemm), _) => gemm.tiled(step, after, &gemm.schedule(tuning)),
         (Route::Depthwise { part, parts }, _) => conv.depthwise(step, after, part, parts),
         (Route::Tiled(schedule), _) => conv.tiled(step, after, &schedule),
         (Route::Naive, None) => Ok(conv.naive(step)),
@@ -229,11 +237,11 @@ pub(super) fn lower(step: &Step, after: Option<&After>) -> Result<Vec<Dispatch>>
 
 /// Whether this convolution's kernel has no place for an epilogue.
 pub(super) fn stores_plainly(work: &Work) -> bool {
-    Conv::of(work).is_some_and(|conv| conv.route() == Route::Naive)
+    Conv::of(work).is_some_and(|conv| conv.route(&Tuning::default()) == Route::Naive)
 }
 
 /// Elements of room for partial results.
-pub fn scratch(work: &Work) -> usize {
+pub fn scratch(work: &Work, tuning: &Tuning) -> usize {
     let Some(conv) = Conv::of(work) else { return 0 };
     let [kh, kw] = conv.d.spec.kernel;
     let [ho, wo] = conv.d.spec.output();
@@ -242,11 +250,33 @@ pub fn scratch(work: &Work) -> usize {
         Member::X => conv.d.n * conv.d.spec.input[0] * conv.d.spec.input[1] * conv.d.cin,
         Member::W => kh * kw * conv.d.cin / conv.d.spec.groups * conv.d.cout,
     };
-    match conv.route() {
-        Route::MatMul(gemm) => gemm.scratch(),
+    match conv.route(tuning) {
+        Route::MatMul(gemm) => gemm.scratch(tuning),
         Route::Depthwise { parts, .. } if parts > 1 => parts * len,
         Route::Tiled(schedule) => schedule.scratch(len),
         Route::Depthwise { .. } | Route::Naive => 0,
+    }
+}
+
+/// The bucket of a convolution that takes a schedule, and its product.
+pub(super) fn bucket(work: &Work) -> Option<(String, Product)> {
+    let conv = Conv::of(work)?;
+    match conv.route(&Tuning::default()) {
+        Route::MatMul(gemm) => Some((gemm.bucket(), gemm.product())),
+        Route::Tiled(_) => Some((conv.bucket(), conv.product())),
+        Route::Depthwise { .. } | Route::Naive => None,
+    }
+}
+
+/// The launches of a convolution that takes a schedule, by a given one.
+///
+/// # Errors
+/// As [`lower`].
+pub(super) fn scheduled(step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
+    let Some(conv) = Conv::of(&step.work) else { return Ok(vec![]) };
+    match conv.route(&Tuning::default()) {
+        Route::MatMul(gemm) => gemm.tiled(step, None, schedule),
+        _ => conv.tiled(step, None, schedule),
     }
 }
 
@@ -276,7 +306,7 @@ mod tests {
     fn route(kernel: usize, stride: usize, pad: usize, groups: usize, [cin, cout]: [usize; 2]) -> Route {
         let input = [8, 8];
         let spec = ConvSpec { stride: [stride; 2], pad: [pad; 2], groups, kernel: [kernel; 2], input };
-        Conv { member: Member::X, d: ConvDims { spec, n: 4, cin, cout } }.route()
+        Conv { member: Member::X, d: ConvDims { spec, n: 4, cin, cout } }.route(&Tuning::default())
     }
 
     #[test]
@@ -306,7 +336,8 @@ mod tests {
             flops: 0,
             work,
         };
-        let reason = lower(&step, None).expect_err("too little room").to_string();
-        assert!(reason.contains("conv_w %7") && reason.contains(&scratch(&step.work).to_string()), "{reason}");
+        let none = Tuning::default();
+        let reason = lower(&step, &none, None).expect_err("too little room").to_string();
+        assert!(reason.contains("conv_w %7") && reason.contains(&scratch(&step.work, &none).to_string()), "{reason}");
     }
 }

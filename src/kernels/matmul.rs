@@ -3,6 +3,7 @@
 use super::after::{After, Tail};
 use super::params::{matmul_naive, matmul_sum_splits, matmul_tiled};
 use super::tile::{Product, Schedule};
+use super::tuning::{Tuning, name};
 use super::{Binding, Dispatch, fold, room};
 use crate::Result;
 use crate::plan::{Region, Step, Work};
@@ -29,9 +30,20 @@ impl Gemm {
         Product { count: 1, rows: self.m, cols: self.n, depth: self.k }
     }
 
+    /// The schedule that was measured, else the estimated one.
+    pub fn schedule(&self, tuning: &Tuning) -> Schedule {
+        tuning.schedule(&self.bucket(), &self.product())
+    }
+
+    /// Name of its bucket of shapes.
+    pub fn bucket(&self) -> String {
+        let transposed = |name: &'static str, t: bool| if t { format!("{name}'") } else { name.into() };
+        name(&format!("matmul {}{}", transposed("a", self.ta), transposed("b", self.tb)), &self.product())
+    }
+
     /// Elements of room for partial results.
-    pub fn scratch(&self) -> usize {
-        Schedule::pick(&self.product()).scratch(self.m * self.n)
+    pub fn scratch(&self, tuning: &Tuning) -> usize {
+        self.schedule(tuning).scratch(self.m * self.n)
     }
 
     /// Strides of a along (m, k) and of b along (k, n).
@@ -98,20 +110,25 @@ pub(super) fn in_parts(
     Ok(vec![launch(room, Tail::new(kernel, None, 3)?), sum])
 }
 
-/// The launches of a [`Work::MatMul`] by the schedule that [`Schedule::pick`] gives; nothing for other work.
+/// The launches of a [`Work::MatMul`] by its measured or estimated schedule; nothing for other work.
 ///
 /// # Errors
 /// [`Error::Graph`](crate::Error::Graph) where the step lacks the room that [`scratch`] asks for.
-pub(super) fn lower(step: &Step, after: Option<&After>) -> Result<Vec<Dispatch>> {
+pub(super) fn lower(step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<Dispatch>> {
     match Gemm::of(&step.work) {
-        Some(gemm) => gemm.tiled(step, after, &Schedule::pick(&gemm.product())),
+        Some(gemm) => gemm.tiled(step, after, &gemm.schedule(tuning)),
         None => Ok(vec![]),
     }
 }
 
 /// Elements of room for partial results.
-pub fn scratch(work: &Work) -> usize {
-    Gemm::of(work).map_or(0, |gemm| gemm.scratch())
+pub fn scratch(work: &Work, tuning: &Tuning) -> usize {
+    Gemm::of(work).map_or(0, |gemm| gemm.scratch(tuning))
+}
+
+/// The bucket of a [`Work::MatMul`], and its product.
+pub(super) fn bucket(work: &Work) -> Option<(String, Product)> {
+    Gemm::of(work).map(|gemm| (gemm.bucket(), gemm.product()))
 }
 
 /// The product of a [`Work::MatMul`]: what a [`Schedule`] is made for.

@@ -21,12 +21,14 @@ mod random;
 mod reduce;
 pub mod sample;
 pub mod tile;
+pub mod tuning;
 
 pub use chain::MAX_INPUTS;
 pub use dispatch::{Binding, Dispatch, FOLD, Source, fold};
 pub use half::with_halves;
 pub use lanes::for_lanes;
 pub use module::{MODULES, Module, params};
+pub use tuning::Tuning;
 
 use crate::plan::{RNG, Region, Step, Work};
 use crate::{Error, Result};
@@ -40,19 +42,27 @@ const RNG_REGION: Region = Region { buffer: RNG, offset: 0, len: 4 };
 /// # Errors
 /// [`Error::Graph`] for work that passes what its kernel can do, with the step's label.
 pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
-    let Work::Then { work, chain } = &step.work else { return lower_with(step, None) };
-    let (own, others) = step.inputs.split_at((step.inputs.len() + 1).saturating_sub(chain.views.len()));
-    let product = Step { work: (**work).clone(), inputs: own.to_vec(), ..step.clone() };
-    lower_with(&product, Some(&After { chain, inputs: others }))
+    lower_with(&Tuning::default(), step)
 }
 
-fn lower_with(step: &Step, after: Option<&After>) -> Result<Vec<Dispatch>> {
+/// [`lower`] by measured schedules.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_with(tuning: &Tuning, step: &Step) -> Result<Vec<Dispatch>> {
+    let Work::Then { work, chain } = &step.work else { return launches(step, tuning, None) };
+    let (own, others) = step.inputs.split_at((step.inputs.len() + 1).saturating_sub(chain.views.len()));
+    let product = Step { work: (**work).clone(), inputs: own.to_vec(), ..step.clone() };
+    launches(&product, tuning, Some(&After { chain, inputs: others }))
+}
+
+fn launches(step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<Dispatch>> {
     match &step.work {
         Work::Pointwise(_) => pointwise::lower(step),
         Work::Reduce { .. } => reduce::lower(step, after),
         Work::Pad { .. } => pad::lower(step),
-        Work::MatMul { .. } => matmul::lower(step, after),
-        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::lower(step, after),
+        Work::MatMul { .. } => matmul::lower(step, tuning, after),
+        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::lower(step, tuning, after),
         Work::Fir { .. } => fir::lower(step, after),
         Work::Sample { .. } | Work::SampleAdjoint { .. } => sample::lower(step),
         Work::Rand { .. } => random::lower(step),
@@ -66,11 +76,18 @@ fn lower_with(step: &Step, after: Option<&After>) -> Result<Vec<Dispatch>> {
 /// Elements of room for partial results that `work` needs in [`Step::scratch`]; 0 for none. Depends on shapes alone, so
 /// that a plan is the same for every device.
 pub fn scratch(work: &Work) -> usize {
+    scratch_with(&Tuning::default(), work)
+}
+
+/// [`scratch`] by measured schedules: what [`lower_with`] the same tuning needs.
+pub fn scratch_with(tuning: &Tuning, work: &Work) -> usize {
     match work {
-        Work::Then { work, chain } => scratch(work) + if conv::stores_plainly(work) { chain.elems() } else { 0 },
+        Work::Then { work, chain } => {
+            scratch_with(tuning, work) + if conv::stores_plainly(work) { chain.elems() } else { 0 }
+        }
         Work::Reduce { .. } => reduce::scratch(work),
-        Work::MatMul { .. } => matmul::scratch(work),
-        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::scratch(work),
+        Work::MatMul { .. } => matmul::scratch(work, tuning),
+        Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::scratch(work, tuning),
         Work::Fir { .. } => fir::scratch(work),
         Work::SampleAdjoint { .. } => sample::scratch(work),
         _ => 0,

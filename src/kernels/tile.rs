@@ -1,6 +1,6 @@
 //! How a matrix product is cut into workgroups: the tiles of `shaders/shared/tile.wgsl`, and the one place that picks one.
 //!
-//! Convolutions are products too (`conv.rs`). Deliberately absent: measured choices; an autotuner replaces [`Schedule::pick`].
+//! Convolutions are products too (`conv.rs`). Deliberately absent: measured choices; `tuning.rs` holds those.
 
 /// A tile of the tiled kernels. The threads of a workgroup stage one or two vec4s of each operand at a time, or half of
 /// them stage one: `depth · side / 4` is ½, 1 or 2 times [`Tile::threads`] for both sides, and `depth` divides the threads.
@@ -57,6 +57,13 @@ impl Tile {
         let reads = 1.0 / (4 * self.row_vecs) as f64 + 1.0 / (4 * self.col_vecs) as f64;
         let staging = 1.0 / self.rows as f64 + 1.0 / self.cols as f64;
         1.0 + 2.0 * reads + 16.0 * staging
+    }
+}
+
+impl std::fmt::Display for Tile {
+    /// `64x64x8 8x4`: the workgroup's and a thread's.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}x{} {}x{}", self.rows, self.cols, self.depth, 4 * self.row_vecs, 4 * self.col_vecs)
     }
 }
 
@@ -119,6 +126,27 @@ impl Schedule {
         best.unwrap_or_else(|| Schedule::new(product, tile, 1))
     }
 
+    /// The schedules worth measuring, [`Schedule::pick`] first: at most `most`, two a tile, none estimated at more than
+    /// three times the least, none that does not fit the device.
+    pub fn candidates(product: &Product, most: usize, fits: impl Fn(&Schedule) -> bool) -> Vec<Schedule> {
+        let picked = Schedule::pick(product);
+        let parts: Vec<usize> = std::iter::successors(Some(1), |parts| Some(2 * parts))
+            .take_while(|&parts| parts <= (product.depth / LEAST_PART).clamp(1, MOST_PARTS))
+            .collect();
+        let all = Tile::ALL.iter().flat_map(|&tile| parts.iter().map(move |&parts| (tile, parts)));
+        let mut all: Vec<Schedule> = all.map(|(tile, parts)| Schedule::new(product, tile, parts)).collect();
+        all.sort_by(|a, b| a.estimate(product).total_cmp(&b.estimate(product)));
+        let bound = 3.0 * picked.estimate(product);
+        let mut kept = vec![picked];
+        for schedule in all.into_iter().filter(|s| s.estimate(product) <= bound && fits(s)) {
+            let of_tile = kept.iter().filter(|k| k.tile == schedule.tile).count();
+            if kept.len() < most && of_tile < 2 && !kept.contains(&schedule) {
+                kept.push(schedule);
+            }
+        }
+        kept
+    }
+
     /// Time in multiplications of the widest tile, where up to [`UNITS`] workgroups run as fast as one.
     fn estimate(&self, product: &Product) -> f64 {
         let waves = (self.workgroups(product) as f64 / UNITS).max(1.0);
@@ -171,6 +199,22 @@ mod tests {
                 assert!(s.part.is_multiple_of(s.tile.depth) && s.parts <= parts, "{s:?}");
                 assert!(s.part * s.parts >= depth && s.part * (s.parts - 1) < depth, "{s:?} of {depth}");
             }
+        }
+    }
+
+    #[test]
+    fn candidates_are_few_and_different() {
+        for (rows, cols, depth) in
+            [(1, 1, 1), (64, 64, 1 << 16), (8192, 8192, 1024), (1 << 16, 16, 144), (300, 70, 999)]
+        {
+            let product = Product { count: 1, rows, cols, depth };
+            let all = Schedule::candidates(&product, 8, |_| true);
+            assert_eq!(all[0], Schedule::pick(&product));
+            assert!((2..=8).contains(&all.len()), "{product:?}: {all:?}");
+            for (i, a) in all.iter().enumerate() {
+                assert!(all[..i].iter().all(|b| a != b) && all.iter().filter(|b| a.tile == b.tile).count() <= 2);
+            }
+            assert_eq!(Schedule::candidates(&product, 8, |_| false), all[..1]);
         }
     }
 

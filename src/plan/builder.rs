@@ -11,9 +11,13 @@ use super::step::{Buffer, Chain, Class, ConvDims, Element, Instr, Plan, Program,
 use crate::graph::{ConvSpec, Dag, NodeId, Op};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Elements of scratch memory that a device needs for a step.
+pub type Scratch = Arc<dyn Fn(&Work) -> usize + Send + Sync>;
 
 /// How plans are made.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Options {
     /// Merge pointwise nodes into chains; off makes every primitive a step.
     pub fuse: bool,
@@ -21,8 +25,8 @@ pub struct Options {
     pub share: bool,
     /// How intermediate values are stored.
     pub precision: Precision,
-    /// Elements of scratch memory that a device needs for a step.
-    pub scratch: fn(&Work) -> usize,
+    /// Room for partial results, by step.
+    pub scratch: Scratch,
 }
 
 /// How intermediate values are stored. Arithmetic, sums, weights and optimisers are in 32 bits in any case.
@@ -37,7 +41,7 @@ pub enum Precision {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { fuse: true, share: true, precision: Precision::F32, scratch: |_| 0 }
+        Options { fuse: true, share: true, precision: Precision::F32, scratch: Arc::new(|_| 0) }
     }
 }
 

@@ -13,6 +13,6 @@ mod half;
 mod masks;
 mod step;
 
-pub use builder::{Builder, Options, Places, Precision, Rest};
+pub use builder::{Builder, Options, Places, Precision, Rest, Scratch};
 pub use executor::{Counters, Executor, ReadId, Slice, Timeline};
 pub use step::*;

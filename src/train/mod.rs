@@ -6,12 +6,15 @@ pub mod checkpoint;
 mod feed;
 mod gan;
 pub mod phases;
+mod pictures;
 mod profile;
 pub mod run_folder;
 mod sampler;
+mod samples;
 mod session;
 mod settings;
 pub mod stats;
+mod sums;
 pub mod tensorboard;
 mod trainer;
 

@@ -5,9 +5,9 @@ use super::phases;
 use super::settings::Settings;
 use super::trainer::latents;
 use crate::device::Device;
-use crate::nn::layout;
+use crate::nn::{StateSpec, layout};
 use crate::optim::Flat;
-use crate::plan::{Builder, Class, Element, Executor, Places, Region};
+use crate::plan::{Builder, Class, Element, Executor, Places, Program, Region};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -28,32 +28,18 @@ impl Sampler {
     /// # Errors
     /// A checkpoint of another model; a device that fails.
     pub fn new(settings: &Settings, checkpoint: &Checkpoint, place: &Path, device: &Device) -> Result<Sampler> {
-        let spec = &settings.gan;
-        let phase = phases::sample(spec, AT_ONCE);
-        let mut b = Builder::new(device.options(settings.fuse));
-        let flat = Flat::new(phase.g_params.clone());
-        let weights = b.buffer("G.ema", flat.len, Element::F32, Class::Ema);
-        let latents = b.buffer("latents", AT_ONCE * spec.z, Element::F32, Class::Input);
-        let elems = AT_ONCE * spec.sample.iter().product::<usize>();
-        let images = b.buffer("images", elems, Element::F32, Class::Output);
-        let mut leaves = Places::from([("latents".to_owned(), latents)]);
-        let mut writes = vec![];
+        let (device, layout) =
+            device.tuned(|layout: &Layout| &layout.program, |device| Layout::new(settings, device))?;
+        let Layout { program, weights, latents, images, states, flat } = layout;
+        let mut device = device.load(program)?;
         for entry in &flat.entries {
-            let region = flat.region(weights, entry);
-            leaves.insert(entry.spec.name.clone(), region);
             let shape = layout::torch_shape(entry.spec.layout, &entry.spec.shape);
             let values = tensor(checkpoint, place, &format!("ema.{}", entry.spec.name), &shape)?;
-            writes.push((region, layout::from_torch(entry.spec.layout, &entry.spec.shape, values)));
+            let values = layout::from_torch(entry.spec.layout, &entry.spec.shape, values);
+            device.write(flat.region(weights, entry), &values)?;
         }
-        for state in &phase.states {
-            let region = b.buffer(&state.name, state.shape.elems(), Element::F32, Class::State);
-            leaves.insert(state.name.clone(), region);
-            writes.push((region, tensor(checkpoint, place, &state.name, &state.shape)?.to_vec()));
-        }
-        b.plan("sample", &phase.dag, &leaves, &Places::from([("images".to_owned(), images)]))?;
-        let mut device = device.load(b.finish())?;
-        for (region, values) in &writes {
-            device.write(*region, values)?;
+        for (state, region) in &states {
+            device.write(*region, tensor(checkpoint, place, &state.name, &state.shape)?)?;
         }
         Ok(Sampler { settings: settings.clone(), device, latents, images })
     }
@@ -80,6 +66,39 @@ impl Sampler {
         let sample = &self.settings.gan.sample;
         let extent = |i: usize| sample.get(i).copied().unwrap_or(1);
         [count, extent(0), extent(1), extent(2)]
+    }
+}
+
+/// The program of the averaged generator, and where things lie in it.
+struct Layout {
+    program: Program,
+    weights: Region,
+    latents: Region,
+    images: Region,
+    states: Vec<(StateSpec, Region)>,
+    flat: Flat,
+}
+
+impl Layout {
+    fn new(settings: &Settings, device: &Device) -> Result<Layout> {
+        let spec = &settings.gan;
+        let phase = phases::sample(spec, AT_ONCE);
+        let mut b = Builder::new(device.options(settings.fuse));
+        let flat = Flat::new(phase.g_params.clone());
+        let weights = b.buffer("G.ema", flat.len, Element::F32, Class::Ema);
+        let latents = b.buffer("latents", AT_ONCE * spec.z, Element::F32, Class::Input);
+        let elems = AT_ONCE * spec.sample.iter().product::<usize>();
+        let images = b.buffer("images", elems, Element::F32, Class::Output);
+        let mut leaves = Places::from([("latents".to_owned(), latents)]);
+        leaves.extend(flat.entries.iter().map(|entry| (entry.spec.name.clone(), flat.region(weights, entry))));
+        let mut states = vec![];
+        for state in &phase.states {
+            let region = b.buffer(&state.name, state.shape.elems(), Element::F32, Class::State);
+            leaves.insert(state.name.clone(), region);
+            states.push((state.clone(), region));
+        }
+        b.plan("sample", &phase.dag, &leaves, &Places::from([("images".to_owned(), images)]))?;
+        Ok(Layout { program: b.finish(), weights, latents, images, states, flat })
     }
 }
 

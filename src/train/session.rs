@@ -4,14 +4,18 @@
 //! was killed and resumed leaves the same ones as an unbroken run.
 
 use super::checkpoint::{self, Checkpoint, Latest, Values};
+use super::pictures::{Drawing, Pictures};
 use super::run_folder::RunFolder;
+use super::samples::PendingSamples;
 use super::stats::{Report, StatsLog};
+use super::sums::Sums;
 use super::tensorboard::{EventWriter, Picture};
 use super::trainer::{LogRow, Logged, Trainer};
 use crate::config::Config;
 use crate::data::toys::{self, Toy};
 use crate::{Error, Result, grid, metrics};
-use std::path::{Path, PathBuf};
+use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -19,6 +23,8 @@ use std::time::Instant;
 const POINTS: u32 = 2500;
 /// Width of a scatter plot in pixels.
 const PLOT: usize = 512;
+/// Reads of the log that may be under way before the oldest is waited for.
+const PENDING_LOGS: usize = 2;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +43,6 @@ pub enum Event<'a> {
     Note(String),
 }
 
-/// What the next report is made of. Part of a checkpoint: reports of a resumed run equal the unbroken one's.
-#[derive(Clone, Debug, Default)]
-struct Sums {
-    /// Of logged scalars since the last report.
-    values: Vec<f64>,
-    count: u64,
-    /// Of the last plot.
-    modes: Option<metrics::Modes>,
-}
-
 /// A run in progress.
 pub struct Session {
     config: Config,
@@ -60,6 +56,9 @@ pub struct Session {
     known_nonfinite: u64,
     /// Time and images at the last report.
     clock: (Instant, u64),
+    /// Samples on their way from the device, oldest first, with their step and where they go.
+    drawings: VecDeque<(u64, PathBuf, PendingSamples)>,
+    pictures: Pictures,
 }
 
 impl Session {
@@ -88,7 +87,8 @@ impl Session {
         };
         let known_nonfinite = latest.map_or(0, |l| nonfinite(&l.checkpoint));
         let clock = (Instant::now(), trainer.step());
-        Ok(Session { config, trainer, toy, run, stats, events, sums, known_nonfinite, clock })
+        let (drawings, pictures) = (VecDeque::new(), Pictures::default());
+        Ok(Session { config, trainer, toy, run, stats, events, sums, known_nonfinite, clock, drawings, pictures })
     }
 
     /// The trainer, for what a run does not do by itself.
@@ -116,7 +116,9 @@ impl Session {
     pub fn run(&mut self, stop: &AtomicBool, show: &mut dyn FnMut(Event)) -> Result<Outcome> {
         let end = self.trainer.settings().steps_in(self.config.train.kimg);
         if self.trainer.step() == 0 {
-            self.draw(show)?;
+            self.begin_drawing()?;
+            self.take_logs(true, end, show)?;
+            self.note_pictures(true, show)?;
             let state = self.trainer.checkpoint()?;
             self.save(state)?;
         }
@@ -132,14 +134,19 @@ impl Session {
             // The last report tells what the last plot shows; those before it, what the plot before showed.
             if last {
                 problem = self.take_logs(true, end, show)?;
-                self.draw(show)?;
+                if problem.is_none() {
+                    self.begin_drawing()?;
+                    problem = self.take_logs(true, end, show)?;
+                }
             }
             if draws || saves || step.is_multiple_of(self.trainer.settings().log_every as u64) {
                 self.trainer.begin_log()?;
             }
-            // A report holds the modes of the plot before it, so a plot waits for the log, too.
+            if draws && !saves {
+                self.begin_drawing()?;
+            }
             if problem.is_none() {
-                problem = self.take_logs(draws || saves, end, show)?;
+                problem = self.take_logs(saves, end, show)?;
             }
             let state = if saves && problem.is_none() { Some(self.trainer.checkpoint()?) } else { None };
             problem = problem.or_else(|| not_finite(state.as_ref()?, step));
@@ -147,9 +154,12 @@ impl Session {
                 self.roll_back(&problem, show)?;
                 continue;
             }
-            if draws {
-                self.draw(show)?;
+            if draws && saves {
+                self.begin_drawing()?;
+                self.take_logs(true, end, show)?;
             }
+            // A run that goes on from a checkpoint finds every picture of the steps before it.
+            self.note_pictures(saves, show)?;
             if let Some(state) = state {
                 let path = self.save(state)?;
                 if last || stopped {
@@ -168,16 +178,27 @@ impl Session {
         every > 0.0 && self.trainer.step().is_multiple_of(self.trainer.settings().steps_in(every))
     }
 
-    /// Takes what was logged; what is saved or drawn must be known to be finite, so that it `waits`. Returns what is wrong
-    /// with the numbers, if anything.
+    /// Takes the logs and samples that have arrived, in the order they were begun: a report holds the modes of the plot
+    /// before it, and a picture is made when the numbers up to it are known to be finite. What is saved must be known to be
+    /// finite, so that it `waits` for all. Returns what is wrong with the numbers, if anything.
     fn take_logs(&mut self, waits: bool, end: u64, show: &mut dyn FnMut(Event)) -> Result<Option<String>> {
-        while let Some(logged) = self.trainer.take_log(waits)? {
+        loop {
+            let wait = waits || self.trainer.pending_logs() > PENDING_LOGS;
+            if let Some((step, _, samples)) = self.drawings.front_mut()
+                && self.trainer.oldest_log().is_none_or(|first| first >= *step)
+            {
+                match self.trainer.poll_samples(samples, wait)? {
+                    true => self.hand_over()?,
+                    false => return Ok(None),
+                }
+                continue;
+            }
+            let Some(logged) = self.trainer.take_log(wait)? else { return Ok(None) };
             let problem = self.take_rows(&logged, end, show)?;
             if problem.is_some() {
                 return Ok(problem);
             }
         }
-        Ok(None)
     }
 
     /// Adds rows to the sums and reports where an interval is complete. Returns what is wrong with the numbers, if anything.
@@ -264,37 +285,45 @@ impl Session {
         Ok(())
     }
 
-    /// Writes the grid (or the plot) of this step.
-    fn draw(&mut self, show: &mut dyn FnMut(Event)) -> Result<()> {
-        let images = self.trainer.step() * self.trainer.settings().gan.batch as u64;
+    /// Starts drawing the grid (or the plot) of this step; never waits for the device.
+    fn begin_drawing(&mut self) -> Result<()> {
+        let step = self.trainer.step();
+        let images = step * self.trainer.settings().gan.batch as u64;
         let path = self.run.samples().join(format!("{:06}.{:03}.png", images / 1000, images % 1000));
-        match self.toy {
-            Some(toy) => self.plot(toy, &path)?,
-            None => {
-                let cells = self.config.sample.count;
-                let seeds: Vec<u32> = (0..cells.cells() as u32).collect();
-                let values = self.trainer.sample(&seeds)?;
-                grid::write(&path, &values, image_shape(&self.trainer, seeds.len()), cells.columns, grid::Scale::Auto)?;
-            }
-        }
-        let png = std::fs::read(&path).map_err(Error::io(&path, "reading the grid"))?;
-        let side = image::load_from_memory(&png).map(|i| (i.width(), i.height())).unwrap_or_default();
-        self.events.image(
-            self.trainer.step(),
-            "samples",
-            Picture { png: &png, width: side.0, height: side.1, channels: 3 },
-        )?;
-        show(Event::Note(format!("drew {}", path.display())));
+        let count = if self.toy.is_some() { POINTS } else { self.config.sample.count.cells() as u32 };
+        let samples = self.trainer.begin_samples(&(0..count).collect::<Vec<u32>>())?;
+        self.drawings.push_back((step, path, samples));
         Ok(())
     }
 
-    fn plot(&mut self, toy: Toy, path: &Path) -> Result<()> {
-        let seeds: Vec<u32> = (0..POINTS).collect();
-        let fake = self.trainer.sample(&seeds)?;
-        // A stream of their own: reals of the plot are not those of training.
-        let real = toys::batch(toy, self.config.train.seed, 0, u32::MAX, POINTS as usize);
-        self.sums.modes = Some(metrics::modes(toy, &fake));
-        grid::save(path, &toys::plot(toy, &real, &fake, PLOT))
+    /// Hands the oldest samples, which have arrived, to the thread that writes pictures.
+    fn hand_over(&mut self) -> Result<()> {
+        let Some((step, path, samples)) = self.drawings.pop_front() else { return Ok(()) };
+        let values = samples.into_values();
+        let paint: Box<dyn FnOnce() -> Result<image::RgbImage> + Send> = match self.toy {
+            Some(toy) => {
+                // A stream of their own: reals of the plot are not those of training.
+                let real = toys::batch(toy, self.config.train.seed, 0, u32::MAX, POINTS as usize);
+                self.sums.modes = Some(metrics::modes(toy, &values));
+                Box::new(move || Ok(toys::plot(toy, &real, &values, PLOT)))
+            }
+            None => {
+                let cells = self.config.sample.count;
+                let shape = image_shape(&self.trainer, cells.cells());
+                Box::new(move || grid::image(&values, shape, cells.columns, grid::Scale::Auto))
+            }
+        };
+        self.pictures.draw(Drawing { step, path, paint })
+    }
+
+    /// Tells of the pictures that were written since the last call; with `waits`, of all that were handed over.
+    fn note_pictures(&mut self, waits: bool, show: &mut dyn FnMut(Event)) -> Result<()> {
+        while let Some(drawn) = self.pictures.collect(waits)? {
+            let (width, height) = drawn.side;
+            self.events.image(drawn.step, "samples", Picture { png: &drawn.png, width, height, channels: 3 })?;
+            show(Event::Note(format!("drew {}", drawn.path.display())));
+        }
+        Ok(())
     }
 
     fn save(&mut self, mut state: Checkpoint) -> Result<PathBuf> {
@@ -322,6 +351,10 @@ impl Session {
             )));
         }
         show(Event::Note(format!("{problem}: going back to {} with other random numbers", path.display())));
+        for (_, _, mut samples) in std::mem::take(&mut self.drawings) {
+            self.trainer.poll_samples(&mut samples, true)?;
+        }
+        self.note_pictures(true, show)?;
         self.trainer.restore(&state, &path)?;
         self.trainer.next_attempt(attempt + 1);
         self.sums = Sums::read(&state, &path)?;
@@ -354,39 +387,4 @@ fn not_finite(state: &Checkpoint, step: u64) -> Option<String> {
     let name = &state.tensors.iter().find(|t| broken(&t.data))?.name;
     let phase = if name.contains("G.") { "generator" } else { "discriminator" };
     Some(format!("{name} is not finite after the {phase} step, at step {}", step - 1))
-}
-
-impl Sums {
-    /// Bits, not decimals: a resumed report must not differ in the last digit.
-    fn write(&self, state: &mut Checkpoint) {
-        let mut words = vec![format!("{}", self.count)];
-        words.extend(self.values.iter().map(|v| format!("{:016x}", v.to_bits())));
-        state.meta.insert("log_sums".into(), words.join(" "));
-        if let Some(modes) = &self.modes {
-            let share = modes.high_quality.to_bits();
-            state.meta.insert("modes".into(), format!("{} {} {share:016x}", modes.covered, modes.total));
-        }
-    }
-
-    fn read(state: &Checkpoint, place: &Path) -> Result<Sums> {
-        let bits = |word: &str| u64::from_str_radix(word, 16).ok().map(f64::from_bits);
-        let modes = |text: &String| {
-            let [covered, total, share] = text.split(' ').collect::<Vec<_>>()[..] else { return None };
-            let (covered, total) = (covered.parse().ok()?, total.parse().ok()?);
-            Some(metrics::Modes { covered, total, high_quality: bits(share)? })
-        };
-        let parse = || {
-            let mut words = state.meta.get("log_sums")?.split(' ');
-            let count = words.next()?.parse().ok()?;
-            let values = words.map(bits).collect::<Option<Vec<f64>>>()?;
-            let modes = match state.meta.get("modes") {
-                Some(text) => Some(modes(text)?),
-                None => None,
-            };
-            Some(Sums { values, count, modes })
-        };
-        parse().ok_or_else(|| {
-            Error::checkpoint(place, "its header has no sound log_sums and modes: is it a checkpoint of a run?")
-        })
-    }
 }

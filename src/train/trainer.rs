@@ -62,9 +62,9 @@ struct Decay {
 
 /// A GAN in training on a device.
 pub struct Trainer {
-    settings: Settings,
-    gan: Gan,
-    device: Box<dyn Executor>,
+    pub(super) settings: Settings,
+    pub(super) gan: Gan,
+    pub(super) device: Box<dyn Executor>,
     feed: Feed,
     step: u64,
     /// Times training was rolled back: moves every random stream, so that it does not run into the same number again.
@@ -82,10 +82,15 @@ impl Trainer {
     /// A model that does not fit the device, or a device that fails.
     pub fn new(settings: Settings, feed: Feed, device: &Device) -> Result<Trainer> {
         device.check_precision(settings.precision)?;
-        let options = Options { precision: settings.precision, ..device.options(settings.fuse) };
         let lazy = settings.penalty_every > 1;
         let samples = if settings.gan.sample.len() == 3 { SAMPLE_IMAGES } else { SAMPLE_POINTS };
-        let gan = Gan::new(&settings.gan, feed.resident(), samples, settings.log_every, lazy, options)?;
+        let (device, gan) = device.tuned(
+            |gan: &Gan| &gan.program,
+            |device| {
+                let options = Options { precision: settings.precision, ..device.options(settings.fuse) };
+                Gan::new(&settings.gan, feed.resident(), samples, settings.log_every, lazy, options)
+            },
+        )?;
         let device = device.load(gan.program.clone())?;
         let start = Decay { beta1: 1.0, beta2: 1.0 };
         let mut trainer = Trainer {
@@ -324,21 +329,14 @@ impl Trainer {
         Ok(Some(Logged { rows, nonfinite }))
     }
 
-    /// Samples of the averaged generator, one a seed: NHWC images in [-1, 1], or points.
-    pub fn sample(&mut self, seeds: &[u32]) -> Result<Vec<f32>> {
-        let z = self.settings.gan.z;
-        let at_once = self.gan.latents.len / z;
-        let per_image = self.gan.images.len / at_once;
-        let mut images = Vec::with_capacity(seeds.len() * per_image);
-        for chunk in seeds.chunks(at_once) {
-            let mut z = latents(self.settings.seed, z, chunk);
-            z.resize(self.gan.latents.len, 0.0);
-            self.device.write(self.gan.latents, &z)?;
-            self.device.run(&[(self.gan.plans.sample, 1)])?;
-            let batch = self.device.read(self.gan.images)?;
-            images.extend_from_slice(&batch[..chunk.len() * per_image]);
-        }
-        Ok(images)
+    /// The first iteration of the oldest log read that was begun, if there is one.
+    pub(super) fn oldest_log(&self) -> Option<u64> {
+        self.pending.front().map(|pending| pending.first)
+    }
+
+    /// Log reads that were begun and not taken yet.
+    pub(super) fn pending_logs(&self) -> usize {
+        self.pending.len()
     }
 
     /// Everything training needs to go on from here, bit for bit.
@@ -424,7 +422,12 @@ impl Trainer {
         }
         (self.step, self.attempt, self.decay_g, self.decay_d) = (step, attempt, decay_g, decay_d);
         self.logged_to = step;
-        self.pending.clear();
+        // What was begun is let finish, so that its memory is free again.
+        for pending in std::mem::take(&mut self.pending) {
+            for read in [pending.ring, pending.bad[0], pending.bad[1]] {
+                self.device.finish(read)?;
+            }
+        }
         Ok(())
     }
 

@@ -34,7 +34,7 @@ fn presets_stay_within_their_budgets() {
     for budget in BUDGETS {
         let settings = Settings::new(&config(budget.preset, &[])).unwrap();
         let resident = (settings.gan.sample.len() == 3).then_some(Resident { count: 1000, mirror: true });
-        let options = Options { scratch: kernels::scratch, ..Options::default() };
+        let options = Options { scratch: std::sync::Arc::new(kernels::scratch), ..Options::default() };
         let gan = Gan::new(&settings.gan, resident, 16, settings.log_every, false, options).unwrap();
         let every = Intervals { n_critic: 1, penalty_every: 1, attack_steps: 1 };
         let ran = gan.schedule(0, &every).into_iter().map(|(plan, _)| &gan.program.plans[plan]);
@@ -63,4 +63,28 @@ fn presets_stay_within_their_budgets() {
         }
     }
     assert!(over.is_empty(), "over budget:\n{}", over.join("\n"));
+}
+
+/// What has to be compiled at a first start: layers of different sizes share kernels, and no two generated ones differ in
+/// numbers alone, which could be parameters.
+#[test]
+fn presets_share_their_kernels() {
+    for (preset, most) in [("faces32", 52), ("faces64", 54), ("ring8", 32), ("digits32", 52)] {
+        let settings =
+            Settings::new(&config(preset, &["data.source=\"faces\""][..usize::from(preset == "digits32")])).unwrap();
+        let options = Options { scratch: std::sync::Arc::new(kernels::scratch), ..Options::default() };
+        let gan = Gan::new(&settings.gan, None, 16, settings.log_every, false, options).unwrap();
+        let steps = gan.program.plans.iter().flat_map(|plan| &plan.steps);
+        let launches: Vec<_> = steps.flat_map(|step| kernels::lower(step).unwrap()).collect();
+        let all: HashSet<String> = launches.iter().map(|l| format!("{:?} {:?}", l.source, l.overrides)).collect();
+        println!("{preset}: {} kernels", all.len());
+        assert!(all.len() <= most, "{preset} needs {} kernels, {most} are allowed", all.len());
+        let generated: HashSet<&String> = launches
+            .iter()
+            .filter_map(|l| if let kernels::Source::Generated { text, .. } = &l.source { Some(text) } else { None })
+            .collect();
+        let shapes: HashSet<String> =
+            generated.iter().map(|text| text.chars().filter(|c| !c.is_ascii_digit()).collect()).collect();
+        assert_eq!(generated.len(), shapes.len(), "{preset}: kernels that differ in numbers alone");
+    }
 }

@@ -15,7 +15,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("plan", &["graph"]),
     ("host", &["graph", "plan", "philox"]),
     ("kernels", &["graph", "plan", "philox"]),
-    ("gpu", &["plan", "kernels"]),
+    ("cache", &[]),
+    ("gpu", &["plan", "kernels", "philox", "cache"]),
     ("device", &["plan", "host", "kernels", "gpu"]),
     ("optim", &["nn", "plan", "philox"]),
     ("config", &[]),
@@ -37,7 +38,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "device", "train",
         ],
     ),
-    ("cli", &["config", "data", "grid", "metrics", "device", "train", "check", "bench", "kernels", "plan"]),
+    ("cli", &["cache", "config", "data", "grid", "metrics", "device", "train", "check", "bench", "kernels", "plan"]),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

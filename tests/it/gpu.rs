@@ -35,12 +35,15 @@ fn program(plans: Vec<Vec<Step>>) -> Program {
 }
 
 /// Two plans: y = 3x, x = y; and x = y/3 … twice that.
-fn two_plans() -> Gpu {
-    let plans = vec![
+pub fn scaling() -> Program {
+    program(vec![
         vec![scale(region(1), region(2), 3.0), scale(region(2), region(1), 1.0)],
         vec![scale(region(1), region(2), 0.5), scale(region(2), region(1), 1.0)],
-    ];
-    Gpu::load(device(), program(plans)).unwrap()
+    ])
+}
+
+fn two_plans() -> Gpu {
+    Gpu::load(device(), scaling()).unwrap()
 }
 
 #[track_caller]
@@ -159,6 +162,50 @@ fn too_large_a_buffer_is_refused_with_its_size() {
     let mut large = program(vec![]);
     large.buffers[2].len = 1 << 40;
     refused(large, &["`y`", "4096.0 GiB", "at most"]);
+}
+
+/// A limit that every launch passes makes each a submission of its own, and changes no bit.
+#[test]
+fn long_runs_are_split_where_a_limit_asks_for_it() {
+    let mut gpu = two_plans();
+    gpu.set_submission_seconds(None);
+    let run = |gpu: &mut Gpu| {
+        gpu.write(region(1), &[1.25; LEN]).unwrap();
+        let before = gpu.counters();
+        gpu.run(&[(0, 3), (1, 2)]).unwrap();
+        let after = gpu.counters();
+        let words = gpu.read_u32(Region { len: LEN, ..region(1) }).unwrap();
+        (after.submissions - before.submissions, after.dispatches - before.dispatches, words)
+    };
+    let (submissions, launches, whole) = run(&mut gpu);
+    assert_eq!((submissions, launches), (1, 10));
+    gpu.set_submission_seconds(Some(1e-12));
+    assert_eq!(run(&mut gpu), (1, 10, whole.clone()), "the first run measures");
+    assert_eq!(run(&mut gpu), (10, 10, whole.clone()));
+    gpu.set_submission_seconds(Some(60.0));
+    assert_eq!(run(&mut gpu), (1, 10, whole));
+}
+
+#[test]
+fn a_launch_that_is_too_long_by_itself_is_told_of_once() {
+    let heard = crate::startup::Heard::default();
+    let device = Device::open_with(&device().facts().id, heard.setup(None)).unwrap();
+    let mut gpu = Gpu::load(device, scaling()).unwrap();
+    gpu.set_submission_seconds(Some(0.0));
+    gpu.run(&[(0, 2)]).unwrap();
+    gpu.run(&[(0, 1)]).unwrap();
+    let warnings = heard.warnings();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("scale by 3") && warnings[0].contains("train.batch"), "{}", warnings[0]);
+}
+
+#[test]
+fn recording_submits_nothing() {
+    let gpu = two_plans();
+    let before = gpu.counters();
+    assert_eq!(gpu.encode(&[(0, 100), (1, 1)]).unwrap(), 202);
+    assert_eq!(gpu.counters(), before);
+    assert!(gpu.encode(&[(7, 1)]).is_err(), "no plan 7");
 }
 
 #[test]

@@ -38,7 +38,8 @@ fn wgsl_in_half_precision_matches_the_f64_oracle_within_its_rounding() {
 #[test]
 fn sums_penalties_and_everything_persistent_stay_in_32_bits() {
     for (name, spec) in models() {
-        let options = Options { precision: Precision::F16, scratch: kernels::scratch, ..Options::default() };
+        let options =
+            Options { precision: Precision::F16, scratch: std::sync::Arc::new(kernels::scratch), ..Options::default() };
         let gan = Gan::new(&spec, None, 4, 8, true, options).unwrap();
         let program = &gan.program;
         let is_half = |r: &Region| program.buffers[r.buffer].element == Element::F16;

@@ -49,7 +49,8 @@ fn every_primitive_has_a_case_a_step_and_a_kernel() {
         for case in cases {
             let is_there = case.dag.nodes.iter().any(|n| n.op.kind() == kind);
             assert!(is_there, "{}: its graph has no {}", case.name, kind.name());
-            let mut b = Builder::new(Options { fuse: false, scratch: kernels::scratch, ..Options::default() });
+            let scratch = std::sync::Arc::new(kernels::scratch);
+            let mut b = Builder::new(Options { fuse: false, scratch, ..Options::default() });
             let place = |b: &mut Builder, name: &str, len| b.buffer(name, len, Element::F32, Class::Input);
             let leaves: Places = case.feeds.iter().map(|(n, v)| (n.clone(), place(&mut b, n, v.len()))).collect();
             let (_, root) = case.dag.roots[0];

@@ -282,7 +282,7 @@ fn conv_split_depth() {
         (4, [33, 31], [5, 6], [3, 3], [1, 1], [1, 1], 1),
         (8, [4, 4], [96, 80], [3, 3], [1, 1], [1, 1], 1),
     ]);
-    let split = |row: &Row| conv::scratch(&row.case.work) > 0;
+    let split = |row: &Row| danskin::kernels::scratch(&row.case.work) > 0;
     assert!(rows[1..3].iter().chain(&rows[3..]).any(split) && split(&rows[2]), "no schedule splits the depth");
     check(&rows);
 }

@@ -20,6 +20,8 @@ pub fn danskin() -> PathBuf {
 pub fn command(dir: &Path, words: &str) -> Command {
     let mut command = Command::new(danskin());
     command.args(words.split(' ').filter(|w| !w.is_empty())).current_dir(dir);
+    // Tests leave the user's cache alone; an empty name means none.
+    command.env("DANSKIN_CACHE_DIR", "");
     command
 }
 
