@@ -4,6 +4,7 @@
 //! was killed and resumed leaves the same ones as an unbroken run.
 
 use super::checkpoint::{self, Checkpoint, Latest, Values};
+use super::profile::{Profile, Profiler};
 use super::run_folder::RunFolder;
 use super::stats::{Report, StatsLog};
 use super::tensorboard::{EventWriter, Picture};
@@ -35,6 +36,8 @@ pub enum Event<'a> {
     Report(&'a Report),
     /// A sentence worth keeping.
     Note(String),
+    /// The profile that was asked for, or what the run was long enough for.
+    Profile(Profile),
 }
 
 /// What the next report is made of. Part of a checkpoint: reports of a resumed run equal the unbroken one's.
@@ -60,6 +63,7 @@ pub struct Session {
     known_nonfinite: u64,
     /// Time and images at the last report.
     clock: (Instant, u64),
+    profiler: Option<Profiler>,
 }
 
 impl Session {
@@ -88,12 +92,23 @@ impl Session {
         };
         let known_nonfinite = latest.map_or(0, |l| nonfinite(&l.checkpoint));
         let clock = (Instant::now(), trainer.step());
-        Ok(Session { config, trainer, toy, run, stats, events, sums, known_nonfinite, clock })
+        Ok(Session { config, trainer, toy, run, stats, events, sums, known_nonfinite, clock, profiler: None })
     }
 
     /// The trainer, for what a run does not do by itself.
     pub fn trainer(&mut self) -> &mut Trainer {
         &mut self.trainer
+    }
+
+    /// Profiles `iterations` iterations of the next [`Session::run`], after a few to warm up. They do what they always do.
+    ///
+    /// # Errors
+    /// A device that has no timestamps.
+    pub fn profile(&mut self, iterations: usize) -> Result<()> {
+        self.trainer.check_profile()?;
+        let program = self.trainer.gan().program.clone();
+        self.profiler = Some(Profiler::new(iterations, self.trainer.describe_device(), program));
+        Ok(())
     }
 
     /// Writes `samples/reals.png` from [`super::Feed::preview`]: what the grids are to be compared with.
@@ -122,7 +137,7 @@ impl Session {
         }
         self.clock = (Instant::now(), self.trainer.step());
         while self.trainer.step() < end {
-            self.trainer.iterate()?;
+            self.iterate(show)?;
             let step = self.trainer.step();
             let stopped = stop.load(Ordering::Relaxed);
             let last = step == end;
@@ -134,6 +149,7 @@ impl Session {
                 problem = self.take_logs(true, end, show)?;
                 self.draw(show)?;
             }
+            let from = Instant::now();
             if draws || saves || step.is_multiple_of(self.trainer.settings().log_every as u64) {
                 self.trainer.begin_log()?;
             }
@@ -141,26 +157,63 @@ impl Session {
             if problem.is_none() {
                 problem = self.take_logs(draws || saves, end, show)?;
             }
+            self.spent("read and write the log", from);
+            let from = Instant::now();
             let state = if saves && problem.is_none() { Some(self.trainer.checkpoint()?) } else { None };
             problem = problem.or_else(|| not_finite(state.as_ref()?, step));
             if let Some(problem) = problem {
                 self.roll_back(&problem, show)?;
                 continue;
             }
+            if saves {
+                self.spent("read back the state", from);
+            }
             if draws {
                 self.draw(show)?;
             }
             if let Some(state) = state {
+                let from = Instant::now();
                 let path = self.save(state)?;
+                self.spent("write a checkpoint", from);
                 if last || stopped {
                     show(Event::Note(format!("saved {}", path.display())));
                 }
             }
             if stopped && !last {
+                self.end_profile(show);
                 return Ok(Outcome::Stopped);
             }
         }
+        self.end_profile(show);
         Ok(Outcome::Finished)
+    }
+
+    /// The next iteration, profiled where it is to be.
+    fn iterate(&mut self, show: &mut dyn FnMut(Event)) -> Result<()> {
+        // What follows an iteration (logs, grids) belongs to it, so that a profile ends where the next one begins.
+        if self.profiler.as_ref().is_some_and(Profiler::is_complete) {
+            self.end_profile(show);
+        }
+        let Some(profiler) = self.profiler.as_mut() else { return self.trainer.iterate() };
+        if !profiler.is_due() {
+            return self.trainer.iterate();
+        }
+        let from = Instant::now();
+        profiler.add(self.trainer.profile()?, from);
+        Ok(())
+    }
+
+    fn end_profile(&mut self, show: &mut dyn FnMut(Event)) {
+        if let Some(profiler) = self.profiler.take() {
+            show(Event::Profile(profiler.finish()));
+        }
+    }
+
+    /// Tells the profiler what was done since `from`.
+    fn spent(&mut self, what: &'static str, from: Instant) {
+        if let Some(profiler) = &mut self.profiler {
+            profiler.span(what, from);
+        }
     }
 
     /// Whether this step completes another `every` thousand images.
@@ -266,6 +319,7 @@ impl Session {
 
     /// Writes the grid (or the plot) of this step.
     fn draw(&mut self, show: &mut dyn FnMut(Event)) -> Result<()> {
+        let from = Instant::now();
         let images = self.trainer.step() * self.trainer.settings().gan.batch as u64;
         let path = self.run.samples().join(format!("{:06}.{:03}.png", images / 1000, images % 1000));
         match self.toy {
@@ -285,6 +339,7 @@ impl Session {
             Picture { png: &png, width: side.0, height: side.1, channels: 3 },
         )?;
         show(Event::Note(format!("drew {}", path.display())));
+        self.spent("draw a grid", from);
         Ok(())
     }
 
