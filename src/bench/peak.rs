@@ -152,8 +152,7 @@ fn gpu_fma(device: &gpu::Device) -> Result<Measured> {
     let threads = if device.facts().is_software() { FEW_THREADS } else { THREADS };
     let kernel = |rounds: u32| {
         load(device, &[threads], |regions| {
-            let params =
-                params::bench_fma::Params { total: threads as u32, rounds, m: 0.5, c: 0.25, ..Default::default() };
+            let params = params::bench_fma::Params { total: threads as u32, rounds, m: 0.5, c: 0.25 };
             let bindings = vec![Binding::write(regions[0])];
             Dispatch::file("bench/fma.wgsl", params, bindings, fold(threads.div_ceil(256)))
         })

@@ -11,11 +11,13 @@ const TOP: f64 = 64.0;
 const WIDTH: f64 = 640.0;
 const LEAST_HEIGHT: f64 = 480.0;
 /// The legend's.
-const LEGEND: f64 = 330.0;
+const LEGEND: f64 = 364.0;
 const LINE: f64 = 15.0;
 /// Half of a dot's number, with air around it.
 const NUMBER: [f64; 2] = [9.0, 7.0];
 const DOT: f64 = 4.0;
+/// Room for the label of the roof below the top of the diagram.
+const LABEL: f64 = 20.0;
 
 /// Colours that most eyes tell apart (Okabe and Ito), by family.
 const COLOURS: [(&str, &str); 10] = [
@@ -64,7 +66,7 @@ pub fn svg(peaks: &Peaks, rows: &[KernelRow]) -> String {
     let high_x = rows.iter().map(|r| r.intensity).fold(ridge * 8.0, f64::max) * 2.0;
     let low_y = least(&mut rows.iter().map(rate)).min(peaks.gflops() / 20.0) / 2.0;
     let x = Axis { low: low_x, high: high_x, from: LEFT, to: LEFT + WIDTH };
-    let y = Axis { low: low_y, high: peaks.gflops() * 2.0, from: TOP + height, to: TOP };
+    let y = Axis { low: low_y, high: peaks.gflops() * 2.5, from: TOP + height, to: TOP };
     let (total_width, total_height) = (LEFT + WIDTH + LEGEND, TOP + height + 64.0);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {total_width} {total_height}\" width=\"{total_width}\" \
@@ -117,21 +119,21 @@ fn roof(out: &mut String, peaks: &Peaks, ridge: f64, x: &Axis, y: &Axis) {
     line(out, start, corner, "#333333", 2.0);
     line(out, corner, [x.to, peak], "#333333", 2.0);
     let flat = format!("{:.1} GFLOP/s of multiply-adds", peaks.gflops());
-    text(out, [x.to - 8.0, peak - 8.0], "end", "font-weight=\"bold\" fill=\"#333333\"", &flat);
-    // Along the slope, above it.
+    // High above the roof: dots crowd below it.
+    text(out, [x.to - 8.0, y.to + 16.0], "end", "font-weight=\"bold\" fill=\"#333333\"", &flat);
+    // Along the slope and above it, at its lower end, where few kernels lie.
     let degrees = (corner[1] - start[1]).atan2(corner[0] - start[0]).to_degrees();
-    let at = [(start[0] + corner[0]) / 2.0, (start[1] + corner[1]) / 2.0];
     let turn = format!(
-        "font-weight=\"bold\" fill=\"#333333\" transform=\"rotate({degrees:.2} {:.1} {:.1}) translate(0 -8)\"",
-        at[0], at[1]
+        "font-weight=\"bold\" fill=\"#333333\" transform=\"rotate({degrees:.2} {:.1} {:.1}) translate(20 -9)\"",
+        start[0], start[1]
     );
-    text(out, at, "middle", &turn, &format!("{:.1} GB/s of memory", peaks.gbytes_per_s()));
+    text(out, start, "start", &turn, &format!("{:.1} GB/s of memory", peaks.gbytes_per_s()));
 }
 
 fn dots(out: &mut String, rows: &[KernelRow], x: &Axis, y: &Axis) {
     let places: Vec<[f64; 2]> =
         rows.iter().map(|r| [x.at(r.intensity), y.at(r.common.gflops.unwrap_or(0.0))]).collect();
-    let numbers = spread(&places, [x.from, x.to], [y.to, y.from]);
+    let numbers = spread(&places, [x.from, x.to], [y.to + LABEL, y.from]);
     for ((row, &dot), &at) in rows.iter().zip(&places).zip(&numbers) {
         let colour = colour(row);
         line(out, dot, at, colour, 0.6);
@@ -187,7 +189,7 @@ fn spread(dots: &[[f64; 2]], across: [f64; 2], down: [f64; 2]) -> Vec<[f64; 2]> 
 
 fn legend(out: &mut String, rows: &[KernelRow]) {
     let left = LEFT + WIDTH + 24.0;
-    let columns = [left + 16.0, left + 24.0, left + 246.0, left + 292.0];
+    let columns = [left + 16.0, left + 24.0, left + 276.0, left + 326.0];
     let head = |out: &mut String, at: f64, anchor: &str, name: &str| {
         text(out, [at, TOP + 4.0], anchor, "font-size=\"11\" fill=\"#666666\"", name);
     };

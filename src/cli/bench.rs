@@ -85,7 +85,7 @@ fn measure_step(args: &StepArgs) -> Result<()> {
     let (config, warnings) = Config::load(&overrides)?;
     warnings.iter().for_each(output::warning);
     let limits = Limits { exactly: args.steps.map(|n| n as usize), ..Limits::of(args.max_s) };
-    let bar = output::counter();
+    let bar = output::counter("data");
     let mut select = || {
         let (device, notice) = Device::select(&args.device.to_string())?;
         notice.iter().for_each(output::warning);
@@ -133,12 +133,14 @@ fn kernels(args: &KernelsArgs) -> Result<()> {
     sink.table(table::kernel_head());
     let limits = Limits { samples: 5, least_s: KERNEL_S, most_s: args.max_s, exactly: None };
     let mut chosen = vec![];
-    let bar = output::counter();
+    let bar = output::counter("kernels");
     for (done, (item, rung)) in work.iter().enumerate() {
         output::count(&bar, done, work.len());
         let row = kernel::measure(&device, item, rung, Some(&peaks), &limits)?;
-        bar.suspend(|| sink.table(table::kernel(&row)));
-        sink.add(&row)?;
+        bar.suspend(|| {
+            sink.table(table::kernel(&row));
+            sink.add(&row)
+        })?;
         if matches!(rung, Rung::Chosen) {
             chosen.push(row);
         }

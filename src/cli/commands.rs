@@ -59,7 +59,7 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
 
 /// Opens the data set, with a line on what it is and one on what had to be left out.
 fn open_data(config: &Config) -> Result<Feed> {
-    let bar = output::counter();
+    let bar = output::counter("data");
     let feed = Feed::open(config, &|done, total| output::count(&bar, done, total));
     bar.finish_and_clear();
     let feed = feed?;
