@@ -19,8 +19,8 @@ pub enum BenchCommand {
 /// `danskin bench kernels`
 #[derive(Debug, Args)]
 pub struct KernelsArgs {
-    /// Kernels whose name contains this (w1, conv_x), or a shape: matmul:MxNxK, conv:N,H,W,CIN,COUT,K,STRIDE,PAD[,GROUPS];
-    /// may be given often.
+    /// Kernels whose name contains this (w1, conv_x), or a shape: matmul:MxNxK, or conv:N,H,W,CIN,COUT,K,STRIDE,PAD and
+    /// GROUPS where there are several; may be given often.
     #[arg(long, value_name = "SHAPE")]
     pub shape: Vec<String>,
     /// Every way to run a product, from the naive kernel up (GPUs only).

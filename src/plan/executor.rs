@@ -63,7 +63,7 @@ pub trait Executor {
     fn run(&mut self, schedule: &[(usize, u32)]) -> Result<()>;
 
     /// Runs plans as [`Executor::run`] does, with the same effect on buffers, and times every kernel; waits for the end.
-    /// Slower than `run`: the ratios are what it is for.
+    /// Slower than `run`: the ratios are what it is for. Counters stay as they are.
     ///
     /// # Errors
     /// [`crate::Error::Device`] on a device that has no timestamps, even for an empty schedule.

@@ -1,5 +1,7 @@
 //! Where the time of iterations goes: a few of them timed kernel by kernel, and what the host does between them.
 
+use super::trainer::{RNG_WORDS, Trainer};
+use crate::Result;
 use crate::plan::{Program, Slice, Timeline};
 use std::time::Instant;
 
@@ -19,6 +21,41 @@ pub struct Iteration {
     pub run: f64,
     /// What the device did meanwhile.
     pub timeline: Timeline,
+}
+
+impl Trainer {
+    /// [`Trainer::iterate`], with the same effect, that waits for its end and tells where the time went.
+    ///
+    /// # Errors
+    /// A device that has no timestamps; one that fails.
+    pub fn profile(&mut self) -> Result<Iteration> {
+        let begin = Instant::now();
+        self.write_scalars()?;
+        let scalars = begin.elapsed().as_secs_f64();
+        self.write_reals()?;
+        let reals = begin.elapsed().as_secs_f64() - scalars;
+        let schedule = self.schedule(self.step);
+        let timeline = self.device.profile(&schedule)?;
+        self.step += 1;
+        let run = begin.elapsed().as_secs_f64() - scalars - reals;
+        Ok(Iteration { step: self.step - 1, scalars, reals, run, timeline })
+    }
+
+    /// Waits for everything submitted so far.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn wait(&mut self) -> Result<()> {
+        self.device.read_u32(RNG_WORDS).map(|_| ())
+    }
+
+    /// Whether the device can [`Trainer::profile`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where it can't.
+    pub fn check_profile(&mut self) -> Result<()> {
+        self.device.profile(&[]).map(|_| ())
+    }
 }
 
 /// Something the training thread did.

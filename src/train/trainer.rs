@@ -6,7 +6,6 @@
 use super::checkpoint::{Checkpoint, NamedTensor, Values};
 use super::feed::Feed;
 use super::gan::{Gan, Intervals, Network};
-use super::profile::Iteration;
 use super::sampler::tensor;
 use super::settings::Settings;
 use crate::device::Device;
@@ -16,7 +15,6 @@ use crate::philox;
 use crate::plan::{ALIGN, Class, Counters, Executor, Options, RNG, ReadId, Region};
 use crate::{Error, Result};
 use std::collections::VecDeque;
-use std::time::Instant;
 
 /// Stream of the latents of sample grids; the step counter is the seed of each sample.
 const Z_SAMPLE: u32 = 100;
@@ -44,7 +42,7 @@ pub struct Logged {
 }
 
 /// Seed and step of an iteration.
-const RNG_WORDS: Region = Region { buffer: RNG, offset: 0, len: 4 };
+pub(super) const RNG_WORDS: Region = Region { buffer: RNG, offset: 0, len: 4 };
 
 struct PendingLog {
     first: u64,
@@ -66,7 +64,7 @@ pub struct Trainer {
     pub(super) gan: Gan,
     pub(super) device: Box<dyn Executor>,
     feed: Feed,
-    step: u64,
+    pub(super) step: u64,
     /// Times training was rolled back: moves every random stream, so that it does not run into the same number again.
     attempt: u32,
     decay_g: Decay,
@@ -189,39 +187,6 @@ impl Trainer {
         Ok(())
     }
 
-    /// [`Trainer::iterate`], with the same effect, that waits for its end and tells where the time went.
-    ///
-    /// # Errors
-    /// A device that has no timestamps; one that fails.
-    pub fn profile(&mut self) -> Result<Iteration> {
-        let begin = Instant::now();
-        self.write_scalars()?;
-        let scalars = begin.elapsed().as_secs_f64();
-        self.write_reals()?;
-        let reals = begin.elapsed().as_secs_f64() - scalars;
-        let schedule = self.schedule(self.step);
-        let timeline = self.device.profile(&schedule)?;
-        self.step += 1;
-        let run = begin.elapsed().as_secs_f64() - scalars - reals;
-        Ok(Iteration { step: self.step - 1, scalars, reals, run, timeline })
-    }
-
-    /// Waits for everything submitted so far.
-    ///
-    /// # Errors
-    /// A device that fails.
-    pub fn wait(&mut self) -> Result<()> {
-        self.device.read_u32(RNG_WORDS).map(|_| ())
-    }
-
-    /// Whether the device can [`Trainer::profile`].
-    ///
-    /// # Errors
-    /// [`Error::Device`] where it can't.
-    pub fn check_profile(&mut self) -> Result<()> {
-        self.device.profile(&[]).map(|_| ())
-    }
-
     fn intervals(&self) -> Intervals {
         Intervals {
             n_critic: self.settings.n_critic,
@@ -235,14 +200,14 @@ impl Trainer {
         self.gan.schedule(step, &self.intervals())
     }
 
-    fn write_scalars(&mut self) -> Result<()> {
+    pub(super) fn write_scalars(&mut self) -> Result<()> {
         let scalars = self.scalars(&self.intervals());
         self.device.write(self.gan.scalars, &scalars)?;
         let seed = self.seed();
         self.device.write_u32(RNG_WORDS, &[seed as u32, (seed >> 32) as u32, self.step as u32, 0])
     }
 
-    fn write_reals(&mut self) -> Result<()> {
+    pub(super) fn write_reals(&mut self) -> Result<()> {
         for (batch, region) in self.feed.batches(self.seed(), self.step, self.gan.real, self.gan.real_g)? {
             self.device.write(region, &batch)?;
         }
