@@ -119,8 +119,11 @@ impl Device {
         let (cache, problem) = PipelineCache::open(&device, &facts, setup.cache.as_deref());
         let mut problems: Vec<String> = problem.into_iter().collect();
         let folder = setup.cache.as_deref().filter(|_| setup.autotune != Autotune::Off);
-        let (tuning_file, mut tuning, problem) = TuningFile::open(facts.key(), folder);
+        let (tuning_file, measured, problem) = TuningFile::open(facts.key(), folder);
         problems.extend(problem);
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let mut tuning = if facts.is_software() { Tuning::of(cores()) } else { Tuning::default() };
+        tuning.merge(&measured);
         let mut tuned = Tuning::default();
         if let Some(path) = &setup.tuning {
             let (given, problem) = read_tuning(path, &tuning_file.key)?;

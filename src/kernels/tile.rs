@@ -91,10 +91,12 @@ pub struct Schedule {
     pub parts: usize,
 }
 
-/// Workgroups that a device of middling size runs side by side; fewer leave it partly idle.
-const UNITS: f64 = 128.0;
-/// A unit of depth takes a workgroup at least as long as this many multiplications, however small its tile: loads take
-/// time to arrive.
+/// Workgroups that a GPU of middling size runs side by side; fewer leave it partly idle.
+pub const UNITS: usize = 128;
+/// Devices that run fewer side by side are processors, where loads from the cache arrive at once.
+const FEW_UNITS: usize = 64;
+/// On a GPU a unit of depth takes a workgroup at least as long as this many multiplications, however small its tile: loads
+/// take time to arrive.
 const LATENCY: f64 = 6000.0;
 /// A part of the depth is at least this long.
 const LEAST_PART: usize = 128;
@@ -110,19 +112,28 @@ impl Schedule {
         Schedule { tile, part, parts: product.depth.div_ceil(part).max(1) }
     }
 
-    /// The schedule of a product on any device: the least estimated time. Depends on the shape alone.
+    /// The schedule of a product on any GPU: the least estimated time. Depends on the shape alone.
     pub fn pick(product: &Product) -> Schedule {
-        let all = Tile::ALL.into_iter().map(|tile| Schedule::split(product, tile));
-        let best = all.min_by(|a, b| a.estimate(product).total_cmp(&b.estimate(product)));
+        Schedule::pick_on(product, UNITS)
+    }
+
+    /// The schedule of a product on a device that runs `units` workgroups side by side.
+    pub fn pick_on(product: &Product, units: usize) -> Schedule {
+        let all = Tile::ALL.into_iter().map(|tile| Schedule::split_on(product, tile, units));
+        let best = all.min_by(|a, b| a.estimate(product, units).total_cmp(&b.estimate(product, units)));
         best.unwrap_or_else(|| Schedule::new(product, Tile::ALL[0], 1))
     }
 
-    /// `tile` with the depth in the number of parts that takes the least estimated time.
+    /// `tile` with the depth in the number of parts that takes a GPU the least estimated time.
     pub fn split(product: &Product, tile: Tile) -> Schedule {
+        Schedule::split_on(product, tile, UNITS)
+    }
+
+    fn split_on(product: &Product, tile: Tile, units: usize) -> Schedule {
         let most = (product.depth / LEAST_PART).clamp(1, MOST_PARTS);
         let parts = std::iter::successors(Some(1), |parts| Some(2 * parts)).take_while(|&parts| parts <= most);
         let all = parts.map(|parts| Schedule::new(product, tile, parts));
-        let best = all.min_by(|a, b| a.estimate(product).total_cmp(&b.estimate(product)));
+        let best = all.min_by(|a, b| a.estimate(product, units).total_cmp(&b.estimate(product, units)));
         best.unwrap_or_else(|| Schedule::new(product, tile, 1))
     }
 
@@ -135,10 +146,10 @@ impl Schedule {
             .collect();
         let all = Tile::ALL.iter().flat_map(|&tile| parts.iter().map(move |&parts| (tile, parts)));
         let mut all: Vec<Schedule> = all.map(|(tile, parts)| Schedule::new(product, tile, parts)).collect();
-        all.sort_by(|a, b| a.estimate(product).total_cmp(&b.estimate(product)));
-        let bound = 3.0 * picked.estimate(product);
+        all.sort_by(|a, b| a.estimate(product, UNITS).total_cmp(&b.estimate(product, UNITS)));
+        let bound = 3.0 * picked.estimate(product, UNITS);
         let mut kept = vec![picked];
-        for schedule in all.into_iter().filter(|s| s.estimate(product) <= bound && fits(s)) {
+        for schedule in all.into_iter().filter(|s| s.estimate(product, UNITS) <= bound && fits(s)) {
             let of_tile = kept.iter().filter(|k| k.tile == schedule.tile).count();
             if kept.len() < most && of_tile < 2 && !kept.contains(&schedule) {
                 kept.push(schedule);
@@ -147,12 +158,14 @@ impl Schedule {
         kept
     }
 
-    /// Time in multiplications of the widest tile, where up to [`UNITS`] workgroups run as fast as one.
-    fn estimate(&self, product: &Product) -> f64 {
-        let waves = (self.workgroups(product) as f64 / UNITS).max(1.0);
+    /// Time in multiplications of the widest tile, where up to `units` workgroups run as fast as one.
+    fn estimate(&self, product: &Product, units: usize) -> f64 {
+        let latency = if units < FEW_UNITS { 0.0 } else { LATENCY };
+        let units = units as f64;
+        let waves = (self.workgroups(product) as f64 / units).max(1.0);
         let work = waves * (self.tile.rows * self.tile.cols) as f64 * self.tile.cost();
         let partials = self.scratch(product.count * product.rows * product.cols) as f64;
-        self.part as f64 * work.max(LATENCY) + partials * PARTIAL / UNITS
+        self.part as f64 * work.max(latency) + partials * PARTIAL / units
     }
 
     /// Tiles along the rows and the columns of one product.
@@ -226,5 +239,8 @@ mod tests {
         assert!(pick(64, 64, 1 << 16).parts > 16);
         assert_eq!(pick(64, 64, 64).tile.rows, 32);
         assert_eq!(pick(1 << 16, 64, 64).parts, 1);
+        // Two cores are busy anyway: no partial sums, wide tiles.
+        let on_cores = Schedule::pick_on(&Product { count: 1, rows: 512, cols: 512, depth: 512 }, 2);
+        assert_eq!((on_cores.tile, on_cores.parts), (Tile::ALL[0], 1));
     }
 }

@@ -1,7 +1,7 @@
 //! Schedules that were measured, by shape, and the shapes themselves: what [`Schedule::pick`] is replaced with on a device that
 //! was tuned. Pure data; measuring is `gpu::tune`'s.
 
-use super::tile::{Product, Schedule, Tile};
+use super::tile::{Product, Schedule, Tile, UNITS};
 use super::{Dispatch, conv, matmul};
 use crate::Result;
 use crate::plan::{Step, Work};
@@ -22,13 +22,22 @@ pub struct Choice {
     pub ms: f64,
 }
 
-/// Measured schedules by bucket of shapes. With an empty one every shape gets [`Schedule::pick`].
+/// Measured schedules by bucket of shapes. With an empty one every shape gets what [`Schedule::pick_on`] estimates.
 ///
 /// For a given tuning results are the same in every run. Two tunings add up the same sums in other orders: their results
 /// agree within rounding, no closer.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tuning {
     choices: BTreeMap<String, Choice>,
+    /// Workgroups that the device runs side by side, for estimates.
+    units: usize,
+}
+
+impl Default for Tuning {
+    /// Of a GPU that nothing was measured on.
+    fn default() -> Tuning {
+        Tuning::of(UNITS)
+    }
 }
 
 /// The file of a tuning.
@@ -56,10 +65,16 @@ impl Choice {
 }
 
 impl Tuning {
+    /// Of a device that runs `units` workgroups side by side and that nothing was measured on.
+    pub fn of(units: usize) -> Tuning {
+        Tuning { choices: BTreeMap::new(), units }
+    }
+
     /// The schedule of a product of this bucket.
     pub fn schedule(&self, bucket: &str, product: &Product) -> Schedule {
         let choice = self.choices.get(bucket).and_then(|choice| Some((choice.tile()?, choice.parts)));
-        choice.map_or_else(|| Schedule::pick(product), |(tile, parts)| Schedule::new(product, tile, parts))
+        choice
+            .map_or_else(|| Schedule::pick_on(product, self.units), |(tile, parts)| Schedule::new(product, tile, parts))
     }
 
     /// Whether this bucket was measured.
@@ -109,7 +124,7 @@ impl Tuning {
             Some((bucket, choice)) => {
                 Err(format!("{bucket}: there is no kernel with tile {} in {} parts", choice.tile, choice.parts))
             }
-            None => Ok((Tuning { choices: saved.schedules }, saved.device)),
+            None => Ok((Tuning { choices: saved.schedules, units: UNITS }, saved.device)),
         }
     }
 }

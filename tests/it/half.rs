@@ -115,13 +115,15 @@ fn training_in_half_precision_follows_training_in_single() {
     let work = |t: &Trainer| t.memory().into_iter().find(|(class, _)| *class == Class::Work).unwrap().1;
     assert!(3 * work(&half) < 2 * work(&single), "{} and {} bytes of work", work(&half), work(&single));
     let names = single.log_names().to_vec();
-    // Adam's first steps have the size of the rate whatever the gradient, so that small differences grow quickly.
-    let room = [0.01, 0.2, 0.3, 0.3];
-    for ((a, b), room) in logged(&mut single, 4).into_iter().zip(logged(&mut half, 4)).zip(room) {
-        for name in ["d_loss", "g_loss", "d_real", "d_fake"] {
+    let rows = logged(&mut single, 4).into_iter().zip(logged(&mut half, 4));
+    for (step, (a, b)) in rows.enumerate() {
+        for name in ["d_loss", "d_grad_norm", "g_loss", "g_grad_norm"] {
             let at = |names: &[String]| names.iter().position(|n| n == name).unwrap();
             let (a, b) = (a[at(&names)], b[at(half.log_names())]);
-            assert!((a - b).abs() < room * (1.0 + a.abs()), "{name}: {a} in f32, {b} in f16");
+            // Before the first update it is rounding alone. Adam's first updates have the size of the rate whatever the
+            // gradient, so that small differences grow quickly.
+            let room = if step == 0 && name.starts_with("d_") { 0.01 } else { 0.5 };
+            assert!((a - b).abs() < room * (0.1 + a.abs()), "step {step}, {name}: {a} in f32, {b} in f16");
         }
     }
 }

@@ -5,7 +5,7 @@ use danskin::check::{Case, Loaded, cases, compare, primitive_cases, rng};
 use danskin::device::Device;
 use danskin::graph::Kind;
 use danskin::host;
-use danskin::kernels;
+use danskin::kernels::{self, Tuning};
 use danskin::plan::{Builder, Class, Element, Options, Places};
 use std::collections::HashMap;
 
@@ -77,6 +77,13 @@ fn unfused_plans_on_the_host_match_the_f64_oracle() {
 #[test]
 fn wgsl_matches_the_f64_oracle() {
     assert_matches_oracle(&gpu(), true);
+}
+
+/// The same with the schedules of a hardware device, which a software one is not given.
+#[test]
+fn wgsl_on_the_schedules_of_hardware_matches_the_f64_oracle() {
+    let Device::Gpu(device) = gpu() else { panic!("a GPU") };
+    assert_matches_oracle(&Device::Gpu(device.with_tuning(Tuning::default())), true);
 }
 
 #[test]
