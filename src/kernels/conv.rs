@@ -1,7 +1,7 @@
 //! Launches of `shaders/conv`: convolution, its input gradient (transposed convolution) and its weight gradient.
 //!
 //! One route a geometry: a matrix product where the convolution is one, depthwise kernels, implicit matrix products on
-//! tiles, and the naive kernel for groups too narrow for a tile.
+//! tiles, a kernel of its own for a transposed convolution to a few channels, and the naive kernel for narrow groups.
 
 use super::after::After;
 use super::matmul::{Gemm, bindings, in_parts};
@@ -27,8 +27,13 @@ enum Member {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
     MatMul(Gemm),
-    Depthwise { part: usize, parts: usize },
+    Depthwise {
+        part: usize,
+        parts: usize,
+    },
     Tiled(Schedule),
+    /// A transposed convolution to a few channels.
+    Narrow,
     Naive,
 }
 
@@ -61,6 +66,8 @@ impl Conv {
             Route::MatMul(gemm)
         } else if d.spec.groups == d.cin && d.cin > 1 {
             self.depthwise_route()
+        } else if d.spec.groups == 1 && product.cols <= NARROW && self.member == Member::X {
+            Route::Narrow
         } else if d.spec.groups > 1 && product.cols <= NARROW && self.member != Member::W {
             Route::Naive
         } else {
@@ -191,6 +198,16 @@ impl Conv {
         })
     }
 
+    /// One thread a pixel.
+    fn narrow(&self, step: &Step, after: Option<&After>) -> Result<Vec<Dispatch>> {
+        let groups = fold((step.outputs[0].len / self.d.cin).div_ceil(64));
+        in_parts(step, after, 1, "conv/narrow_x.wgsl", |out, tail| {
+            let params = Params { after: tail.block, ..self.params() };
+            Dispatch::new(tail.source, params, [bindings(step, out), tail.bindings].concat(), groups)
+                .with(vec![("CHANNELS", self.d.cin as f64)])
+        })
+    }
+
     fn depthwise(&self, step: &Step, after: Option<&After>, part: usize, parts: usize) -> Result<Vec<Dispatch>> {
         let ConvDims { spec, n, cin, cout } = self.d;
         let [row_tiles, col_tiles] = self.depthwise_tiles();
@@ -230,6 +247,7 @@ pub(super) fn lower(step: &Step, tuning: &Tuning, after: Option<&After>) -> Resu
         (Route::MatMul(gemm), _) => gemm.tiled(step, after, &gemm.schedule(tuning)),
         (Route::Depthwise { part, parts }, _) => conv.depthwise(step, after, part, parts),
         (Route::Tiled(schedule), _) => conv.tiled(step, after, &schedule),
+        (Route::Narrow, _) => conv.narrow(step, after),
         (Route::Naive, None) => Ok(conv.naive(step)),
         (Route::Naive, Some(after)) => conv.naive_then(step, after),
     }
@@ -254,7 +272,7 @@ pub fn scratch(work: &Work, tuning: &Tuning) -> usize {
         Route::MatMul(gemm) => gemm.scratch(tuning),
         Route::Depthwise { parts, .. } if parts > 1 => parts * len,
         Route::Tiled(schedule) => schedule.scratch(len),
-        Route::Depthwise { .. } | Route::Naive => 0,
+        Route::Depthwise { .. } | Route::Narrow | Route::Naive => 0,
     }
 }
 
@@ -264,7 +282,7 @@ pub(super) fn bucket(work: &Work) -> Option<(String, Product)> {
     match conv.route(&Tuning::default()) {
         Route::MatMul(gemm) => Some((gemm.bucket(), gemm.product())),
         Route::Tiled(_) => Some((conv.bucket(), conv.product())),
-        Route::Depthwise { .. } | Route::Naive => None,
+        Route::Depthwise { .. } | Route::Narrow | Route::Naive => None,
     }
 }
 
@@ -316,8 +334,9 @@ mod tests {
         assert_eq!(route(8, 1, 0, 1, [3, 5]), gemm(4, 192, 5));
         assert_eq!(route(3, 2, 1, 6, [6, 12]), Route::Depthwise { part: 0, parts: 1 });
         assert_eq!(route(3, 1, 1, 4, [16, 16]), Route::Naive);
+        assert_eq!(route(4, 2, 1, 1, [3, 16]), Route::Narrow);
         for (kernel, stride, pad, groups, channels) in
-            [(3, 1, 1, 1, [3, 5]), (1, 2, 0, 1, [3, 5]), (4, 2, 1, 2, [64, 64])]
+            [(3, 1, 1, 1, [6, 5]), (1, 2, 0, 1, [6, 5]), (4, 2, 1, 2, [64, 64])]
         {
             assert!(matches!(route(kernel, stride, pad, groups, channels), Route::Tiled(_)), "kernel {kernel}");
         }

@@ -22,6 +22,17 @@ fn main(
 const ROWS: &str = "\
 fn staged_rows(k: u32, t: u32) -> Rows {
     let at = k * A_PITCH + t / COL_THREADS;
+    if COL_THREADS == 4u && ROW_VECS == 1u {
+        // Two rows of four threads.
+        let own = a_tile[at][t & 3u];
+        let even = vec4(
+            subgroupBroadcast(own, 0u), subgroupBroadcast(own, 1u), subgroupBroadcast(own, 2u), subgroupBroadcast(own, 3u),
+        );
+        let odd = vec4(
+            subgroupBroadcast(own, 4u), subgroupBroadcast(own, 5u), subgroupBroadcast(own, 6u), subgroupBroadcast(own, 7u),
+        );
+        return Rows(select(even, odd, (t & 4u) != 0u), vec4<f32>());
+    }
     if COL_THREADS % 8u != 0u {
         var rows = Rows(a_tile[at], vec4<f32>());
         if ROW_VECS == 2u {

@@ -24,12 +24,13 @@ impl Tile {
     }
 
     /// The tiles worth trying, from wide to narrow.
-    pub const ALL: [Tile; 8] = [
+    pub const ALL: [Tile; 9] = [
         Tile::new(128, 128, 8, 2, 2),
         Tile::new(128, 64, 8, 2, 1),
         Tile::new(64, 128, 8, 1, 2),
         Tile::new(64, 64, 8, 2, 2),
         Tile::new(64, 64, 16, 1, 1),
+        Tile::new(128, 32, 8, 2, 1),
         Tile::new(32, 32, 8, 1, 1),
         Tile::new(64, 16, 8, 1, 1),
         Tile::new(16, 64, 8, 1, 1),
