@@ -36,8 +36,8 @@ pub struct KernelRow {
     pub intensity: f64,
     /// Share of the device's measured peak of multiply-adds, where that was measured.
     pub of_fma: Option<f64>,
-    /// Share of its measured copying speed.
-    pub of_copy: Option<f64>,
+    /// Share of its measured memory bandwidth.
+    pub of_memory: Option<f64>,
     /// Share of what the two peaks let a kernel of this intensity reach.
     pub of_roof: Option<f64>,
 }
@@ -77,7 +77,7 @@ pub fn measure(device: &Device, item: &Item, rung: &Rung, peaks: Option<&Peaks>,
         gbytes_per_s: speed,
         intensity,
         of_fma: peaks.map(|p| rate / p.gflops()),
-        of_copy: peaks.map(|p| speed / p.gbytes_per_s()),
+        of_memory: peaks.map(|p| speed / p.gbytes_per_s()),
         of_roof: peaks.map(|p| rate / p.roof(intensity)),
     })
 }

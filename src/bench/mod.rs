@@ -5,11 +5,14 @@
 //! measured is what training runs.
 
 pub mod clock;
+pub mod compare;
 pub mod kernel;
 pub mod ladder;
 pub mod peak;
 pub mod pgd;
 pub mod report;
+pub mod roofline;
 pub mod shape;
 pub mod step;
+pub mod trace;
 pub mod workload;

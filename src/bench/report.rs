@@ -56,18 +56,36 @@ pub fn line(row: &impl Serialize) -> Result<String> {
     serde_json::to_string(row).map_err(|e| Error::Bench(format!("a result can't be written as JSON: {e}")))
 }
 
+/// Whether a file can be put at `path`, before the work whose result it is to hold.
+///
+/// # Errors
+/// A folder that is missing, or one of that name.
+pub fn check_place(path: &Path) -> Result<()> {
+    let refuse = |reason: &str| Err(Error::Bench(format!("{}: {reason}", path.display())));
+    if path.is_dir() {
+        return refuse("is a folder; name a file");
+    }
+    match folder(path).is_dir() {
+        true => Ok(()),
+        false => refuse("its folder does not exist; make it first"),
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes a whole file or nothing.
 ///
 /// # Errors
 /// A folder that is missing or can't be written.
 pub fn write(path: &Path, text: &str) -> Result<()> {
     let action = "writing the file";
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     // Temporary files are for their owner's eyes alone unless told; results are not.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(Error::io(path, action))?;
+    let mut file = builder.tempfile_in(folder(path)).map_err(Error::io(path, action))?;
     file.write_all(text.as_bytes()).map_err(Error::io(path, action))?;
     file.persist(path).map_err(|e| Error::io(path, action)(e.error))?;
     Ok(())

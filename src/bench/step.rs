@@ -7,7 +7,7 @@ use super::workload::Peer;
 use crate::Result;
 use crate::config::Config;
 use crate::device::Device;
-use crate::plan::{Counters, Executor, Program, Timeline};
+use crate::plan::{Counters, Program, Timeline};
 use crate::train::{Feed, Settings, Trainer};
 use serde::Serialize;
 

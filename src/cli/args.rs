@@ -94,6 +94,12 @@ pub struct TrainArgs {
     /// Go on with this run; --kimg and --set of lengths and intervals may change it.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "batch", "seed", "out"])]
     pub resume: Option<PathBuf>,
+    /// Write where the time of a few iterations goes, kernel by kernel: for chrome://tracing or ui.perfetto.dev.
+    #[arg(long, value_name = "FILE.json")]
+    pub profile: Option<PathBuf>,
+    /// How many iterations --profile covers.
+    #[arg(long, value_name = "N", default_value = "5", requires = "profile", value_parser = value_parser!(u32).range(1..=1000))]
+    pub profile_steps: u32,
 }
 
 /// `danskin sample`

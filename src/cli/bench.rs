@@ -1,21 +1,24 @@
 //! `danskin bench`: what is asked for is measured, shown as a table, and written as JSON lines or drawn.
 
-use super::bench_args::{BenchCommand, KernelsArgs, StepArgs};
+use super::bench_args::{BenchCommand, CompareArgs, KernelsArgs, StepArgs};
 use super::bench_table as table;
 use super::commands::devices;
 use super::device::DeviceChoice;
-use super::output;
+use super::{output, startup};
 use crate::bench::clock::Limits;
 use crate::bench::ladder::{self, Rung};
 use crate::bench::peak::Peaks;
 use crate::bench::workload::Peer;
-use crate::bench::{kernel, report, shape, step};
+use crate::bench::{compare, kernel, report, roofline, shape, step, trace};
 use crate::config::Config;
 use crate::device::Device;
+use crate::train::Profile;
 use crate::{Error, Result};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+/// Kernels in the table of a profile.
+const HOTTEST: usize = 10;
 /// Least seconds of samples a kernel.
 const KERNEL_S: f64 = 0.25;
 
@@ -25,7 +28,7 @@ pub(super) fn bench(command: &BenchCommand) -> Result<()> {
         BenchCommand::Step(args) if args.device == DeviceChoice::List => devices(),
         BenchCommand::Kernels(args) => kernels(args),
         BenchCommand::Step(args) => measure_step(args),
-        BenchCommand::Compare(_) => Ok(()),
+        BenchCommand::Compare(args) => compare_files(args),
     }
 }
 
@@ -37,8 +40,9 @@ struct Sink {
 }
 
 impl Sink {
-    fn new(json: &Option<Option<PathBuf>>) -> Sink {
-        Sink { lines: vec![], json: json.clone() }
+    fn new(json: &Option<Option<PathBuf>>) -> Result<Sink> {
+        json.iter().flatten().try_for_each(|path| report::check_place(path))?;
+        Ok(Sink { lines: vec![], json: json.clone() })
     }
 
     /// Whether stdout is for people.
@@ -70,6 +74,7 @@ impl Sink {
 }
 
 fn measure_step(args: &StepArgs) -> Result<()> {
+    let mut sink = Sink::new(&args.json)?;
     let typed = args.settings.overrides();
     let peer = typed.preset.as_deref().and_then(Peer::find);
     if let (Some(peer), Some(file)) = (peer, &typed.file) {
@@ -80,10 +85,9 @@ fn measure_step(args: &StepArgs) -> Result<()> {
     let (config, warnings) = Config::load(&overrides)?;
     warnings.iter().for_each(output::warning);
     let limits = Limits { exactly: args.steps.map(|n| n as usize), ..Limits::of(args.max_s) };
-    let mut sink = Sink::new(&args.json);
-    let bar = output::counter();
+    let bar = output::counter("data");
     let mut select = || {
-        let (device, notice) = Device::select(&args.device.to_string())?;
+        let (device, notice) = Device::select_with(&args.device.to_string(), startup::quiet(&args.tuning))?;
         notice.iter().for_each(output::warning);
         Ok(device)
     };
@@ -95,7 +99,18 @@ fn measure_step(args: &StepArgs) -> Result<()> {
     sink.finish()
 }
 
+/// Writes a profile's trace; gives the table of its hottest kernels.
+pub(super) fn profile(profile: &Profile, path: &Path) -> Result<String> {
+    if profile.steps.is_empty() {
+        return Ok(format!("the run ended before an iteration was profiled: {} was not written", path.display()));
+    }
+    report::write(path, &trace::chrome(profile).to_string())?;
+    Ok(table::hottest(profile, &trace::hottest(profile, HOTTEST), path))
+}
+
 fn kernels(args: &KernelsArgs) -> Result<()> {
+    let mut sink = Sink::new(&args.json)?;
+    args.plot.as_deref().map(report::check_place).transpose()?;
     let mut items = vec![];
     for asked in &args.shape {
         items.extend(shape::find(asked)?);
@@ -103,7 +118,7 @@ fn kernels(args: &KernelsArgs) -> Result<()> {
     if args.shape.is_empty() {
         items = shape::all();
     }
-    let (device, notice) = Device::select(&args.device.to_string())?;
+    let (device, notice) = Device::select_with(&args.device.to_string(), startup::quiet(&args.tuning))?;
     notice.iter().for_each(output::warning);
     if args.ladder && matches!(device, Device::Host) {
         let hint = "the host has one way to run each kernel; name a GPU with --device, or leave --ladder out";
@@ -112,20 +127,41 @@ fn kernels(args: &KernelsArgs) -> Result<()> {
     let rungs = |item| if args.ladder { ladder::rungs(item) } else { vec![Rung::Chosen] };
     let work: Vec<(&shape::Item, Rung)> =
         items.iter().flat_map(|i| rungs(i).into_iter().map(move |r| (i, r))).collect();
-    let mut sink = Sink::new(&args.json);
     let peaks = Peaks::measure(&device, &device.describe())?;
-    sink.add(&peaks.fma)?;
-    sink.add(&peaks.copy)?;
+    peaks.rows().try_for_each(|row| sink.add(row))?;
     sink.table(table::peaks(&peaks));
     sink.table(table::kernel_head());
     let limits = Limits { samples: 5, least_s: KERNEL_S, most_s: args.max_s, exactly: None };
-    let bar = output::counter();
+    let mut chosen = vec![];
+    let bar = output::counter("kernels");
     for (done, (item, rung)) in work.iter().enumerate() {
         output::count(&bar, done, work.len());
         let row = kernel::measure(&device, item, rung, Some(&peaks), &limits)?;
-        bar.suspend(|| sink.table(table::kernel(&row)));
-        sink.add(&row)?;
+        bar.suspend(|| {
+            sink.table(table::kernel(&row));
+            sink.add(&row)
+        })?;
+        if matches!(rung, Rung::Chosen) {
+            chosen.push(row);
+        }
     }
     bar.finish_and_clear();
-    sink.finish()
+    sink.finish()?;
+    match &args.plot {
+        Some(path) => report::write(path, &roofline::svg(&peaks, &chosen)),
+        None => Ok(()),
+    }
+}
+
+fn compare_files(args: &CompareArgs) -> Result<()> {
+    let found = compare::compare(&args.before, &args.after)?;
+    output::line(table::compare_head());
+    found.pairs.iter().for_each(|pair| output::line(table::pair(pair)));
+    if found.unpaired.is_empty() {
+        return Ok(());
+    }
+    let (count, some) = (found.unpaired.len(), found.unpaired.iter().take(3).cloned().collect::<Vec<_>>());
+    let more = if count > some.len() { ", …" } else { "" };
+    let hint = "measure the same on both sides";
+    Err(Error::Bench(format!("rows without a partner: {count} ({}{more}); {hint}", some.join(", "))))
 }

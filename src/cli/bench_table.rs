@@ -2,10 +2,14 @@
 
 use super::output::bytes;
 use crate::bench::clock::Timing;
+use crate::bench::compare::{Pair, Verdict};
 use crate::bench::kernel::KernelRow;
 use crate::bench::peak::Peaks;
 use crate::bench::step::{Phase, StepRow};
+use crate::bench::trace::Hot;
+use crate::train::Profile;
 use std::fmt::Write;
+use std::path::Path;
 
 /// Other processes take more than this share of the cores on a machine that is not quiet.
 const BUSY: f64 = 0.05;
@@ -14,7 +18,7 @@ const BUSY: f64 = 0.05;
 pub fn peaks(peaks: &Peaks) -> String {
     let fma = &peaks.fma.common;
     format!(
-        "{}\npeaks: {:.1} GFLOP/s of multiply-adds, {:.1} GB/s copied (read and written){}",
+        "{}\npeaks: {:.1} GFLOP/s of multiply-adds, {:.1} GB/s of memory (read and written){}",
         fma.device,
         peaks.gflops(),
         peaks.gbytes_per_s(),
@@ -26,7 +30,7 @@ pub fn peaks(peaks: &Peaks) -> String {
 pub fn kernel_head() -> String {
     format!(
         "{:<34} {:<30} {:>10} {:>10} {:>9} {:>8} {:>6} {:>6} {:>6}",
-        "kernel", "rung", "ms", "min ms", "GFLOP/s", "GB/s", "% FMA", "% copy", "% roof"
+        "kernel", "rung", "ms", "min ms", "GFLOP/s", "GB/s", "% FMA", "% mem", "% roof"
     )
 }
 
@@ -43,7 +47,7 @@ pub fn kernel(row: &KernelRow) -> String {
         row.common.gflops.unwrap_or(0.0),
         row.gbytes_per_s,
         percent(row.of_fma),
-        percent(row.of_copy),
+        percent(row.of_memory),
         percent(row.of_roof),
         busy(timing)
     )
@@ -105,6 +109,70 @@ fn phase(p: &Phase, total: f64) -> String {
         timed(|p, ms| p.flops / ms.max(1e-9) / 1e6, 1),
         timed(|p, ms| p.bytes / ms.max(1e-9) / 1e6, 1),
     )
+}
+
+/// The kernels of a profile that took longest, in lines.
+pub fn hottest(profile: &Profile, hot: &[Hot], path: &Path) -> String {
+    let seconds: f64 = profile.slices.iter().map(|s| s.seconds).sum();
+    let mut out = format!(
+        "profile of {} iterations, {:.3} ms of kernels each: {} (chrome://tracing or ui.perfetto.dev)\n  {:<13} {:<44} {:>5} {:>10} {:>6} {:>9} {:>8}",
+        profile.steps.len(),
+        1e3 * seconds / profile.steps.len() as f64,
+        path.display(),
+        "phase",
+        "kernel",
+        "runs",
+        "ms",
+        "%",
+        "GFLOP/s",
+        "GB/s"
+    );
+    for h in hot {
+        let rate = |count: u64| count as f64 / h.seconds.max(1e-12) / 1e9;
+        let _ = write!(
+            out,
+            "\n  {:<13} {:<44} {:>5} {:>10.3} {:>6.1} {:>9.1} {:>8.1}",
+            h.phase,
+            h.kernel,
+            h.count,
+            1e3 * h.seconds,
+            100.0 * h.share,
+            rate(h.flops),
+            rate(h.bytes)
+        );
+    }
+    out
+}
+
+/// Names of the columns of [`pair`].
+pub fn compare_head() -> String {
+    format!(
+        "{:>10} {:>10} {:>8} {:>8} {:>7}  {:<7} measurement; ratios are after/before",
+        "ms before", "ms after", "median", "minimum", "noise", "verdict"
+    )
+}
+
+/// A measurement before and after.
+pub fn pair(pair: &Pair) -> String {
+    let [median, minimum] = pair.ratios();
+    let verdict = match pair.verdict {
+        Verdict::Faster => "faster",
+        Verdict::Slower => "SLOWER",
+        Verdict::Same => "same",
+    };
+    let mut out = format!(
+        "{:>10.3} {:>10.3} {median:>8.3} {minimum:>8.3} {:>5.1} %  {verdict:<7} {}",
+        1e3 * pair.median_s[0],
+        1e3 * pair.median_s[1],
+        100.0 * pair.noise,
+        pair.name
+    );
+    for (share, when) in pair.busy.iter().zip(["before", "after"]) {
+        if let Some(share) = share {
+            let _ = write!(out, "  [unreliable: others took {:.0} % of the cores {when}]", 100.0 * share);
+        }
+    }
+    out
 }
 
 /// Whole numbers without decimals.

@@ -5,6 +5,7 @@ use super::device::DeviceChoice;
 use super::job::{PlanJob, SampleJob, TrainJob};
 use super::progress::Progress;
 use super::{interrupt, output, startup};
+use crate::bench::report;
 use crate::config::{Config, Source};
 use crate::data::toys::{self, Toy};
 use crate::device::Autotune;
@@ -16,12 +17,16 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
         return devices();
     }
     let job = TrainJob::prepare(args)?;
+    args.profile.as_deref().map(report::check_place).transpose()?;
     job.warnings.iter().for_each(output::warning);
     let device = startup::open(job.device, &args.tuning)?;
     let settings = Settings::new(&job.config)?;
     let mut feed = open_data(&job.config)?;
     let (toy, reals) = (feed.toy_kind(), std::mem::take(&mut feed.preview));
-    let trainer = Trainer::new(settings, feed, &device)?;
+    let mut trainer = Trainer::new(settings, feed, &device)?;
+    if args.profile.is_some() {
+        trainer.check_profile()?;
+    }
     let (run, latest) = job.open_run()?;
     latest.iter().flat_map(|l| &l.warnings).for_each(output::warning);
     let root = run.root().to_owned();
@@ -29,12 +34,22 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
     let stop = interrupt::watch()?;
     let mut session = Session::new(job.config.clone(), trainer, toy, run, latest.as_ref())?;
     session.draw_reals(&reals)?;
+    if args.profile.is_some() {
+        session.profile(args.profile_steps as usize)?;
+    }
+    let mut written = Ok(());
     let mut progress = Progress::new(job.config.train.kimg);
-    let outcome = session.run(&stop, &mut |event| match event {
-        Event::Report(report) => progress.report(report),
-        Event::Note(text) => progress.note(&text),
+    let outcome = session.run(&stop, &mut |event| match (event, &args.profile) {
+        (Event::Report(report), _) => progress.report(report),
+        (Event::Note(text), _) => progress.note(&text),
+        (Event::Profile(profile), Some(path)) => match super::bench::profile(&profile, path) {
+            Ok(text) => progress.note(&text),
+            Err(error) => written = Err(error),
+        },
+        (Event::Profile(_), None) => {}
     });
     progress.finish();
+    written?;
     if outcome? == Outcome::Stopped {
         output::line(format_args!("stopped; go on with: danskin train --resume {}", root.display()));
     }
@@ -43,7 +58,7 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
 
 /// Opens the data set, with a line on what it is and one on what had to be left out.
 fn open_data(config: &Config) -> Result<Feed> {
-    let bar = output::counter();
+    let bar = output::counter("data");
     let feed = Feed::open(config, &|done, total| output::count(&bar, done, total));
     bar.finish_and_clear();
     let feed = feed?;

@@ -21,9 +21,9 @@ pub fn warning(text: impl Display) {
 }
 
 /// A bar for work of known length, shown where stdout is a terminal.
-pub fn counter() -> ProgressBar {
+pub fn counter(what: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-    match ProgressStyle::with_template("data {bar:32} {pos}/{len}  {eta}") {
+    match ProgressStyle::with_template(&format!("{what} {{bar:32}} {{pos}}/{{len}}  {{eta}}")) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }

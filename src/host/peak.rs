@@ -1,4 +1,5 @@
-//! The most that the processor can do: fused multiply-adds out of registers, and copies of memory, on all cores.
+//! The most that the processor can do: fused multiply-adds out of registers, and copies and updates of memory, on all
+//! cores.
 
 use rayon::prelude::*;
 use std::hint::black_box;
@@ -81,6 +82,12 @@ pub fn copy(from: &[f32], to: &mut [f32]) {
     to.par_chunks_mut(part).zip(from.par_chunks(part)).for_each(|(to, from)| to.copy_from_slice(from));
 }
 
+/// Multiplies every number by `factor` in its place, each thread of the pool a part of them.
+pub fn update(values: &mut [f32], factor: f32) {
+    let part = values.len().div_ceil(rayon::current_num_threads()).max(1);
+    values.par_chunks_mut(part).for_each(|part| part.iter_mut().for_each(|v| *v *= factor));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,10 +101,12 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_whole() {
+    fn copies_and_updates_are_whole() {
         let from: Vec<f32> = (0..1001).map(|i| i as f32).collect();
         let mut to = vec![-1.0; 1001];
         copy(&from, &mut to);
         assert_eq!(from, to);
+        update(&mut to, 0.5);
+        assert!(from.iter().zip(&to).all(|(from, to)| from * 0.5 == *to));
     }
 }

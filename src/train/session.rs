@@ -5,6 +5,7 @@
 
 use super::checkpoint::{self, Checkpoint, Latest, Values};
 use super::pictures::{Drawing, Pictures};
+use super::profile::{Profile, Profiler};
 use super::run_folder::RunFolder;
 use super::samples::PendingSamples;
 use super::stats::{Report, StatsLog};
@@ -41,6 +42,8 @@ pub enum Event<'a> {
     Report(&'a Report),
     /// A sentence worth keeping.
     Note(String),
+    /// The profile that was asked for, or what the run was long enough for.
+    Profile(Profile),
 }
 
 /// A run in progress.
@@ -59,6 +62,7 @@ pub struct Session {
     /// Samples on their way from the device, oldest first, with their step and where they go.
     drawings: VecDeque<(u64, PathBuf, PendingSamples)>,
     pictures: Pictures,
+    profiler: Option<Profiler>,
 }
 
 impl Session {
@@ -87,13 +91,37 @@ impl Session {
         };
         let known_nonfinite = latest.map_or(0, |l| nonfinite(&l.checkpoint));
         let clock = (Instant::now(), trainer.step());
-        let (drawings, pictures) = (VecDeque::new(), Pictures::default());
-        Ok(Session { config, trainer, toy, run, stats, events, sums, known_nonfinite, clock, drawings, pictures })
+        let (drawings, pictures, profiler) = (VecDeque::new(), Pictures::default(), None);
+        Ok(Session {
+            config,
+            trainer,
+            toy,
+            run,
+            stats,
+            events,
+            sums,
+            known_nonfinite,
+            clock,
+            drawings,
+            pictures,
+            profiler,
+        })
     }
 
     /// The trainer, for what a run does not do by itself.
     pub fn trainer(&mut self) -> &mut Trainer {
         &mut self.trainer
+    }
+
+    /// Profiles `iterations` iterations of the next [`Session::run`], after a few to warm up. They do what they always do.
+    ///
+    /// # Errors
+    /// A device that has no timestamps.
+    pub fn profile(&mut self, iterations: usize) -> Result<()> {
+        self.trainer.check_profile()?;
+        let program = self.trainer.gan().program.clone();
+        self.profiler = Some(Profiler::new(iterations, self.trainer.describe_device(), program));
+        Ok(())
     }
 
     /// Writes `samples/reals.png` from [`super::Feed::preview`]: what the grids are to be compared with.
@@ -124,7 +152,7 @@ impl Session {
         }
         self.clock = (Instant::now(), self.trainer.step());
         while self.trainer.step() < end {
-            self.trainer.iterate()?;
+            self.iterate(show)?;
             let step = self.trainer.step();
             let stopped = stop.load(Ordering::Relaxed);
             let last = step == end;
@@ -139,6 +167,7 @@ impl Session {
                     problem = self.take_logs(true, end, show)?;
                 }
             }
+            let from = Instant::now();
             if draws || saves || step.is_multiple_of(self.trainer.settings().log_every as u64) {
                 self.trainer.begin_log()?;
             }
@@ -148,11 +177,16 @@ impl Session {
             if problem.is_none() {
                 problem = self.take_logs(saves, end, show)?;
             }
+            self.spent("read and write the log", from);
+            let from = Instant::now();
             let state = if saves && problem.is_none() { Some(self.trainer.checkpoint()?) } else { None };
             problem = problem.or_else(|| not_finite(state.as_ref()?, step));
             if let Some(problem) = problem {
                 self.roll_back(&problem, show)?;
                 continue;
+            }
+            if saves {
+                self.spent("read back the state", from);
             }
             if draws && saves {
                 self.begin_drawing()?;
@@ -161,16 +195,48 @@ impl Session {
             // A run that goes on from a checkpoint finds every picture of the steps before it.
             self.note_pictures(saves, show)?;
             if let Some(state) = state {
+                let from = Instant::now();
                 let path = self.save(state)?;
+                self.spent("write a checkpoint", from);
                 if last || stopped {
                     show(Event::Note(format!("saved {}", path.display())));
                 }
             }
             if stopped && !last {
+                self.end_profile(show);
                 return Ok(Outcome::Stopped);
             }
         }
+        self.end_profile(show);
         Ok(Outcome::Finished)
+    }
+
+    /// The next iteration, profiled where it is to be.
+    fn iterate(&mut self, show: &mut dyn FnMut(Event)) -> Result<()> {
+        // What follows an iteration (logs, grids) belongs to it, so that a profile ends where the next one begins.
+        if self.profiler.as_ref().is_some_and(Profiler::is_complete) {
+            self.end_profile(show);
+        }
+        let Some(profiler) = self.profiler.as_mut() else { return self.trainer.iterate() };
+        if !profiler.is_due() {
+            return self.trainer.iterate();
+        }
+        let from = Instant::now();
+        profiler.add(self.trainer.profile()?, from);
+        Ok(())
+    }
+
+    fn end_profile(&mut self, show: &mut dyn FnMut(Event)) {
+        if let Some(profiler) = self.profiler.take() {
+            show(Event::Profile(profiler.finish()));
+        }
+    }
+
+    /// Tells the profiler what was done since `from`.
+    fn spent(&mut self, what: &'static str, from: Instant) {
+        if let Some(profiler) = &mut self.profiler {
+            profiler.span(what, from);
+        }
     }
 
     /// Whether this step completes another `every` thousand images.
@@ -287,12 +353,14 @@ impl Session {
 
     /// Starts drawing the grid (or the plot) of this step; never waits for the device.
     fn begin_drawing(&mut self) -> Result<()> {
+        let from = Instant::now();
         let step = self.trainer.step();
         let images = step * self.trainer.settings().gan.batch as u64;
         let path = self.run.samples().join(format!("{:06}.{:03}.png", images / 1000, images % 1000));
         let count = if self.toy.is_some() { POINTS } else { self.config.sample.count.cells() as u32 };
         let samples = self.trainer.begin_samples(&(0..count).collect::<Vec<u32>>())?;
         self.drawings.push_back((step, path, samples));
+        self.spent("draw a grid", from);
         Ok(())
     }
 

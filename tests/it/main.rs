@@ -1,6 +1,7 @@
 //! The one integration-test binary.
 mod attacks;
 mod bad_input;
+mod bench;
 mod budgets;
 mod checkpoint;
 mod cli;
