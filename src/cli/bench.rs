@@ -4,7 +4,7 @@ use super::bench_args::{BenchCommand, CompareArgs, KernelsArgs, StepArgs};
 use super::bench_table as table;
 use super::commands::devices;
 use super::device::DeviceChoice;
-use super::output;
+use super::{output, startup};
 use crate::bench::clock::Limits;
 use crate::bench::ladder::{self, Rung};
 use crate::bench::peak::Peaks;
@@ -87,7 +87,7 @@ fn measure_step(args: &StepArgs) -> Result<()> {
     let limits = Limits { exactly: args.steps.map(|n| n as usize), ..Limits::of(args.max_s) };
     let bar = output::counter("data");
     let mut select = || {
-        let (device, notice) = Device::select(&args.device.to_string())?;
+        let (device, notice) = Device::select_with(&args.device.to_string(), startup::quiet(&args.tuning))?;
         notice.iter().for_each(output::warning);
         Ok(device)
     };
@@ -118,7 +118,7 @@ fn kernels(args: &KernelsArgs) -> Result<()> {
     if args.shape.is_empty() {
         items = shape::all();
     }
-    let (device, notice) = Device::select(&args.device.to_string())?;
+    let (device, notice) = Device::select_with(&args.device.to_string(), startup::quiet(&args.tuning))?;
     notice.iter().for_each(output::warning);
     if args.ladder && matches!(device, Device::Host) {
         let hint = "the host has one way to run each kernel; name a GPU with --device, or leave --ladder out";

@@ -1,6 +1,6 @@
 //! The grammar of `danskin bench`.
 
-use super::args::Settings;
+use super::args::{Settings, Tuning};
 use super::device::DeviceChoice;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -29,6 +29,9 @@ pub struct KernelsArgs {
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
+    /// Measured schedules.
+    #[command(flatten)]
+    pub tuning: Tuning,
     /// Most seconds of samples a kernel.
     #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
     pub max_s: f64,
@@ -49,6 +52,9 @@ pub struct StepArgs {
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
+    /// Measured schedules.
+    #[command(flatten)]
+    pub tuning: Tuning,
     /// Exactly this many samples, however long they take.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: Option<u32>,

@@ -14,15 +14,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// # Errors
 /// No such device; a file of schedules that can't be used.
 pub fn open(choice: DeviceChoice, tuning: &Tuning) -> Result<Device> {
-    let setup = Setup {
-        cache: cache::folder(),
-        autotune: tuning.autotune,
-        tuning: tuning.tuning.clone(),
-        listener: Some(listener()),
-    };
+    let setup = Setup { listener: Some(listener()), ..quiet(tuning) };
     let (device, notice) = Device::select_with(&choice.to_string(), setup)?;
     notice.iter().for_each(output::line);
     Ok(device)
+}
+
+/// What a device is opened with where nothing but warnings is to be shown.
+pub fn quiet(tuning: &Tuning) -> Setup {
+    let warn = |notice| {
+        if let Notice::Warning(text) = notice {
+            output::warning(text);
+        }
+    };
+    Setup {
+        cache: cache::folder(),
+        autotune: tuning.autotune,
+        tuning: tuning.tuning.clone(),
+        listener: Some(Arc::new(warn)),
+    }
 }
 
 /// Shows a bar on a terminal, and elsewhere a line when something is done.

@@ -306,7 +306,7 @@ pub fn product(work: &Work) -> Option<Product> {
 /// The launches of a convolution by the tiled kernel and a given schedule, whatever its geometry.
 ///
 /// # Errors
-/// As [`lower`].
+/// A step without the room for partial results that the schedule needs.
 pub fn tiled(step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
     Conv::of(&step.work).map_or(Ok(vec![]), |conv| conv.tiled(step, None, schedule))
 }

@@ -139,7 +139,7 @@ pub fn product(work: &Work) -> Option<Product> {
 /// The launches of a [`Work::MatMul`] by a given schedule.
 ///
 /// # Errors
-/// As [`lower`].
+/// A step without the room for partial results that the schedule needs.
 pub fn tiled(step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
     match Gemm::of(&step.work) {
         Some(gemm) => gemm.tiled(step, None, schedule),
