@@ -61,7 +61,7 @@ fn step<'a>(profile: &'a Profile, slice: &Slice) -> &'a Step {
 }
 
 /// The trace: one process, a lane of kernels on the device and a lane of what the training thread did. Times are in
-/// microseconds since the profile began; device times are placed at the submission of their iteration.
+/// microseconds since the profile began; device times are placed after the submission of their iteration.
 pub fn chrome(profile: &Profile) -> Value {
     let name = |kind: &str, lane: u64, name: &str| json!({"ph": "M", "pid": 1, "tid": lane, "name": kind, "args": {"name": name}});
     let mut events = vec![

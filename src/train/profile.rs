@@ -100,14 +100,11 @@ impl Profiler {
         Profiler { wanted, skipped: 0, begin: Instant::now(), profile }
     }
 
-    /// Whether the iteration that comes next is to be profiled; the clock starts with the first.
+    /// Whether the iteration that comes next is to be profiled.
     pub fn is_due(&mut self) -> bool {
         if self.skipped < WARM_UP {
             self.skipped += 1;
             return false;
-        }
-        if self.profile.steps.is_empty() {
-            self.begin = Instant::now();
         }
         true
     }
@@ -125,6 +122,9 @@ impl Profiler {
     /// An iteration that began at `from`.
     pub fn add(&mut self, iteration: Iteration, from: Instant) {
         let p = &mut self.profile;
+        if p.steps.is_empty() {
+            self.begin = from;
+        }
         p.steps.push(iteration.step);
         let submit = iteration.timeline.submit.min(iteration.run);
         let named = [
@@ -134,9 +134,12 @@ impl Profiler {
             (if submit > 0.0 { "wait for the device" } else { "run" }, iteration.run - submit),
         ];
         let mut start = from.saturating_duration_since(self.begin).as_secs_f64();
-        // The clocks of host and device have no common origin: the first kernel is put where its submission begins.
-        let device = (start + iteration.scalars + iteration.reals)
-            .max(p.slices.last().map_or(0.0, |slice| slice.start + slice.seconds));
+        // The clocks of host and device have no common origin. The first kernel is put where its submission ends, or before
+        // that (a device need not wait for the call to return), so that the last one ends before the wait for it does.
+        let submitted = start + iteration.scalars + iteration.reals;
+        let length = iteration.timeline.slices.last().map_or(0.0, |slice| slice.start + slice.seconds);
+        let device = (submitted + submit).min(submitted + iteration.run - length).max(submitted);
+        let device = device.max(p.slices.last().map_or(0.0, |slice| slice.start + slice.seconds));
         for (name, seconds) in named {
             if seconds > 0.0 {
                 p.spans.push(Span { name, start, seconds });

@@ -227,6 +227,8 @@ impl Session {
         if !profiler.is_due() {
             return self.trainer.iterate();
         }
+        // What was submitted before must not count as time of this iteration.
+        self.trainer.wait()?;
         let from = Instant::now();
         profiler.add(self.trainer.profile()?, from);
         Ok(())

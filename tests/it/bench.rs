@@ -63,7 +63,7 @@ fn a_measured_step_does_what_its_plan_lists() {
                 assert_eq!(measured, runs * listed[name][field].as_f64().unwrap(), "{field} of {name}");
                 *sums.entry(field).or_insert(0.0) += measured;
             }
-            assert!(phase["ms"].as_f64().unwrap() > 0.0, "{phase}");
+            assert!(phase["ms"].as_f64().unwrap() >= 0.0, "{phase}");
             if !settings.is_empty() {
                 let expected = if name == "attack_step" {
                     2.0
@@ -75,6 +75,8 @@ fn a_measured_step_does_what_its_plan_lists() {
                 assert_eq!(runs, expected, "{name}");
             }
         }
+        // A phase may be shorter than a tick of the device's clock; all of them are not.
+        assert!(phases.iter().filter_map(|p| p["ms"].as_f64()).sum::<f64>() > 0.0, "{row}");
         for (field, sum) in sums {
             assert_eq!(row[field].as_f64(), Some(sum), "{field}");
         }
