@@ -361,7 +361,6 @@ impl Session {
 
     /// Starts drawing the grid (or the plot) of this step; never waits for the device.
     fn begin_drawing(&mut self) -> Result<()> {
-        let from = Instant::now();
         let step = self.trainer.step();
         let images = step * self.trainer.settings().gan.batch as u64;
         let path = self.run.samples().join(format!("{:06}.{:03}.png", images / 1000, images % 1000));
