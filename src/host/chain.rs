@@ -294,6 +294,26 @@ impl<'a, T: Scalar> After<'a, T> {
     }
 }
 
+/// Scratch that [`follow`] needs for a part of `len` elements.
+pub fn room<T: Scalar>(after: Option<&After<T>>, len: usize) -> usize {
+    after.map_or(0, |after| len + after.scratch())
+}
+
+/// Lets `make` fill the part of a product's result that begins with element `start`: `out` itself, or scratch (see [`room`])
+/// from where it goes through the chain that follows, while it is in the cache.
+pub fn follow<T: Scalar>(
+    after: Option<&After<T>>,
+    start: usize,
+    scratch: &mut [T],
+    out: &mut [T],
+    make: impl FnOnce(&mut [T]),
+) {
+    let Some(after) = after else { return make(out) };
+    let (values, registers) = scratch.split_at_mut(out.len());
+    make(values);
+    after.apply(start, values, registers, out);
+}
+
 /// Inputs of a chain; input 0 begins with element `first` of its own.
 #[derive(Clone, Copy)]
 struct Inputs<'a, T> {

@@ -150,16 +150,21 @@ impl<T: Scalar> Engine<T> {
     }
 }
 
-/// A product and what follows it, together where the product is made in parts that stay in the cache.
+/// A product and what follows it: together, where the product is made in parts that stay in the cache.
 fn then<T: Scalar>(work: &Work, kernel: &Kernel, after: &After<T>, slices: Slices<T>, arena: &mut Arena<T>) {
     let [a, b, ..] = slices.inputs;
-    match work {
-        Work::Conv(d) if conv::is_unfolded(d) => {
-            let Slices { outputs: [out, ..], .. } = slices;
-            conv::conv_then(d, a, b, out, after, arena);
+    let Slices { inputs, outputs: [out, ..], .. } = slices;
+    match *work {
+        Work::MatMul { ta, tb, m, n, k } if matmul::takes_after([m, n, k]) => {
+            matmul::matmul([ta, tb], [m, n, k], a, b, out, Some(after), arena);
+        }
+        Work::Conv(ref d) if conv::takes_after(d, matmul::takes_after, false) => {
+            conv::conv(d, a, b, out, Some(after), arena);
+        }
+        Work::ConvX(ref d) if conv::takes_after(d, matmul::takes_after, true) => {
+            conv::conv_x(d, a, b, out, Some(after), arena);
         }
         _ => {
-            let Slices { inputs, outputs: [out, ..], .. } = slices;
             let product = |arena: &mut Arena<T>, staged: &mut [T]| {
                 plain(work, kernel, (0, 0), Slices::single(inputs, staged), arena);
             };
@@ -177,10 +182,10 @@ fn plain<T: Scalar>(work: &Work, kernel: &Kernel, rng: (u64, u32), slices: Slice
         (Work::Reduce { .. }, Kernel::Reduce(reduction)) => reduction.run(&inputs, out, arena),
         (Work::Pad { from, to, start }, _) => layout::pad(a, from, start, to, out),
         (&Work::MatMul { ta, tb, m, n, k }, _) => {
-            matmul::matmul([ta, tb], [m, n, k], a, b, out, arena);
+            matmul::matmul([ta, tb], [m, n, k], a, b, out, None, arena);
         }
-        (Work::Conv(d), _) => conv::conv(d, a, b, out, arena),
-        (Work::ConvX(d), _) => conv::conv_x(d, a, b, out, arena),
+        (Work::Conv(d), _) => conv::conv(d, a, b, out, None, arena),
+        (Work::ConvX(d), _) => conv::conv_x(d, a, b, out, None, arena),
         (Work::ConvW(d), _) => conv::conv_w(d, a, b, out, arena),
         (Work::Fir { spec, input }, _) => fir::fir(spec, *input, a, out, arena.lanes()),
         (&Work::Gather { rows, cols, .. }, _) => index::gather(rows, cols, a, b, out),

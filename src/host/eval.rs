@@ -74,10 +74,10 @@ fn node_value<T: Scalar>(node: &Node, src: &[Rc<Vec<T>>], shapes: &[&Shape], rng
         Op::Pad(start) => layout::pad(x(0), shapes[0], start, to, &mut out),
         Op::MatMul { ta, tb } => {
             let k = shapes[0][usize::from(!*ta)];
-            matmul::matmul([*ta, *tb], [to[0], to[1], k], x(0), x(1), &mut out, arena);
+            matmul::matmul([*ta, *tb], [to[0], to[1], k], x(0), x(1), &mut out, None, arena);
         }
-        Op::Conv(spec) => conv::conv(&conv_dims(*spec, shapes[0], to), x(0), x(1), &mut out, arena),
-        Op::ConvX(spec) => conv::conv_x(&conv_dims(*spec, to, shapes[0]), x(0), x(1), &mut out, arena),
+        Op::Conv(spec) => conv::conv(&conv_dims(*spec, shapes[0], to), x(0), x(1), &mut out, None, arena),
+        Op::ConvX(spec) => conv::conv_x(&conv_dims(*spec, to, shapes[0]), x(0), x(1), &mut out, None, arena),
         Op::ConvW(spec) => conv::conv_w(&conv_dims(*spec, shapes[0], shapes[1]), x(0), x(1), &mut out, arena),
         Op::Fir(spec) => fir::fir(spec, [0, 1, 2, 3].map(|a| shapes[0][a]), x(0), &mut out, arena.lanes()),
         Op::Gather => gather(shapes[0][0], shapes[0][1..].iter().product(), x(0), x(1), &mut out),

@@ -3,7 +3,8 @@
 //! Every product runs on one thread; tasks are cut by shape alone, so results do not depend on the number of threads.
 
 use super::Scalar;
-use super::arena::Arena;
+use super::arena::{Arena, Lanes};
+use super::chain::{After, follow, room};
 use super::layout::transpose_all;
 use super::reduce::sum_parts;
 use rayon::prelude::*;
@@ -93,13 +94,20 @@ fn inner_parts(m: usize, n: usize, k: usize) -> usize {
     if small { (k / 1024).clamp(1, 16) } else { 1 }
 }
 
-/// op(a)·op(b) of row-major matrices, [m,k]·[k,n] after the transposes.
+/// Whether the result is made part by part, so that a chain can follow.
+pub fn takes_after([m, n, k]: [usize; 3]) -> bool {
+    m * n > 0 && inner_parts(m, n, k) == 1
+}
+
+/// op(a)·op(b) of row-major matrices, [m,k]·[k,n] after the transposes; then through the chain that follows, which
+/// [`takes_after`] must allow.
 pub fn matmul<T: Scalar>(
     [ta, tb]: [bool; 2],
     [m, n, k]: [usize; 3],
     a: &[T],
     b: &[T],
     out: &mut [T],
+    after: Option<&After<T>>,
     arena: &mut Arena<T>,
 ) {
     if m * n == 0 {
@@ -107,13 +115,13 @@ pub fn matmul<T: Scalar>(
     }
     if tb && m >= 8 {
         // gemm would transpose b for every band of rows, slowly where strides are powers of two.
-        let (_, shared) = arena.shared(n * k + partials(m, n, k));
+        let (lanes, shared) = arena.shared(n * k + partials(m, n, k));
         let (straight, partial) = shared.split_at_mut(n * k);
         transpose_all(b, [n, k], straight);
-        return product(ta, [m, n, k], a, Mat::new(straight, k, n, n), out, partial);
+        return product(ta, [m, n, k], a, Mat::new(straight, k, n, n), out, after, (lanes, partial));
     }
     let b = if tb { Mat::new(b, n, k, k).t() } else { Mat::new(b, k, n, n) };
-    product(ta, [m, n, k], a, b, out, arena.shared(partials(m, n, k)).1);
+    product(ta, [m, n, k], a, b, out, after, arena.shared(partials(m, n, k)));
 }
 
 /// Elements of partial results that a product needs.
@@ -123,13 +131,24 @@ fn partials(m: usize, n: usize, k: usize) -> usize {
 }
 
 /// All tasks of a product.
-fn product<T: Scalar>(ta: bool, [m, n, k]: [usize; 3], a: &[T], b: Mat<T>, out: &mut [T], partial: &mut [T]) {
+fn product<T: Scalar>(
+    ta: bool,
+    [m, n, k]: [usize; 3],
+    a: &[T],
+    b: Mat<T>,
+    out: &mut [T],
+    after: Option<&After<T>>,
+    (lanes, partial): (&Lanes<T>, &mut [T]),
+) {
     let a = if ta { Mat::new(a, k, m, m).t() } else { Mat::new(a, m, k, k) };
     let parts = inner_parts(m, n, k);
     if parts == 1 {
         let rows = band(m, n, k);
         out.par_chunks_mut(rows * n).enumerate().for_each(|(i, out)| {
-            gemm(a.rows(i * rows, out.len() / n), b, out, n, false);
+            let own = a.rows(i * rows, out.len() / n);
+            lanes.with(room(after, out.len()), |scratch| {
+                follow(after, i * rows * n, scratch, out, |out| gemm(own, b, out, n, false));
+            });
         });
     } else {
         let share = k.div_ceil(parts);

@@ -6,6 +6,7 @@
 
 use super::super::Scalar;
 use super::super::arena::Arena;
+use super::super::chain::{After, follow, room};
 use super::super::layout::transpose;
 use super::super::matmul::{Mat, gemm, matmul};
 use super::window::{Run, Source, unfold};
@@ -13,19 +14,19 @@ use super::{MAX_PANEL, Sizes, Windows, depthwise, is_depthwise, is_product, pane
 use crate::plan::ConvDims;
 use rayon::prelude::*;
 
-/// (y, w) → x
-pub fn conv_x<T: Scalar>(d: &ConvDims, y: &[T], w: &[T], x: &mut [T], arena: &mut Arena<T>) {
+/// (y, w) → x, and through the chain that follows.
+pub fn conv_x<T: Scalar>(d: &ConvDims, y: &[T], w: &[T], x: &mut [T], after: Option<&After<T>>, arena: &mut Arena<T>) {
     let s = Sizes::of(d);
     if s.empty() {
         x.fill(T::ZERO);
     } else if is_depthwise(d) {
         depthwise::conv_x(d, y, w, x);
     } else if is_product(d) {
-        matmul([false, true], [s.rows, s.cols, d.cout], y, w, x, arena);
+        matmul([false, true], [s.rows, s.cols, d.cout], y, w, x, after, arena);
     } else if prefers_gather(d, &s) {
-        gather(d, &s, y, w, x, arena);
+        gather(d, &s, [y, w], x, after, arena);
     } else {
-        fold(d, &s, y, w, x, arena);
+        fold(d, &s, [y, w], x, after, arena);
     }
 }
 
@@ -90,7 +91,14 @@ fn by_phase<T: Scalar>(d: &ConvDims, s: &Sizes, w: &[T], out: &mut [T]) {
 }
 
 /// Each phase as a stride-1 convolution of y; a task makes a band of rows of x, counted through the batch.
-fn gather<T: Scalar>(d: &ConvDims, s: &Sizes, y: &[T], w: &[T], x: &mut [T], arena: &mut Arena<T>) {
+fn gather<T: Scalar>(
+    d: &ConvDims,
+    s: &Sizes,
+    [y, w]: [&[T]; 2],
+    x: &mut [T],
+    after: Option<&After<T>>,
+    arena: &mut Arena<T>,
+) {
     let width = d.spec.input[1];
     let [sy, sx] = d.spec.stride;
     let widest = d.spec.kernel[0].div_ceil(sy) * d.spec.kernel[1].div_ceil(sx) * s.gout;
@@ -101,12 +109,16 @@ fn gather<T: Scalar>(d: &ConvDims, s: &Sizes, y: &[T], w: &[T], x: &mut [T], are
     by_phase(d, s, w, weights);
     let gather = Gather { d, s, y, weights, panel };
     x.par_chunks_mut(band * width * d.cin).enumerate().for_each(|(task, x)| {
-        lanes.with(panel * (widest + s.gin), |scratch| {
-            for phase in phases(d) {
-                for group in 0..d.spec.groups {
-                    gather.phase(&phase, group, task * band, x, scratch);
+        let own = panel * (widest + s.gin);
+        lanes.with(own + room(after, x.len()), |scratch| {
+            let (scratch, rest) = scratch.split_at_mut(own);
+            follow(after, task * band * width * d.cin, rest, x, |x| {
+                for phase in phases(d) {
+                    for group in 0..d.spec.groups {
+                        gather.phase(&phase, group, task * band, x, scratch);
+                    }
                 }
-            }
+            });
         });
     });
 }
@@ -184,7 +196,14 @@ impl<T: Scalar> Gather<'_, T> {
 }
 
 /// Unfolded gradients y·wᵀ added to the pixels they belong to; a task makes whole images.
-fn fold<T: Scalar>(d: &ConvDims, s: &Sizes, y: &[T], w: &[T], x: &mut [T], arena: &mut Arena<T>) {
+fn fold<T: Scalar>(
+    d: &ConvDims,
+    s: &Sizes,
+    [y, w]: [&[T]; 2],
+    x: &mut [T],
+    after: Option<&After<T>>,
+    arena: &mut Arena<T>,
+) {
     let panel = panel_rows(s.cols);
     let images = (panel / s.pixels).max(1);
     let image = d.spec.input[0] * d.spec.input[1] * d.cin;
@@ -195,20 +214,23 @@ fn fold<T: Scalar>(d: &ConvDims, s: &Sizes, y: &[T], w: &[T], x: &mut [T], arena
     });
     let weights = &*weights;
     x.par_chunks_mut(images * image).enumerate().for_each(|(task, x)| {
-        x.fill(T::ZERO);
         let total = x.len() / image * s.pixels;
         let y = &y[task * images * s.pixels * d.cout..][..total * d.cout];
-        lanes.with(panel * s.cols, |gradients| {
-            for group in 0..d.spec.groups {
-                let windows = Windows { d, s, group, tap: [0, 0], taps: d.spec.kernel };
-                let weights = Mat::new(&weights[group * s.cols * s.gout..], s.gout, s.cols, s.cols);
-                for from in (0..total).step_by(panel) {
-                    let count = panel.min(total - from);
-                    let y = Mat::new(&y[from * d.cout + group * s.gout..], count, s.gout, d.cout);
-                    gemm(y, weights, gradients, s.cols, false);
-                    windows.fold(from..from + count, gradients, x);
+        lanes.with(panel * s.cols + room(after, x.len()), |scratch| {
+            let (gradients, rest) = scratch.split_at_mut(panel * s.cols);
+            follow(after, task * images * image, rest, x, |x| {
+                x.fill(T::ZERO);
+                for group in 0..d.spec.groups {
+                    let windows = Windows { d, s, group, tap: [0, 0], taps: d.spec.kernel };
+                    let weights = Mat::new(&weights[group * s.cols * s.gout..], s.gout, s.cols, s.cols);
+                    for from in (0..total).step_by(panel) {
+                        let count = panel.min(total - from);
+                        let y = Mat::new(&y[from * d.cout + group * s.gout..], count, s.gout, d.cout);
+                        gemm(y, weights, gradients, s.cols, false);
+                        windows.fold(from..from + count, gradients, x);
+                    }
                 }
-            }
+            });
         });
     });
 }

@@ -14,7 +14,7 @@ pub use weight::conv_w;
 
 use super::Scalar;
 use super::arena::Arena;
-use super::chain::After;
+use super::chain::{After, follow, room};
 use super::matmul::{Mat, gemm, matmul};
 use crate::plan::ConvDims;
 use rayon::prelude::*;
@@ -118,25 +118,15 @@ impl Windows<'_> {
     }
 }
 
-/// Whether [`conv`] multiplies panels of unfolded windows, after which something can follow.
-pub fn is_unfolded(d: &ConvDims) -> bool {
-    !Sizes::of(d).empty() && !is_depthwise(d) && !is_product(d)
-}
-
-/// (x, w) → y, with a chain after it.
-pub fn conv_then<T: Scalar>(d: &ConvDims, x: &[T], w: &[T], y: &mut [T], after: &After<T>, arena: &mut Arena<T>) {
+/// Whether [`conv`] and [`conv_x`] can let a chain follow, part by part.
+pub fn takes_after(d: &ConvDims, product: impl Fn([usize; 3]) -> bool, transposed: bool) -> bool {
     let s = Sizes::of(d);
-    let rows = panel_rows(s.cols);
-    let lanes = arena.lanes();
-    y.par_chunks_mut(rows * d.cout).enumerate().for_each(|(task, y)| {
-        let count = y.len() / d.cout;
-        lanes.with(count * s.cols + y.len() + after.scratch(), |scratch| {
-            let (panel, rest) = scratch.split_at_mut(count * s.cols);
-            let (product, registers) = rest.split_at_mut(y.len());
-            multiply(d, &s, [x, w], task * rows..task * rows + count, panel, product);
-            after.apply(task * rows * d.cout, product, registers, y);
-        });
-    });
+    match (is_product(d), transposed) {
+        _ if s.empty() || is_depthwise(d) => false,
+        (true, false) => product([s.rows, d.cout, s.cols]),
+        (true, true) => product([s.rows, s.cols, d.cout]),
+        (false, _) => true,
+    }
 }
 
 /// These rows of y.
@@ -150,8 +140,8 @@ fn multiply<T: Scalar>(d: &ConvDims, s: &Sizes, [x, w]: [&[T]; 2], rows: Range<u
     }
 }
 
-/// (x, w) → y
-pub fn conv<T: Scalar>(d: &ConvDims, x: &[T], w: &[T], y: &mut [T], arena: &mut Arena<T>) {
+/// (x, w) → y, and through the chain that follows.
+pub fn conv<T: Scalar>(d: &ConvDims, x: &[T], w: &[T], y: &mut [T], after: Option<&After<T>>, arena: &mut Arena<T>) {
     let s = Sizes::of(d);
     if s.empty() {
         return y.fill(T::ZERO);
@@ -160,12 +150,17 @@ pub fn conv<T: Scalar>(d: &ConvDims, x: &[T], w: &[T], y: &mut [T], arena: &mut 
         return depthwise::conv(d, x, w, y);
     }
     if is_product(d) {
-        return matmul([false, false], [s.rows, d.cout, s.cols], x, w, y, arena);
+        return matmul([false, false], [s.rows, d.cout, s.cols], x, w, y, after, arena);
     }
     let rows = panel_rows(s.cols);
     let lanes = arena.lanes();
     y.par_chunks_mut(rows * d.cout).enumerate().for_each(|(task, y)| {
         let count = y.len() / d.cout;
-        lanes.with(count * s.cols, |panel| multiply(d, &s, [x, w], task * rows..task * rows + count, panel, y));
+        lanes.with(count * s.cols + room(after, y.len()), |scratch| {
+            let (panel, rest) = scratch.split_at_mut(count * s.cols);
+            follow(after, task * rows * d.cout, rest, y, |y| {
+                multiply(d, &s, [x, w], task * rows..task * rows + count, panel, y);
+            });
+        });
     });
 }

@@ -47,7 +47,7 @@ pub fn conv_w<T: Scalar>(d: &ConvDims, x: &[T], y: &[T], w: &mut [T], arena: &mu
         return depthwise::conv_w(d, x, y, w, arena);
     }
     if is_product(d) {
-        return matmul([true, false], [s.cols, d.cout, s.rows], x, y, w, arena);
+        return matmul([true, false], [s.cols, d.cout, s.rows], x, y, w, None, arena);
     }
     let cut = cut(d, &s);
     if cut.parts == 1 {
