@@ -250,7 +250,7 @@ fn two_files_are_compared_row_by_row() {
     assert!(done(dir.path(), "bench compare b.jsonl a.jsonl").contains("SLOWER"));
 
     put("c.jsonl", &BEFORE.replace("W6", "W7"));
-    put("other.jsonl", &BEFORE.replace("\"d\"", "\"e\""));
+    put("other.jsonl", &BEFORE.replace("\"W", "\"V"));
     put("torn.jsonl", "{\"workload\":\"W5\"\n");
     put("text.jsonl", "hello\n");
     put("empty.jsonl", "\n");
@@ -262,7 +262,7 @@ fn two_files_are_compared_row_by_row() {
         ),
         (
             "a.jsonl other.jsonl",
-            "no workload on the same device in common: the first is of W5 on d, batch 64, the second of W5 on e",
+            "no workload in common that can be paired: the first is of W5 on d, batch 64, the second of V5 on d",
         ),
         ("a.jsonl none.jsonl", "none.jsonl: reading measurements"),
         ("torn.jsonl a.jsonl", "torn.jsonl line 1"),
@@ -272,6 +272,39 @@ fn two_files_are_compared_row_by_row() {
     ] {
         refused(dir.path(), &format!("bench compare {words}"), part);
     }
+}
+
+#[test]
+fn work_that_each_file_measures_once_is_compared_over_devices_and_engines() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, rows: &[[&str; 3]]| {
+        let row = |[peer, device, workload]: &[&str; 3]| {
+            format!(
+                "{{\"peer\":\"{peer}\",\"device\":\"{device}\",\"workload\":\"{workload}\",\"batch\":64,\
+                 \"median_s\":1.0,\"min_s\":0.99}}\n"
+            )
+        };
+        std::fs::write(dir.path().join(name), rows.iter().map(row).collect::<String>()).unwrap();
+    };
+    put("ours.jsonl", &[["danskin 0.1.0", "host, 2 threads", "W5"]]);
+    put("newer.jsonl", &[["danskin 0.2.0", "host, 2 threads", "W5"]]);
+    put("theirs.jsonl", &[["torch 2.15", "CPU eager", "W5"]]);
+    put("two.jsonl", &[["torch 2.15", "CPU eager", "W5"], ["torch 2.15", "CPU compiled", "W5"]]);
+    put("same_name.jsonl", &[["torch 2.15", "CPU", "W5"], ["burn 0.22", "CPU", "W5"]]);
+    let compare = |a: &str, b: &str| done(dir.path(), &format!("bench compare {a}.jsonl {b}.jsonl"));
+    let table = compare("theirs", "ours");
+    assert!(
+        table.contains("W5, batch 64  [torch 2.15 on CPU eager before, danskin 0.1.0 on host, 2 threads after]"),
+        "{table}"
+    );
+    let table = compare("ours", "newer");
+    assert!(table.contains("W5 on host, 2 threads, batch 64") && !table.contains(" before, "), "{table}");
+    // Which of two rows is meant can't be known.
+    for ambiguous in ["two", "same_name"] {
+        refused(dir.path(), &format!("bench compare {ambiguous}.jsonl ours.jsonl"), "that can be paired");
+    }
+    put("more.jsonl", &[["danskin 0.1.0", "host, 2 threads", "W5"], ["danskin 0.1.0", "vulkan", "W5"]]);
+    refused(dir.path(), "bench compare ours.jsonl more.jsonl", "rows without a partner: 1 (W5 on vulkan");
 }
 
 fn refused(dir: &Path, words: &str, part: &str) {
