@@ -1,14 +1,19 @@
 //! Measurements: what they say agrees with what is measured, and a profiled run is the run it was.
 
 use crate::program::{done, run, stderr, tree};
+use crate::training::{config, trainer};
 use danskin::bench::peak::Peaks;
 use danskin::device::Device;
+use danskin::gpu::Gpu;
+use danskin::plan::{Plan, Step};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A DCGAN small enough for a software driver.
+/// A DCGAN small enough for a software driver …
 const SMALL: &str = "--batch 4 --set model.g_width=4 --set model.d_width=4 --set model.z=8 --set data.count=32";
+/// … and the same as settings.
+const SMALL_SETTINGS: [&str; 5] = ["train.batch=4", "model.g_width=4", "model.d_width=4", "model.z=8", "data.count=32"];
 
 /// The first GPU there is; tests of kernels need one anyway.
 fn gpu() -> String {
@@ -36,8 +41,9 @@ fn check_common(row: &Value) {
 #[test]
 fn a_measured_step_does_what_its_plan_lists() {
     let dir = tempfile::tempdir().unwrap();
-    for settings in ["", "--set attack.steps=2 --set loss.n_critic=2"] {
-        let words = format!("bench step faces32 {SMALL} {settings} --device {} --steps 3 --json", gpu());
+    for settings in [vec![], vec!["attack.steps=2", "loss.n_critic=2"]] {
+        let typed: String = settings.iter().map(|s| format!("--set {s} ")).collect();
+        let words = format!("bench step faces32 {SMALL} {typed} --device {} --steps 3 --json", gpu());
         let rows = lines(&done(dir.path(), &words));
         assert_eq!(rows.len(), 1);
         let row = &rows[0];
@@ -47,20 +53,30 @@ fn a_measured_step_does_what_its_plan_lists() {
             (Some("faces32"), Some(4), Some(3))
         );
         assert_eq!(row["submissions"].as_f64(), Some(1.0));
-        let plan: Value =
-            serde_json::from_str(&done(dir.path(), &format!("plan faces32 {SMALL} {settings} --json"))).unwrap();
-        assert_eq!(row["memory_bytes"], plan["total_bytes"]);
-        let listed: BTreeMap<&str, &Value> =
-            plan["phases"].as_array().unwrap().iter().map(|p| (p["phase"].as_str().unwrap(), p)).collect();
+        let config = config("faces32", &[&SMALL_SETTINGS[..], &settings].concat());
+        let trainer = trainer(&config, &crate::primitives::gpu());
+        let program = &trainer.gan().program;
+        let loaded = Gpu::load(crate::harness::device(), program.clone()).unwrap();
+        let planned = |(i, plan): (usize, &Plan)| {
+            let sum = |of: &dyn Fn(&Step) -> u64| plan.steps.iter().map(of).sum::<u64>();
+            let fields = [
+                ("flops", sum(&|s| s.flops)),
+                ("bytes", sum(&|s| program.moved(s))),
+                ("dispatches", loaded.encode(&[(i, 1)]).unwrap()),
+            ];
+            (plan.name.clone(), fields)
+        };
+        let listed: BTreeMap<String, _> = program.plans.iter().enumerate().map(planned).collect();
+        assert_eq!(row["memory_bytes"].as_u64(), Some(program.bytes()));
         let phases = row["phases"].as_array().unwrap();
         assert!(phases.len() >= 7, "{phases:?}");
         let mut sums = BTreeMap::new();
         for phase in phases {
             let name = phase["phase"].as_str().unwrap();
             let runs = phase["runs"].as_f64().unwrap();
-            for field in ["flops", "bytes", "dispatches"] {
+            for (field, planned) in listed[name] {
                 let measured = phase[field].as_f64().unwrap();
-                assert_eq!(measured, runs * listed[name][field].as_f64().unwrap(), "{field} of {name}");
+                assert_eq!(measured, runs * planned as f64, "{field} of {name}");
                 *sums.entry(field).or_insert(0.0) += measured;
             }
             assert!(phase["ms"].as_f64().unwrap() >= 0.0, "{phase}");
