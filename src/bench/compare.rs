@@ -14,6 +14,12 @@ const BUSY: f64 = 0.05;
 struct Row {
     /// Workload, device, batch, and which way of running it.
     key: String,
+    /// The same without the device.
+    work: String,
+    /// Engine, its version, and its device.
+    place: String,
+    /// The engine.
+    engine: String,
     median_s: f64,
     min_s: f64,
     others_cpu: Option<f64>,
@@ -33,7 +39,7 @@ pub enum Verdict {
 /// A measurement in both files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pair {
-    /// Workload, device, batch, and which way of running it.
+    /// Workload, device, batch, and which way of running it; both engines and devices where they differ.
     pub name: String,
     /// Seconds before and after, medians.
     pub median_s: [f64; 2],
@@ -47,6 +53,22 @@ pub struct Pair {
     pub busy: [Option<f64>; 2],
 }
 
+impl Row {
+    /// Whether both measure one thing on one device.
+    fn is_same(&self, other: &Row) -> bool {
+        self.key == other.key && self.engine == other.engine
+    }
+
+    /// The row of `others` to compare with: of the same device, or else of whatever engine and device, where this is the
+    /// one row of its work among `own` and that among `others`.
+    fn partner<'a>(&self, own: &[Row], others: &'a [Row]) -> Option<&'a Row> {
+        let alike = |row: &&Row| row.work == self.work;
+        let alone = own.iter().filter(alike).count() == 1 && others.iter().filter(alike).count() == 1;
+        let same = others.iter().find(|row| row.is_same(self));
+        same.or_else(|| others.iter().find(alike).filter(|_| alone))
+    }
+}
+
 impl Pair {
     fn new(before: &Row, after: &Row) -> Pair {
         let spread = |row: &Row| row.median_s / row.min_s - 1.0;
@@ -58,7 +80,10 @@ impl Pair {
             _ => Verdict::Same,
         };
         Pair {
-            name: after.key.clone(),
+            name: match before.is_same(after) {
+                true => after.key.clone(),
+                false => format!("{}  [{} before, {} after]", after.work, before.place, after.place),
+            },
             median_s: [before.median_s, after.median_s],
             min_s: [before.min_s, after.min_s],
             noise,
@@ -83,25 +108,25 @@ pub struct Comparison {
 }
 
 /// Compares two files of JSON lines. A measurement that a file holds several times counts as it was made last; rows
-/// without times (a workload that was not supported) are left out.
+/// without times (a workload that was not supported) are left out. Work that each file measures on one device alone is
+/// compared even where the devices differ, or the engines.
 ///
 /// # Errors
 /// A file that can't be read or holds something else; files that have no measurement in common.
 pub fn compare(before: &Path, after: &Path) -> Result<Comparison> {
     let (a, b) = (read(before)?, read(after)?);
-    let find = |rows: &[Row], key: &str| rows.iter().find(|row| row.key == key).cloned();
     let mut found = Comparison::default();
     for row in &b {
-        match find(&a, &row.key) {
-            Some(partner) => found.pairs.push(Pair::new(&partner, row)),
+        match row.partner(&b, &a) {
+            Some(partner) => found.pairs.push(Pair::new(partner, row)),
             None => found.unpaired.push(format!("{} only in {}", row.key, after.display())),
         }
     }
-    let alone = a.iter().filter(|row| find(&b, &row.key).is_none());
+    let alone = a.iter().filter(|row| row.partner(&a, &b).is_none());
     found.unpaired.extend(alone.map(|row| format!("{} only in {}", row.key, before.display())));
     if found.pairs.is_empty() {
         return Err(Error::Bench(format!(
-            "{} and {} have no workload on the same device in common: the first is of {}, the second of {}",
+            "{} and {} have no workload in common that can be paired: the first is of {}, the second of {}",
             before.display(),
             after.display(),
             first(&a),
@@ -125,7 +150,7 @@ fn read(path: &Path) -> Result<Vec<Row>> {
         };
         let value: Value = serde_json::from_str(line).map_err(|e| refuse(&e.to_string()))?;
         if let Some(row) = row(&value).map_err(|what| refuse(&what))? {
-            match rows.iter_mut().find(|known| known.key == row.key) {
+            match rows.iter_mut().find(|known| known.is_same(&row)) {
                 Some(known) => *known = row,
                 None => rows.push(row),
             }
@@ -141,13 +166,17 @@ fn read(path: &Path) -> Result<Vec<Row>> {
 fn row(value: &Value) -> Result<Option<Row>, String> {
     let text = |field: &str| value[field].as_str().ok_or_else(|| format!("{field} is missing or no text"));
     let (workload, device) = (text("workload")?, text("device")?);
-    let mut key = format!("{workload} on {device}");
+    let mut more = String::new();
     if let Some(batch) = value["batch"].as_u64().filter(|b| *b > 0) {
-        key += &format!(", batch {batch}");
+        more += &format!(", batch {batch}");
     }
     if let Some(rung) = value["rung"].as_str().filter(|r| *r != "chosen") {
-        key += &format!(", {rung}");
+        more += &format!(", {rung}");
     }
+    let peer = value["peer"].as_str().unwrap_or("unknown");
+    // Versions of one engine are what is compared most.
+    let engine = peer.split(' ').next().unwrap_or(peer).to_owned();
+    let (key, work) = (format!("{workload} on {device}{more}"), format!("{workload}{more}"));
     if value["median_s"].is_null() && value.get("median_s").is_some() {
         return Ok(None);
     }
@@ -156,7 +185,8 @@ fn row(value: &Value) -> Result<Option<Row>, String> {
         seconds.ok_or_else(|| format!("{field} is missing or no time"))
     };
     let (median_s, min_s) = (time("median_s")?, time("min_s")?);
-    Ok(Some(Row { key, median_s, min_s, others_cpu: value["others_cpu"].as_f64() }))
+    let place = format!("{peer} on {device}");
+    Ok(Some(Row { key, work, place, engine, median_s, min_s, others_cpu: value["others_cpu"].as_f64() }))
 }
 
 #[cfg(test)]
@@ -164,7 +194,8 @@ mod tests {
     use super::*;
 
     fn row(median_s: f64, min_s: f64) -> Row {
-        Row { key: "W5".into(), median_s, min_s, others_cpu: None }
+        let [key, work, place, engine] = ["W5 on d", "W5", "danskin on d", "danskin"].map(str::to_owned);
+        Row { key, work, place, engine, median_s, min_s, others_cpu: None }
     }
 
     #[test]

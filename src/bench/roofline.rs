@@ -124,7 +124,7 @@ fn roof(out: &mut String, peaks: &Peaks, ridge: f64, x: &Axis, y: &Axis) {
     // Along the slope and above it, at its lower end, where few kernels lie.
     let degrees = (corner[1] - start[1]).atan2(corner[0] - start[0]).to_degrees();
     let turn = format!(
-        "font-weight=\"bold\" fill=\"#333333\" transform=\"rotate({degrees:.2} {:.1} {:.1}) translate(20 -9)\"",
+        "font-weight=\"bold\" fill=\"#333333\" transform=\"rotate({degrees:.2} {:.1} {:.1}) translate(20 -14)\"",
         start[0], start[1]
     );
     text(out, start, "start", &turn, &format!("{:.1} GB/s of memory", peaks.gbytes_per_s()));

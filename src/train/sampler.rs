@@ -2,8 +2,8 @@
 
 use super::checkpoint::{Checkpoint, NamedTensor, Values};
 use super::phases;
+use super::samples::latents;
 use super::settings::Settings;
-use super::trainer::latents;
 use crate::device::Device;
 use crate::nn::{StateSpec, layout};
 use crate::optim::Flat;

@@ -1,9 +1,13 @@
 //! Samples of a generator in training, read back while training goes on.
 
-use super::trainer::{Trainer, latents};
+use super::trainer::Trainer;
 use crate::Result;
+use crate::philox;
 use crate::plan::ReadId;
 use std::collections::VecDeque;
+
+/// Stream of the latents of sample grids; the step counter is the seed of each sample.
+const Z_SAMPLE: u32 = 100;
 
 /// Samples under way.
 pub(super) struct PendingSamples {
@@ -58,4 +62,10 @@ impl Trainer {
         samples.values.truncate(samples.len);
         Ok(true)
     }
+}
+
+/// Latents of the samples with these seeds: the same on every device and at every step.
+pub(super) fn latents(seed: u64, z: usize, seeds: &[u32]) -> Vec<f32> {
+    let at = |sample: u32, i: usize| philox::normal_at(seed, Z_SAMPLE, sample, i as u64) as f32;
+    seeds.iter().flat_map(|&sample| (0..z).map(move |i| at(sample, i))).collect()
 }

@@ -3,15 +3,15 @@
 //! Nothing here prints: events go to the caller. Statistics, grids and checkpoints are functions of the step, so a run that
 //! was killed and resumed leaves the same ones as an unbroken run.
 
-use super::checkpoint::{self, Checkpoint, Latest, Values};
+use super::checkpoint::{self, Checkpoint, Latest};
 use super::pictures::{Drawing, Pictures};
 use super::profile::{Profile, Profiler};
+use super::reports::{Reports, not_finite};
 use super::run_folder::RunFolder;
 use super::samples::PendingSamples;
-use super::stats::{Report, StatsLog};
-use super::sums::Sums;
-use super::tensorboard::{EventWriter, Picture};
-use super::trainer::{LogRow, Logged, Trainer};
+use super::stats::Report;
+use super::tensorboard::Picture;
+use super::trainer::Trainer;
 use crate::config::Config;
 use crate::data::toys::{self, Toy};
 use crate::{Error, Result, grid, metrics};
@@ -52,13 +52,7 @@ pub struct Session {
     trainer: Trainer,
     toy: Option<Toy>,
     run: RunFolder,
-    stats: StatsLog,
-    events: EventWriter,
-    sums: Sums,
-    /// Gradients that were not finite when training last (re)started.
-    known_nonfinite: u64,
-    /// Time and images at the last report.
-    clock: (Instant, u64),
+    reports: Reports,
     /// Samples on their way from the device, oldest first, with their step and where they go.
     drawings: VecDeque<(u64, PathBuf, PendingSamples)>,
     pictures: Pictures,
@@ -77,35 +71,18 @@ impl Session {
         run: RunFolder,
         latest: Option<&Latest>,
     ) -> Result<Session> {
-        let (stats, events, sums) = match latest {
-            None => (StatsLog::create(&run.stats())?, EventWriter::create(run.root())?, Sums::default()),
+        let reports = match latest {
+            None => Reports::create(&run)?,
             Some(latest) => {
                 trainer.restore(&latest.checkpoint, &latest.path)?;
-                let step = trainer.step();
-                let sums = Sums::read(&latest.checkpoint, &latest.path)?;
-                let stats = StatsLog::resume(&run.stats(), step)?;
+                let reports = Reports::resume(&run, trainer.step(), &latest.checkpoint, &latest.path)?;
                 // Only now is it known that the run can go on, with the settings that may have changed.
                 run.write_config(&config)?;
-                (stats, EventWriter::resume(run.root(), step)?, sums)
+                reports
             }
         };
-        let known_nonfinite = latest.map_or(0, |l| nonfinite(&l.checkpoint));
-        let clock = (Instant::now(), trainer.step());
         let (drawings, pictures) = (VecDeque::new(), Pictures::default());
-        Ok(Session {
-            config,
-            trainer,
-            toy,
-            run,
-            stats,
-            events,
-            sums,
-            known_nonfinite,
-            clock,
-            drawings,
-            pictures,
-            profiler: None,
-        })
+        Ok(Session { config, trainer, toy, run, reports, drawings, pictures, profiler: None })
     }
 
     /// The trainer, for what a run does not do by itself.
@@ -150,7 +127,7 @@ impl Session {
             let state = self.trainer.checkpoint()?;
             self.save(state)?;
         }
-        self.clock = (Instant::now(), self.trainer.step());
+        self.reports.restart_clock(self.trainer.step());
         while self.trainer.step() < end {
             self.iterate(show)?;
             let step = self.trainer.step();
@@ -268,95 +245,11 @@ impl Session {
                 continue;
             }
             let Some(logged) = self.trainer.take_log(wait)? else { return Ok(None) };
-            let problem = self.take_rows(&logged, end, show)?;
+            let problem = self.reports.take_rows(&self.trainer, &logged, end, show)?;
             if problem.is_some() {
                 return Ok(problem);
             }
         }
-    }
-
-    /// Adds rows to the sums and reports where an interval is complete. Returns what is wrong with the numbers, if anything.
-    fn take_rows(&mut self, logged: &Logged, end: u64, show: &mut dyn FnMut(Event)) -> Result<Option<String>> {
-        let every = self.trainer.settings().log_every as u64;
-        let total: u64 = logged.nonfinite.iter().map(|(_, n)| u64::from(*n)).sum();
-        let problem = self.problem(logged, total > self.known_nonfinite);
-        if problem.is_some() {
-            return Ok(problem);
-        }
-        for row in &logged.rows {
-            self.sums.values.resize(row.values.len(), 0.0);
-            self.sums.values.iter_mut().zip(&row.values).for_each(|(sum, v)| *sum += f64::from(*v));
-            self.sums.count += 1;
-            let done = row.step + 1;
-            if done.is_multiple_of(every) || done == end {
-                self.report(done, end, total, show)?;
-            }
-        }
-        Ok(None)
-    }
-
-    /// Where numbers first were not finite. `counted`: gradients were met that are not.
-    fn problem(&self, logged: &Logged, counted: bool) -> Option<String> {
-        let names = self.trainer.log_names();
-        let broken = |row: &LogRow| {
-            let found = names.iter().zip(&row.values).filter(|(_, v)| !v.is_finite());
-            // The discriminator's step comes first in an iteration.
-            let (name, value) = found.min_by_key(|(name, _)| name.starts_with("g_"))?;
-            Some((row.step, name.clone(), *value))
-        };
-        let first = logged.rows.iter().find_map(broken);
-        let (step, network) = match &first {
-            Some((step, name, _)) => (*step, if name.starts_with("g_") { "G." } else { "D." }),
-            None if counted => (logged.rows.last().map_or(0, |row| row.step), ""),
-            None => return None,
-        };
-        let phase = |name: &str| if name.starts_with('G') { "generator" } else { "discriminator" };
-        let tensor = logged.nonfinite.iter().find(|(tensor, _)| counted && tensor.starts_with(network));
-        Some(match (tensor, first) {
-            (Some((tensor, _)), _) => {
-                format!("the gradient of {tensor} is not finite in the {} step, at step {step}", phase(tensor))
-            }
-            (None, Some((_, name, value))) => {
-                format!("{name} is {value} in the {} step, at step {step}", phase(network))
-            }
-            (None, None) => format!("gradients are not finite, at step {step} or before"),
-        })
-    }
-
-    fn report(&mut self, step: u64, end: u64, nonfinite: u64, show: &mut dyn FnMut(Event)) -> Result<()> {
-        let (values, count) = (std::mem::take(&mut self.sums.values), std::mem::take(&mut self.sums.count));
-        let names = self.trainer.log_names();
-        let mut report = Report { step, kimg: self.trainer.settings().kimg_at(step), nonfinite, ..Report::default() };
-        for (name, sum) in names.iter().zip(values) {
-            let mean = sum / count as f64;
-            match name.as_str() {
-                "d_loss" => report.d_loss = mean,
-                "g_loss" => report.g_loss = mean,
-                "d_real" => report.d_real = mean,
-                "d_fake" => report.d_fake = mean,
-                // The device logs squares.
-                "d_grad_norm" => report.d_grad_norm = mean.sqrt(),
-                "g_grad_norm" => report.g_grad_norm = mean.sqrt(),
-                other => _ = report.more.insert(other.to_owned(), mean),
-            }
-        }
-        if let Some(modes) = &self.sums.modes {
-            report.more.insert("modes".into(), modes.covered as f64);
-            report.more.insert("high_quality".into(), modes.high_quality);
-        }
-        let batch = self.trainer.settings().gan.batch as f64;
-        let seconds = self.clock.0.elapsed().as_secs_f64().max(1e-9);
-        let images = step.saturating_sub(self.clock.1).max(1) as f64 * batch;
-        report.img_per_s = images / seconds;
-        report.sec_per_kimg = 1000.0 * seconds / images;
-        report.eta = (end - step) as f64 * batch / report.img_per_s;
-        report.memory = self.trainer.gan().bytes();
-        self.clock = (Instant::now(), step);
-        self.stats.append(&report)?;
-        let scalars = report.scalars();
-        self.events.scalars(step, scalars.iter().map(|(tag, value)| (tag.as_str(), *value)))?;
-        show(Event::Report(&report));
-        Ok(())
     }
 
     /// Starts drawing the grid (or the plot) of this step; never waits for the device.
@@ -378,7 +271,7 @@ impl Session {
             Some(toy) => {
                 // A stream of their own: reals of the plot are not those of training.
                 let real = toys::batch(toy, self.config.train.seed, 0, u32::MAX, POINTS as usize);
-                self.sums.modes = Some(metrics::modes(toy, &values));
+                self.reports.set_modes(metrics::modes(toy, &values));
                 Box::new(move || Ok(toys::plot(toy, &real, &values, PLOT)))
             }
             None => {
@@ -394,14 +287,14 @@ impl Session {
     fn note_pictures(&mut self, waits: bool, show: &mut dyn FnMut(Event)) -> Result<()> {
         while let Some(drawn) = self.pictures.collect(waits)? {
             let (width, height) = drawn.side;
-            self.events.image(drawn.step, "samples", Picture { png: &drawn.png, width, height, channels: 3 })?;
+            self.reports.image(drawn.step, Picture { png: &drawn.png, width, height, channels: 3 })?;
             show(Event::Note(format!("drew {}", drawn.path.display())));
         }
         Ok(())
     }
 
     fn save(&mut self, mut state: Checkpoint) -> Result<PathBuf> {
-        self.sums.write(&mut state);
+        self.reports.write(&mut state);
         let path = self.run.checkpoint(self.trainer.step() * self.trainer.settings().gan.batch as u64);
         state.save(&path)?;
         checkpoint::mark_good(&path)?;
@@ -431,11 +324,7 @@ impl Session {
         self.note_pictures(true, show)?;
         self.trainer.restore(&state, &path)?;
         self.trainer.next_attempt(attempt + 1);
-        self.sums = Sums::read(&state, &path)?;
-        self.known_nonfinite = nonfinite(&state);
-        self.stats = StatsLog::resume(&self.run.stats(), self.trainer.step())?;
-        self.events = EventWriter::resume(self.run.root(), self.trainer.step())?;
-        self.clock = (Instant::now(), self.trainer.step());
+        self.reports = Reports::resume(&self.run, self.trainer.step(), &state, &path)?;
         Ok(())
     }
 }
@@ -444,21 +333,4 @@ impl Session {
 pub(super) fn image_shape(trainer: &Trainer, count: usize) -> [usize; 4] {
     let sample = &trainer.settings().gan.sample;
     [count, sample[0], sample[1], sample[2]]
-}
-
-fn nonfinite(state: &Checkpoint) -> u64 {
-    let counters = state.tensors.iter().filter(|t| t.name.starts_with("nonfinite."));
-    let counts = counters.filter_map(|t| match &t.data {
-        Values::U32(counts) => Some(counts.iter().map(|&n| u64::from(n)).sum::<u64>()),
-        Values::F32(_) => None,
-    });
-    counts.sum()
-}
-
-/// What is not finite in a state that is about to be saved: the last weight update of all is in no log.
-fn not_finite(state: &Checkpoint, step: u64) -> Option<String> {
-    let broken = |values: &Values| matches!(values, Values::F32(v) if v.iter().any(|x| !x.is_finite()));
-    let name = &state.tensors.iter().find(|t| broken(&t.data))?.name;
-    let phase = if name.contains("G.") { "generator" } else { "discriminator" };
-    Some(format!("{name} is not finite after the {phase} step, at step {}", step - 1))
 }

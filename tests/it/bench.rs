@@ -1,14 +1,19 @@
 //! Measurements: what they say agrees with what is measured, and a profiled run is the run it was.
 
 use crate::program::{done, run, stderr, tree};
+use crate::training::{config, trainer};
 use danskin::bench::peak::Peaks;
 use danskin::device::Device;
+use danskin::gpu::Gpu;
+use danskin::plan::{Plan, Step};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A DCGAN small enough for a software driver.
+/// A DCGAN small enough for a software driver …
 const SMALL: &str = "--batch 4 --set model.g_width=4 --set model.d_width=4 --set model.z=8 --set data.count=32";
+/// … and the same as settings.
+const SMALL_SETTINGS: [&str; 5] = ["train.batch=4", "model.g_width=4", "model.d_width=4", "model.z=8", "data.count=32"];
 
 /// The first GPU there is; tests of kernels need one anyway.
 fn gpu() -> String {
@@ -36,8 +41,9 @@ fn check_common(row: &Value) {
 #[test]
 fn a_measured_step_does_what_its_plan_lists() {
     let dir = tempfile::tempdir().unwrap();
-    for settings in ["", "--set attack.steps=2 --set loss.n_critic=2"] {
-        let words = format!("bench step faces32 {SMALL} {settings} --device {} --steps 3 --json", gpu());
+    for settings in [vec![], vec!["attack.steps=2", "loss.n_critic=2"]] {
+        let typed: String = settings.iter().map(|s| format!("--set {s} ")).collect();
+        let words = format!("bench step faces32 {SMALL} {typed} --device {} --steps 3 --json", gpu());
         let rows = lines(&done(dir.path(), &words));
         assert_eq!(rows.len(), 1);
         let row = &rows[0];
@@ -47,20 +53,30 @@ fn a_measured_step_does_what_its_plan_lists() {
             (Some("faces32"), Some(4), Some(3))
         );
         assert_eq!(row["submissions"].as_f64(), Some(1.0));
-        let plan: Value =
-            serde_json::from_str(&done(dir.path(), &format!("plan faces32 {SMALL} {settings} --json"))).unwrap();
-        assert_eq!(row["memory_bytes"], plan["total_bytes"]);
-        let listed: BTreeMap<&str, &Value> =
-            plan["phases"].as_array().unwrap().iter().map(|p| (p["phase"].as_str().unwrap(), p)).collect();
+        let config = config("faces32", &[&SMALL_SETTINGS[..], &settings].concat());
+        let trainer = trainer(&config, &crate::primitives::gpu());
+        let program = &trainer.gan().program;
+        let loaded = Gpu::load(crate::harness::device(), program.clone()).unwrap();
+        let planned = |(i, plan): (usize, &Plan)| {
+            let sum = |of: &dyn Fn(&Step) -> u64| plan.steps.iter().map(of).sum::<u64>();
+            let fields = [
+                ("flops", sum(&|s| s.flops)),
+                ("bytes", sum(&|s| program.moved(s))),
+                ("dispatches", loaded.encode(&[(i, 1)]).unwrap()),
+            ];
+            (plan.name.clone(), fields)
+        };
+        let listed: BTreeMap<String, _> = program.plans.iter().enumerate().map(planned).collect();
+        assert_eq!(row["memory_bytes"].as_u64(), Some(program.bytes()));
         let phases = row["phases"].as_array().unwrap();
         assert!(phases.len() >= 7, "{phases:?}");
         let mut sums = BTreeMap::new();
         for phase in phases {
             let name = phase["phase"].as_str().unwrap();
             let runs = phase["runs"].as_f64().unwrap();
-            for field in ["flops", "bytes", "dispatches"] {
+            for (field, planned) in listed[name] {
                 let measured = phase[field].as_f64().unwrap();
-                assert_eq!(measured, runs * listed[name][field].as_f64().unwrap(), "{field} of {name}");
+                assert_eq!(measured, runs * planned as f64, "{field} of {name}");
                 *sums.entry(field).or_insert(0.0) += measured;
             }
             assert!(phase["ms"].as_f64().unwrap() >= 0.0, "{phase}");
@@ -250,7 +266,7 @@ fn two_files_are_compared_row_by_row() {
     assert!(done(dir.path(), "bench compare b.jsonl a.jsonl").contains("SLOWER"));
 
     put("c.jsonl", &BEFORE.replace("W6", "W7"));
-    put("other.jsonl", &BEFORE.replace("\"d\"", "\"e\""));
+    put("other.jsonl", &BEFORE.replace("\"W", "\"V"));
     put("torn.jsonl", "{\"workload\":\"W5\"\n");
     put("text.jsonl", "hello\n");
     put("empty.jsonl", "\n");
@@ -262,7 +278,7 @@ fn two_files_are_compared_row_by_row() {
         ),
         (
             "a.jsonl other.jsonl",
-            "no workload on the same device in common: the first is of W5 on d, batch 64, the second of W5 on e",
+            "no workload in common that can be paired: the first is of W5 on d, batch 64, the second of V5 on d",
         ),
         ("a.jsonl none.jsonl", "none.jsonl: reading measurements"),
         ("torn.jsonl a.jsonl", "torn.jsonl line 1"),
@@ -272,6 +288,39 @@ fn two_files_are_compared_row_by_row() {
     ] {
         refused(dir.path(), &format!("bench compare {words}"), part);
     }
+}
+
+#[test]
+fn work_that_each_file_measures_once_is_compared_over_devices_and_engines() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, rows: &[[&str; 3]]| {
+        let row = |[peer, device, workload]: &[&str; 3]| {
+            format!(
+                "{{\"peer\":\"{peer}\",\"device\":\"{device}\",\"workload\":\"{workload}\",\"batch\":64,\
+                 \"median_s\":1.0,\"min_s\":0.99}}\n"
+            )
+        };
+        std::fs::write(dir.path().join(name), rows.iter().map(row).collect::<String>()).unwrap();
+    };
+    put("ours.jsonl", &[["danskin 0.1.0", "host, 2 threads", "W5"]]);
+    put("newer.jsonl", &[["danskin 0.2.0", "host, 2 threads", "W5"]]);
+    put("theirs.jsonl", &[["torch 2.15", "CPU eager", "W5"]]);
+    put("two.jsonl", &[["torch 2.15", "CPU eager", "W5"], ["torch 2.15", "CPU compiled", "W5"]]);
+    put("same_name.jsonl", &[["torch 2.15", "CPU", "W5"], ["burn 0.22", "CPU", "W5"]]);
+    let compare = |a: &str, b: &str| done(dir.path(), &format!("bench compare {a}.jsonl {b}.jsonl"));
+    let table = compare("theirs", "ours");
+    assert!(
+        table.contains("W5, batch 64  [torch 2.15 on CPU eager before, danskin 0.1.0 on host, 2 threads after]"),
+        "{table}"
+    );
+    let table = compare("ours", "newer");
+    assert!(table.contains("W5 on host, 2 threads, batch 64") && !table.contains(" before, "), "{table}");
+    // Which of two rows is meant can't be known.
+    for ambiguous in ["two", "same_name"] {
+        refused(dir.path(), &format!("bench compare {ambiguous}.jsonl ours.jsonl"), "that can be paired");
+    }
+    put("more.jsonl", &[["danskin 0.1.0", "host, 2 threads", "W5"], ["danskin 0.1.0", "vulkan", "W5"]]);
+    refused(dir.path(), "bench compare ours.jsonl more.jsonl", "rows without a partner: 1 (W5 on vulkan");
 }
 
 fn refused(dir: &Path, words: &str, part: &str) {

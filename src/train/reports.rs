@@ -1,0 +1,180 @@
+//! From rows of the log to reports: sums over an interval, `stats.jsonl` and event files, and whether numbers are finite.
+
+use super::checkpoint::{Checkpoint, Values};
+use super::run_folder::RunFolder;
+use super::session::Event;
+use super::stats::{Report, StatsLog};
+use super::sums::Sums;
+use super::tensorboard::{EventWriter, Picture};
+use super::trainer::{LogRow, Logged, Trainer};
+use crate::Result;
+use crate::metrics::Modes;
+use std::path::Path;
+use std::time::Instant;
+
+/// The reports of a run.
+pub(super) struct Reports {
+    stats: StatsLog,
+    events: EventWriter,
+    sums: Sums,
+    /// Gradients that were not finite when training last (re)started.
+    known_nonfinite: u64,
+    /// Time and step at the last report.
+    clock: (Instant, u64),
+}
+
+impl Reports {
+    /// Those of a new run.
+    pub fn create(run: &RunFolder) -> Result<Reports> {
+        let (stats, events) = (StatsLog::create(&run.stats())?, EventWriter::create(run.root())?);
+        Ok(Reports { stats, events, sums: Sums::default(), known_nonfinite: 0, clock: (Instant::now(), 0) })
+    }
+
+    /// Those of a run that goes on at `step` from a checkpoint; what was reported after it is dropped.
+    ///
+    /// # Errors
+    /// A checkpoint that is not of a run; files that can't be read or written.
+    pub fn resume(run: &RunFolder, step: u64, state: &Checkpoint, place: &Path) -> Result<Reports> {
+        Ok(Reports {
+            sums: Sums::read(state, place)?,
+            stats: StatsLog::resume(&run.stats(), step)?,
+            events: EventWriter::resume(run.root(), step)?,
+            known_nonfinite: nonfinite(state),
+            clock: (Instant::now(), step),
+        })
+    }
+
+    /// Counts the time of the next report from now on.
+    pub fn restart_clock(&mut self, step: u64) {
+        self.clock = (Instant::now(), step);
+    }
+
+    /// What the next report says of the last plot.
+    pub fn set_modes(&mut self, modes: Modes) {
+        self.sums.modes = Some(modes);
+    }
+
+    /// Adds a picture to the event file.
+    pub fn image(&mut self, step: u64, picture: Picture) -> Result<()> {
+        self.events.image(step, "samples", picture)
+    }
+
+    /// Adds what the next report is made of to a checkpoint.
+    pub fn write(&self, state: &mut Checkpoint) {
+        self.sums.write(state);
+    }
+
+    /// Adds rows to the sums and reports where an interval is complete. Returns what is wrong with the numbers, if anything.
+    pub fn take_rows(
+        &mut self,
+        trainer: &Trainer,
+        logged: &Logged,
+        end: u64,
+        show: &mut dyn FnMut(Event),
+    ) -> Result<Option<String>> {
+        let every = trainer.settings().log_every as u64;
+        let total: u64 = logged.nonfinite.iter().map(|(_, n)| u64::from(*n)).sum();
+        let problem = problem(trainer.log_names(), logged, total > self.known_nonfinite);
+        if problem.is_some() {
+            return Ok(problem);
+        }
+        for row in &logged.rows {
+            self.sums.values.resize(row.values.len(), 0.0);
+            self.sums.values.iter_mut().zip(&row.values).for_each(|(sum, v)| *sum += f64::from(*v));
+            self.sums.count += 1;
+            let done = row.step + 1;
+            if done.is_multiple_of(every) || done == end {
+                self.report(trainer, done, end, total, show)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn report(
+        &mut self,
+        trainer: &Trainer,
+        step: u64,
+        end: u64,
+        nonfinite: u64,
+        show: &mut dyn FnMut(Event),
+    ) -> Result<()> {
+        let (values, count) = (std::mem::take(&mut self.sums.values), std::mem::take(&mut self.sums.count));
+        let names = trainer.log_names();
+        let mut report = Report { step, kimg: trainer.settings().kimg_at(step), nonfinite, ..Report::default() };
+        for (name, sum) in names.iter().zip(values) {
+            let mean = sum / count as f64;
+            match name.as_str() {
+                "d_loss" => report.d_loss = mean,
+                "g_loss" => report.g_loss = mean,
+                "d_real" => report.d_real = mean,
+                "d_fake" => report.d_fake = mean,
+                // The device logs squares.
+                "d_grad_norm" => report.d_grad_norm = mean.sqrt(),
+                "g_grad_norm" => report.g_grad_norm = mean.sqrt(),
+                other => _ = report.more.insert(other.to_owned(), mean),
+            }
+        }
+        if let Some(modes) = &self.sums.modes {
+            report.more.insert("modes".into(), modes.covered as f64);
+            report.more.insert("high_quality".into(), modes.high_quality);
+        }
+        let batch = trainer.settings().gan.batch as f64;
+        let seconds = self.clock.0.elapsed().as_secs_f64().max(1e-9);
+        let images = step.saturating_sub(self.clock.1).max(1) as f64 * batch;
+        report.img_per_s = images / seconds;
+        report.sec_per_kimg = 1000.0 * seconds / images;
+        report.eta = (end - step) as f64 * batch / report.img_per_s;
+        report.memory = trainer.gan().bytes();
+        self.clock = (Instant::now(), step);
+        self.stats.append(&report)?;
+        let scalars = report.scalars();
+        self.events.scalars(step, scalars.iter().map(|(tag, value)| (tag.as_str(), *value)))?;
+        show(Event::Report(&report));
+        Ok(())
+    }
+}
+
+/// Where numbers first were not finite. `counted`: gradients were met that are not.
+fn problem(names: &[String], logged: &Logged, counted: bool) -> Option<String> {
+    let broken = |row: &LogRow| {
+        let found = names.iter().zip(&row.values).filter(|(_, v)| !v.is_finite());
+        // The discriminator's step comes first in an iteration.
+        let (name, value) = found.min_by_key(|(name, _)| name.starts_with("g_"))?;
+        Some((row.step, name.clone(), *value))
+    };
+    let first = logged.rows.iter().find_map(broken);
+    let (step, network) = match &first {
+        Some((step, name, _)) => (*step, if name.starts_with("g_") { "G." } else { "D." }),
+        None if counted => (logged.rows.last().map_or(0, |row| row.step), ""),
+        None => return None,
+    };
+    let phase = |name: &str| if name.starts_with('G') { "generator" } else { "discriminator" };
+    let tensor = logged.nonfinite.iter().find(|(tensor, _)| counted && tensor.starts_with(network));
+    Some(match (tensor, first) {
+        (Some((tensor, _)), _) => {
+            format!("the gradient of {tensor} is not finite in the {} step, at step {step}", phase(tensor))
+        }
+        (None, Some((_, name, value))) => {
+            format!("{name} is {value} in the {} step, at step {step}", phase(network))
+        }
+        (None, None) => format!("gradients are not finite, at step {step} or before"),
+    })
+}
+
+/// Gradients that were not finite up to a checkpoint.
+fn nonfinite(state: &Checkpoint) -> u64 {
+    let counters = state.tensors.iter().filter(|t| t.name.starts_with("nonfinite."));
+    let counts = counters.filter_map(|t| match &t.data {
+        Values::U32(counts) => Some(counts.iter().map(|&n| u64::from(n)).sum::<u64>()),
+        Values::F32(_) => None,
+    });
+    counts.sum()
+}
+
+/// What is not finite in a state that is about to be saved: the last weight update of all is in no log.
+pub(super) fn not_finite(state: &Checkpoint, step: u64) -> Option<String> {
+    let broken = |values: &Values| matches!(values, Values::F32(v) if v.iter().any(|x| !x.is_finite()));
+    let name = &state.tensors.iter().find(|t| broken(&t.data))?.name;
+    let phase = if name.contains("G.") { "generator" } else { "discriminator" };
+    Some(format!("{name} is not finite after the {phase} step, at step {}", step - 1))
+}
