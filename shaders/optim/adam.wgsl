@@ -3,7 +3,7 @@
 //
 // Layouts: flat buffers of a whole network; scalars = [lr, β₁, β₂, ε, c₁ = 1/(1−β₁ᵗ), c₂ = 1/(1−β₂ᵗ), β, gradient scale]; owner = tensor of
 // each block of 64 elements; counters = gradients of each tensor that were not finite, added up.
-// Work: one thread an element. Whether a gradient is finite is read from its bits: a compiler may assume that comparisons
+// Work: one thread an element. A network without a moving average has a kernel without it (src/kernels/adam.rs). Whether a gradient is finite is read from its bits: a compiler may assume that comparisons
 // of floats never see NaN. The counters are integers, whose sums don't depend on order.
 
 #import shared/index.wgsl
@@ -19,8 +19,14 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> weights: array<f32>;
 @group(0) @binding(5) var<storage, read_write> first: array<f32>;
 @group(0) @binding(6) var<storage, read_write> second: array<f32>;
+//#begin average
 @group(0) @binding(7) var<storage, read_write> ema: array<f32>;
 @group(0) @binding(8) var<storage, read_write> counters: array<atomic<u32>>;
+
+fn average(i: u32, w: f32) {
+    ema[i] = w + scalars[6] * (ema[i] - w);
+}
+//#end
 
 const MOST = 1e5;
 
@@ -45,5 +51,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     first[i] = m;
     second[i] = v;
     weights[i] = w;
-    ema[i] = w + scalars[6] * (ema[i] - w);
+    average(i, w);
 }

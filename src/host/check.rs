@@ -144,10 +144,11 @@ fn needs_of(work: &Work, step: &Step) -> Result<Needs, String> {
         }
         Work::Adam => {
             let len = step.inputs.get(1).map_or(0, |grads| grads.len);
-            let tensors = step.outputs.get(4).map_or(1, |counters| counters.len);
+            let average = usize::from(step.outputs.len() == 5);
+            let tensors = step.outputs.last().map_or(1, |counters| counters.len);
             Needs {
                 inputs: vec![(F32, 8), (F32, len), (U32, len.div_ceil(ALIGN))],
-                outputs: vec![(F32, len), (F32, len), (F32, len), (F32, len), (U32, tensors)],
+                outputs: [vec![(F32, len); 3 + average], vec![(U32, tensors)]].concat(),
             }
         }
         Work::LossScale => {

@@ -197,7 +197,9 @@ fn plain<T: Scalar>(work: &Work, kernel: &Kernel, rng: (u64, u32), slices: Slice
         (Work::Rand { dist, stream }, _) => random::rand(*dist, rng.0, *stream, rng.1, out),
         (Work::Draw(d), _) => draw::draw(d, rng, input_words[0], input_words[1], out, out1),
         (Work::Adam, _) => {
-            let [_, _, _, _, counters] = output_words;
+            // Without an average the counters come one output earlier.
+            let [.., fourth, fifth] = output_words;
+            let counters = if fifth.is_empty() { fourth } else { fifth };
             Adam { weights: out, m: out1, v: out2, ema: out3, counters }.step(a, b, input_words[2]);
         }
         (Work::LossScale, _) => loss_scale(a[0], b, out, out1, [out2, out3, out4]),

@@ -13,6 +13,7 @@ pub struct Adam<'a, T> {
     pub weights: &'a mut [T],
     pub m: &'a mut [T],
     pub v: &'a mut [T],
+    /// Empty where no average is kept.
     pub ema: &'a mut [T],
     /// Gradients that were not finite, added up by tensor.
     pub counters: &'a mut [u32],
@@ -26,12 +27,18 @@ impl<T: Scalar> Adam<'_, T> {
         if scalars.get(7) == Some(&T::ZERO) {
             return;
         }
-        let finite = (self.weights.par_chunks_mut(TASK), self.m.par_chunks_mut(TASK), self.v.par_chunks_mut(TASK))
-            .into_par_iter()
-            .zip(self.ema.par_chunks_mut(TASK))
-            .zip(grads.par_chunks(TASK))
-            .map(|(((p, m, v), ema), g)| update(scalars, g, p, m, v, ema))
-            .reduce(|| true, |a, b| a && b);
+        let state = (self.weights.par_chunks_mut(TASK), self.m.par_chunks_mut(TASK), self.v.par_chunks_mut(TASK));
+        let state = state.into_par_iter().zip(grads.par_chunks(TASK));
+        let finite = if self.ema.is_empty() {
+            state.map(|((p, m, v), g)| update(scalars, g, p, m, v)).reduce(|| true, |a, b| a && b)
+        } else {
+            let averaged = state.zip(self.ema.par_chunks_mut(TASK)).map(|(((p, m, v), g), ema)| {
+                let finite = update(scalars, g, p, m, v);
+                average(scalars, p, ema);
+                finite
+            });
+            averaged.reduce(|| true, |a, b| a && b)
+        };
         if !finite {
             for (g, &owner) in grads.chunks(ALIGN).zip(owner) {
                 let bad = g.iter().filter(|g| !(**g * scalars[7]).is_finite()).count() as u32;
@@ -44,12 +51,12 @@ impl<T: Scalar> Adam<'_, T> {
 }
 
 multiversion! {
-    /// p −= lr·(m·c₁)/(√(v·c₂)+ε), then ema = p + β(ema − p). Returns whether all gradients were finite.
-    fn update<T: Scalar>(scalars: &[T], g: &[T], p: &mut [T], m: &mut [T], v: &mut [T], ema: &mut [T]) -> bool {
-        let &[lr, b1, b2, eps, c1, c2, beta, scale, ..] = scalars else { return true };
+    /// p −= lr·(m·c₁)/(√(v·c₂)+ε). Returns whether all gradients were finite.
+    fn update<T: Scalar>(scalars: &[T], g: &[T], p: &mut [T], m: &mut [T], v: &mut [T]) -> bool {
+        let &[lr, b1, b2, eps, c1, c2, _, scale, ..] = scalars else { return true };
         let limit = T::of(LIMIT);
         let mut finite = true;
-        for ((((p, m), v), ema), &g) in p.iter_mut().zip(m).zip(v).zip(ema).zip(g) {
+        for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
             let g = g * scale;
             finite &= g.is_finite();
             let g = if g > limit { limit } else { g };
@@ -58,9 +65,14 @@ multiversion! {
             *m = b1 * *m + (T::ONE - b1) * g;
             *v = b2 * *v + (T::ONE - b2) * g * g;
             *p = *p - lr * (*m * c1) / ((*v * c2).sqrt() + eps);
-            *ema = *p + beta * (*ema - *p);
         }
         finite
+    }
+
+    /// ema = p + β(ema − p)
+    fn average<T: Scalar>(scalars: &[T], p: &[T], ema: &mut [T]) {
+        let beta = scalars[6];
+        ema.iter_mut().zip(p).for_each(|(ema, &p)| *ema = p + beta * (*ema - p));
     }
 }
 

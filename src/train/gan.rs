@@ -19,8 +19,8 @@ pub struct Network {
     pub m: Region,
     /// Second moments.
     pub v: Region,
-    /// Moving average of the weights.
-    pub ema: Region,
+    /// Moving average of the weights: the generator's.
+    pub ema: Option<Region>,
     /// Index of the tensor that owns each block.
     pub owner: Region,
     /// Gradients that were not finite, by tensor, added up.
@@ -285,7 +285,8 @@ impl Gan {
             g_adam: adam(&mut b, "g_adam", &g),
             log: b.step("log", Work::LogRow { count, rows: ring_rows }, vec![log], vec![ring]),
             sample: {
-                let averaged = g.flat.entries.iter().map(|e| (e.spec.name.clone(), g.flat.region(g.ema, e)));
+                let weights = g.ema.unwrap_or(g.param);
+                let averaged = g.flat.entries.iter().map(|e| (e.spec.name.clone(), g.flat.region(weights, e)));
                 let mut leaves = leaves.clone();
                 leaves.extend(averaged);
                 b.plan("sample", &sample.dag, &leaves, &roots)?
@@ -361,7 +362,7 @@ fn network(b: &mut Builder, name: &str, params: Vec<ParamSpec>, adam: Region, sc
         grad: buffer("grad", len, Element::F32, Class::Grad),
         m: buffer("m", len, Element::F32, Class::Moment),
         v: buffer("v", len, Element::F32, Class::Moment),
-        ema: buffer("ema", len, Element::F32, Class::Ema),
+        ema: (name == "G").then(|| buffer("ema", len, Element::F32, Class::Ema)),
         owner: buffer("owner", len / ALIGN, Element::U32, Class::Scalar),
         bad: buffer("bad", flat.entries.len(), Element::U32, Class::Output),
         flat,
@@ -381,5 +382,6 @@ fn scale(b: &mut Builder, name: &str, network: &Network, log: [Region; 3]) -> Op
 fn adam(b: &mut Builder, name: &str, network: &Network) -> usize {
     let n = network;
     let scalars = n.scaler.map_or(n.adam, |scaler| scaler.gated);
-    b.step(name, Work::Adam, vec![scalars, n.grad, n.owner], vec![n.param, n.m, n.v, n.ema, n.bad])
+    let outputs = [vec![n.param, n.m, n.v], n.ema.into_iter().collect(), vec![n.bad]].concat();
+    b.step(name, Work::Adam, vec![scalars, n.grad, n.owner], outputs)
 }

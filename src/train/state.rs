@@ -96,8 +96,10 @@ impl Trainer {
 }
 
 /// The flat buffers of a network that a checkpoint holds, with the prefix of their tensors' names.
-fn flats(network: &Network) -> [(&'static str, Region); 4] {
-    [("", network.param), ("ema.", network.ema), ("adam.m.", network.m), ("adam.v.", network.v)]
+fn flats(network: &Network) -> Vec<(&'static str, Region)> {
+    let mut flats = vec![("", network.param), ("adam.m.", network.m), ("adam.v.", network.v)];
+    flats.extend(network.ema.map(|ema| ("ema.", ema)));
+    flats
 }
 
 fn network_name(network: &Network) -> &str {

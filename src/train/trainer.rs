@@ -105,7 +105,9 @@ impl Trainer {
         for network in [&self.gan.g, &self.gan.d] {
             let weights = network.flat.init(self.settings.seed);
             self.device.write(network.param, &weights)?;
-            self.device.write(network.ema, &weights)?;
+            if let Some(ema) = network.ema {
+                self.device.write(ema, &weights)?;
+            }
             self.device.write_u32(network.owner, &network.flat.owner())?;
         }
         for (spec, region) in &self.gan.states {

@@ -376,6 +376,10 @@ fn adam_as<T: Scalar>(tolerance: f64) {
     let counters = b.region(3, Element::U32);
     let [p, m, v, ema] = state;
     b.step(Work::Adam, &[scalars, grads, owner], &[p, m, v, ema, counters]);
+    // The same weights without an average.
+    let alone = [0; 3].map(|_| b.region(n, Element::F32));
+    let counted = b.region(3, Element::U32);
+    b.step(Work::Adam, &[scalars, grads, owner], &[alone[0], alone[1], alone[2], counted]);
     let (lr, b1, b2, eps, c1, c2, beta) = (0.01, 0.5, 0.9, 1e-8, 2.0, 10.0, 0.75);
     let mut g = noise(30, n);
     (g[3], g[ALIGN], g[n - 1], g[10]) = (f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 3e7);
@@ -385,15 +389,21 @@ fn adam_as<T: Scalar>(tolerance: f64) {
         let mut host = b.host::<T>(threads);
         set(&mut host, scalars, &[lr, b1, b2, eps, c1, c2, beta, 0.5]);
         set(&mut host, grads, &g);
-        for (&region, values) in state.iter().zip(&before) {
+        for (&region, values) in state.iter().zip(&before).chain(alone.iter().zip(&before)) {
             set(&mut host, region, values);
         }
         // The second moment is never negative.
-        host.values(v).unwrap().iter_mut().for_each(|v| *v = v.abs());
+        for v in [v, alone[2]] {
+            host.values(v).unwrap().iter_mut().for_each(|v| *v = v.abs());
+        }
         host.write_u32(owner, &[0, 1, 1, 1, 2, 2]).unwrap();
         host.write_u32(counters, &[7, 0, 0]).unwrap();
         host.run(&[(0, 1)]).unwrap();
         assert_eq!(host.read_u32(counters).unwrap(), [8, 1, 1]);
+        assert_eq!(host.read_u32(counted).unwrap(), [1, 1, 1]);
+        for (with, without) in state.iter().zip(alone) {
+            assert_eq!(host.read(*with).unwrap(), host.read(without).unwrap());
+        }
         results.push(state.map(|r| host.values(r).unwrap().iter().map(|v| v.to_f64()).collect::<Vec<_>>()));
     }
     assert_eq!(results[0], results[1]);
