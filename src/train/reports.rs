@@ -84,7 +84,7 @@ impl Reports {
             self.sums.count += 1;
             let done = row.step + 1;
             if done.is_multiple_of(every) || done == end {
-                self.report(trainer, done, end, total, show)?;
+                self.report(trainer, row, end, total, show)?;
             }
         }
         Ok(None)
@@ -93,25 +93,27 @@ impl Reports {
     fn report(
         &mut self,
         trainer: &Trainer,
-        step: u64,
+        last: &LogRow,
         end: u64,
         nonfinite: u64,
         show: &mut dyn FnMut(Event),
     ) -> Result<()> {
+        let step = last.step + 1;
         let (values, count) = (std::mem::take(&mut self.sums.values), std::mem::take(&mut self.sums.count));
         let names = trainer.log_names();
         let mut report = Report { step, kimg: trainer.settings().kimg_at(step), nonfinite, ..Report::default() };
-        for (name, sum) in names.iter().zip(values) {
-            let mean = sum / count as f64;
+        for ((name, sum), &now) in names.iter().zip(values).zip(&last.values) {
+            // Means over the interval, but for what counts up.
+            let value = if name.ends_with("_steps_left_out") { f64::from(now) } else { sum / count as f64 };
             match name.as_str() {
-                "d_loss" => report.d_loss = mean,
-                "g_loss" => report.g_loss = mean,
-                "d_real" => report.d_real = mean,
-                "d_fake" => report.d_fake = mean,
+                "d_loss" => report.d_loss = value,
+                "g_loss" => report.g_loss = value,
+                "d_real" => report.d_real = value,
+                "d_fake" => report.d_fake = value,
                 // The device logs squares.
-                "d_grad_norm" => report.d_grad_norm = mean.sqrt(),
-                "g_grad_norm" => report.g_grad_norm = mean.sqrt(),
-                other => _ = report.more.insert(other.to_owned(), mean),
+                "d_grad_norm" => report.d_grad_norm = value.sqrt(),
+                "g_grad_norm" => report.g_grad_norm = value.sqrt(),
+                other => _ = report.more.insert(other.to_owned(), value),
             }
         }
         if let Some(modes) = &self.sums.modes {
