@@ -8,6 +8,8 @@ use std::time::Instant;
 const WARM_UPS: usize = 2;
 /// Samples even where they take longer than they may.
 const FEWEST: usize = 3;
+/// Where other processes took more than this share of the cores, times can't be relied on.
+const BUSY: f64 = 0.05;
 
 /// When there are enough samples.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +99,11 @@ pub fn sample(limits: &Limits, first_s: f64, run: &mut dyn FnMut() -> Result<()>
         load1,
         others_cpu: used.as_ref().map(Ticks::others),
     })
+}
+
+/// The share of the cores that other processes took, where it is large enough to disturb.
+pub fn disturbance(others_cpu: Option<f64>) -> Option<f64> {
+    others_cpu.filter(|share| *share > BUSY)
 }
 
 /// Times one call.

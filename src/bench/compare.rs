@@ -1,13 +1,12 @@
 //! Two files of measurements against each other, row by row.
 
+use super::clock;
 use crate::{Error, Result};
 use serde_json::Value;
 use std::path::Path;
 
 /// Two measurements of one thing differ by at least this share before they are said to differ.
 const LEAST_NOISE: f64 = 0.05;
-/// Where other processes took more than this share of the cores, times can't be relied on.
-const BUSY: f64 = 0.05;
 
 /// A row of a file, as far as it is compared.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +87,7 @@ impl Pair {
             min_s: [before.min_s, after.min_s],
             noise,
             verdict,
-            busy: [before, after].map(|row| row.others_cpu.filter(|share| *share > BUSY)),
+            busy: [before, after].map(|row| clock::disturbance(row.others_cpu)),
         }
     }
 

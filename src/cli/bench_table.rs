@@ -1,7 +1,7 @@
 //! Measurements as lines of a table.
 
 use super::output::bytes;
-use crate::bench::clock::Timing;
+use crate::bench::clock::{self, Timing};
 use crate::bench::compare::{Pair, Verdict};
 use crate::bench::kernel::KernelRow;
 use crate::bench::peak::Peaks;
@@ -10,9 +10,6 @@ use crate::bench::trace::Hot;
 use crate::train::Profile;
 use std::fmt::Write;
 use std::path::Path;
-
-/// Other processes take more than this share of the cores on a machine that is not quiet.
-const BUSY: f64 = 0.05;
 
 /// What the device can do at most.
 pub fn peaks(peaks: &Peaks) -> String {
@@ -182,8 +179,6 @@ fn number(v: f64) -> String {
 
 /// A remark where other processes may have disturbed a measurement.
 fn busy(timing: &Timing) -> String {
-    match timing.others_cpu {
-        Some(share) if share > BUSY => format!("  [others took {:.0} % of the cores]", 100.0 * share),
-        _ => String::new(),
-    }
+    let remark = |share: f64| format!("  [others took {:.0} % of the cores]", 100.0 * share);
+    clock::disturbance(timing.others_cpu).map_or_else(String::new, remark)
 }

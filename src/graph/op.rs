@@ -330,11 +330,6 @@ impl Op {
         (Kind::Add..=Kind::Min).contains(&self.kind())
     }
 
-    /// No operands: the value comes from outside the graph or from the node itself.
-    pub fn is_leaf(&self) -> bool {
-        self.kind() <= Kind::Rand
-    }
-
     /// The same elements as the operand, in memory too.
     pub fn is_view(&self) -> bool {
         matches!(self, Op::Reshape | Op::Detach)

@@ -45,12 +45,6 @@ impl Model {
         }
     }
 
-    /// Whether the discriminator couples the samples of a batch, so that gradient penalties make no sense on it and
-    /// real and fake need separate passes.
-    pub fn has_batch_statistics(&self) -> bool {
-        matches!(self, Model::Dcgan(m) if m.d_norm)
-    }
-
     /// Samples of latents z [N, [`Model::latent`]].
     pub fn generator<'g>(&self, scope: &Scope<'g>, z: Tensor<'g>, mode: Mode) -> Tensor<'g> {
         match self {

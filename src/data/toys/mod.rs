@@ -30,11 +30,6 @@ impl Toy {
         }
     }
 
-    /// The toy of a name.
-    pub fn from_name(name: &str) -> Option<Toy> {
-        Toy::ALL.into_iter().find(|t| t.name() == name)
-    }
-
     /// How many modes.
     pub fn modes(self) -> usize {
         match self {
@@ -124,13 +119,5 @@ mod tests {
         for other in [(2, 2, 3), (1, 3, 3), (1, 2, 4)] {
             assert_ne!(base, batch(Toy::Ring8, other.0, other.1, other.2, 64));
         }
-    }
-
-    #[test]
-    fn names_lead_back() {
-        for toy in Toy::ALL {
-            assert_eq!(Toy::from_name(toy.name()), Some(toy));
-        }
-        assert_eq!(Toy::from_name("ring9"), None);
     }
 }
