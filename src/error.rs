@@ -27,6 +27,10 @@ pub enum Error {
     #[error("device {device}: {reason}")]
     Device { device: String, reason: String },
 
+    /// A program that needs more memory than a device has, or larger buffers than it allows.
+    #[error("device {device}: {reason}")]
+    Memory { device: String, reason: String },
+
     /// A shader that did not compile on this device; `place` is the file and line of the source.
     #[error("{place}: {reason}")]
     Shader { place: String, reason: String },
@@ -76,6 +80,11 @@ impl Error {
         hint: impl Into<String>,
     ) -> Error {
         Error::Setting { place: place.into(), key: key.into(), value: value.to_string(), hint: hint.into() }
+    }
+
+    /// A program that does not fit a device.
+    pub fn memory(device: impl Into<String>, reason: impl Into<String>) -> Error {
+        Error::Memory { device: device.into(), reason: reason.into() }
     }
 
     /// A device error.

@@ -68,6 +68,10 @@ trait Subject {
     /// Runs once and times every kernel.
     fn profile(&mut self) -> Result<Timeline>;
     fn program(&self) -> &Program;
+    /// What people should know of it.
+    fn note(&self) -> Option<String> {
+        None
+    }
     fn counters(&self) -> Counters;
 }
 
@@ -91,6 +95,10 @@ impl Subject for Trainer {
 
     fn program(&self) -> &Program {
         &self.gan().program
+    }
+
+    fn note(&self) -> Option<String> {
+        self.recomputed().map(|done| done.to_string())
     }
 
     fn counters(&self) -> Counters {
@@ -190,6 +198,9 @@ fn measure<S: Subject>(
     let mut common = Common::new(&device, name, batch, timing, flops as u64);
     if phases.iter().any(|p| p.ms.is_none()) {
         common.note = "the device has no timestamps: phases are not timed".into();
+    }
+    if let Some(note) = subject.note() {
+        common.note = if common.note.is_empty() { note } else { format!("{}; {note}", common.note) };
     }
     Ok(StepRow {
         sec_per_kimg: 1000.0 * common.timing.median_s / batch as f64,

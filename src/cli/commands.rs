@@ -31,6 +31,7 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
     latest.iter().flat_map(|l| &l.warnings).for_each(output::warning);
     let root = run.root().to_owned();
     output::line(format_args!("{}: {}", root.display(), trainer.describe_device()));
+    trainer.recomputed().iter().for_each(output::line);
     let stop = interrupt::watch()?;
     let mut session = Session::new(job.config.clone(), trainer, toy, run, latest.as_ref())?;
     session.draw_reals(&reals)?;

@@ -4,10 +4,10 @@
 
 use super::job::PlanJob;
 use super::output::bytes;
-use crate::kernels;
-use crate::plan::{Class, Options, Plan, Step};
+use crate::plan::{Options, Plan, Program, Step};
 use crate::train::{Gan, Resident, Settings};
 use crate::{Error, Result};
+use crate::{device, kernels};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -38,9 +38,21 @@ struct Report {
     preset: String,
     phases: Vec<Phase>,
     bytes_by_class: BTreeMap<&'static str, u64>,
+    buffers_by_class: BTreeMap<&'static str, usize>,
+    recompute: Recompute,
     work_bytes: u64,
     live_bytes: u64,
     total_bytes: u64,
+}
+
+/// What recomputation does to all phases, whether or not it is on.
+#[derive(Serialize)]
+struct Recompute {
+    on: bool,
+    steps: usize,
+    work_bytes_without: u64,
+    work_bytes_with: u64,
+    extra_flops: f64,
 }
 
 /// The text to print.
@@ -51,13 +63,20 @@ pub fn table(job: &PlanJob) -> Result<String> {
     let settings = Settings::new(&job.config)?;
     let resident = settings.gan.sample.len() == 3;
     let resident = resident.then_some(Resident { count: job.config.data.count, mirror: job.config.data.mirror });
-    let options = Options {
-        fuse: settings.fuse,
-        precision: settings.precision,
-        scratch: std::sync::Arc::new(kernels::scratch),
-        ..Options::default()
+    let planned = |recompute: bool| {
+        let options = Options {
+            fuse: settings.fuse,
+            recompute,
+            precision: settings.precision,
+            scratch: std::sync::Arc::new(kernels::scratch),
+            ..Options::default()
+        };
+        Gan::new(&settings.gan, resident, 16, settings.log_every, settings.penalty_every > 1, options)
     };
-    let gan = Gan::new(&settings.gan, resident, 16, settings.log_every, settings.penalty_every > 1, options)?;
+    let (plain, again) = (planned(false)?, planned(true)?);
+    let on = settings.fit.recompute == device::Recompute::On;
+    let recompute = Recompute::of(on, &plain.program, &again.program);
+    let gan = if on { again } else { plain };
     let program = &gan.program;
     let wanted = |plan: &&Plan| job.phase.as_ref().is_none_or(|name| *name == plan.name);
     let plans: Vec<&Plan> = program.plans.iter().filter(wanted).collect();
@@ -66,22 +85,35 @@ pub fn table(job: &PlanJob) -> Result<String> {
         let asked = job.phase.as_deref().unwrap_or_default();
         return Err(Error::setting("command line", "--phase", asked, format!("must be one of {}", names.join(", "))));
     }
-    let mut bytes_by_class = BTreeMap::new();
+    let (mut bytes_by_class, mut buffers_by_class) = (BTreeMap::new(), BTreeMap::new());
     for buffer in &program.buffers {
         *bytes_by_class.entry(buffer.class.name()).or_insert(0) += buffer.bytes();
+        *buffers_by_class.entry(buffer.class.name()).or_insert(0) += 1;
     }
     let report = Report {
         preset: job.config.preset.clone(),
         phases: plans.into_iter().map(|plan| phase(plan, &gan)).collect::<Result<_>>()?,
-        work_bytes: bytes_by_class.get(Class::Work.name()).copied().unwrap_or(0),
+        work_bytes: program.work_bytes(),
         live_bytes: program.plans.iter().map(|p| p.live_bytes).max().unwrap_or(0),
         total_bytes: gan.bytes(),
         bytes_by_class,
+        buffers_by_class,
+        recompute,
     };
     if job.json {
         return serde_json::to_string_pretty(&report).map_err(|e| Error::Graph(e.to_string()));
     }
     Ok(text(&report))
+}
+
+impl Recompute {
+    fn of(on: bool, plain: &Program, again: &Program) -> Recompute {
+        let work = plain.work_bytes();
+        let none = device::Recomputed { steps: 0, before: work, after: work, extra: 0.0 };
+        let found = device::Recomputed::between(plain, again).unwrap_or(none);
+        let device::Recomputed { steps, before, after, extra } = found;
+        Recompute { on, steps, work_bytes_without: before, work_bytes_with: after, extra_flops: extra }
+    }
 }
 
 fn phase(plan: &Plan, gan: &Gan) -> Result<Phase> {
@@ -136,15 +168,24 @@ fn text(report: &Report) -> String {
             bytes(phase.live_bytes)
         );
     }
-    let classes: Vec<String> =
-        report.bytes_by_class.iter().map(|(class, count)| format!("{class} {}", bytes(*count))).collect();
+    let _ = writeln!(out, "{:<10} {:>8} {:>12} {:>7}", "class", "buffers", "bytes", "share");
+    let mut line = |class: &str, buffers: usize, count: u64| {
+        let share = 100.0 * count as f64 / report.total_bytes.max(1) as f64;
+        let _ = writeln!(out, "{class:<10} {buffers:>8} {:>12} {share:>5.1} %", bytes(count));
+    };
+    for (class, count) in &report.bytes_by_class {
+        line(class, report.buffers_by_class[class], *count);
+    }
+    line("all", report.buffers_by_class.values().sum(), report.total_bytes);
+    let _ = writeln!(out, "work memory {}, liveness bound {}", bytes(report.work_bytes), bytes(report.live_bytes));
+    let Recompute { on, work_bytes_without, work_bytes_with, extra_flops, .. } = report.recompute;
     let _ = write!(
         out,
-        "memory: {} in all ({}); work memory {}, liveness bound {}",
-        bytes(report.total_bytes),
-        classes.join(", "),
-        bytes(report.work_bytes),
-        bytes(report.live_bytes)
+        "recompute: {} \u{2192} {} of work memory, +{:.0} % FLOPs{}",
+        bytes(work_bytes_without),
+        bytes(work_bytes_with),
+        100.0 * extra_flops,
+        if on { " (shown above)" } else { "" }
     );
     out
 }

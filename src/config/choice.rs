@@ -97,6 +97,18 @@ choice! {
 }
 
 choice! {
+    /// When intermediate values are made again instead of kept.
+    Recompute {
+        /// Never.
+        Off = "off",
+        /// Where the model does not fit into memory otherwise.
+        Auto = "auto",
+        /// Always, as far as it saves memory for at most a third more arithmetic.
+        On = "on",
+    }
+}
+
+choice! {
     /// The attack inside a training step.
     AttackKind {
         /// Projected gradient ascent in the maximum norm (Madry 2018).

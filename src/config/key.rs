@@ -3,7 +3,7 @@
 //! The table is what unknown and badly typed settings are measured against, and where the comments of a written
 //! configuration come from. `Config`'s fields carry the same names (a test holds the two together).
 
-use super::choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Source};
+use super::choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Recompute, Source};
 use super::quantity::{Amount, Grid};
 use toml::Value;
 
@@ -101,6 +101,7 @@ pub const KEYS: &[Key] = &[
     key("checkpoint.every_kimg", Kind::Positive, "from one checkpoint to the next"),
     key("checkpoint.keep", Kind::Count(1, 1_000_000), "checkpoints kept"),
     key("plan.fuse", Kind::Switch, "fuse pointwise kernels"),
+    key("plan.recompute", Kind::Choice(Recompute::NAMES), "when activations are made again to save memory"),
 ];
 
 /// The setting of this dotted name.

@@ -14,8 +14,15 @@ const COMMAND_LINE: &str = "command line";
 const FIRST_PRESET: &str = "faces32";
 
 /// Settings a run may change when it goes on: those that no number of the run so far depends on.
-const CHANGEABLE: &[&str] =
-    &["train.kimg", "log.every_steps", "sample.every_kimg", "sample.count", "checkpoint.every_kimg", "checkpoint.keep"];
+const CHANGEABLE: &[&str] = &[
+    "train.kimg",
+    "log.every_steps",
+    "sample.every_kimg",
+    "sample.count",
+    "checkpoint.every_kimg",
+    "checkpoint.keep",
+    "plan.recompute",
+];
 
 /// What a command line says about a configuration.
 #[derive(Clone, Debug, Default)]

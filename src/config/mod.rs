@@ -11,7 +11,7 @@ mod quantity;
 mod text;
 mod validate;
 
-pub use choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Source};
+pub use choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Recompute, Source};
 pub use key::{KEYS, Key, Kind};
 pub use layers::Overrides;
 pub use quantity::{Amount, Grid};
@@ -239,6 +239,8 @@ pub struct CheckpointConfig {
 pub struct PlanConfig {
     /// Fuse pointwise kernels.
     pub fuse: bool,
+    /// When intermediate values are made again.
+    pub recompute: Recompute,
 }
 
 impl Config {

@@ -190,6 +190,11 @@ impl Device {
         Error::device(format!("{} ({})", self.0.facts.id, self.0.facts.name), reason)
     }
 
+    /// An [`Error::Memory`] of this device.
+    pub(super) fn short(&self, reason: impl Into<String>) -> Error {
+        Error::memory(format!("{} ({})", self.0.facts.id, self.0.facts.name), reason)
+    }
+
     /// The first thing that went wrong outside an error scope, if any; everything after it is suspect.
     pub(super) fn check(&self) -> Result<()> {
         match &*self.0.fault.lock().unwrap_or_else(PoisonError::into_inner) {

@@ -32,7 +32,7 @@ impl Gpu {
     /// Opens the device `choice` names (see [`Device::open`]) and loads a program.
     ///
     /// # Errors
-    /// [`Error::Device`] if there is no such device or memory is short, [`Error::Shader`] if a kernel does not compile,
+    /// [`Error::Device`] if there is no such device, [`Error::Memory`] if memory is short, [`Error::Shader`] if a kernel does not compile,
     /// [`Error::Graph`] if the program asks for what no kernel does.
     pub fn new(choice: &str, program: Program) -> Result<Gpu> {
         Gpu::load(Device::open(choice)?, program)

@@ -8,7 +8,7 @@ use wgpu::{BufferDescriptor, BufferUsages, ErrorFilter};
 /// Creates a buffer for each of the program's, all zeros.
 ///
 /// # Errors
-/// [`Error::Device`] with the buffer and the bytes asked for, if it passes a limit or memory is short.
+/// [`Error::Memory`] with the buffer and the bytes asked for, if it passes a limit or memory is short.
 pub(super) async fn allocate(device: &Device, program: &Program) -> Result<Vec<wgpu::Buffer>> {
     let limits = device.0.device.limits();
     let bytes = |b: &Buffer| b.bytes().max(4);
@@ -18,8 +18,12 @@ pub(super) async fn allocate(device: &Device, program: &Program) -> Result<Vec<w
         let size = bytes(buffer);
         if size > limits.max_buffer_size {
             let most = human(limits.max_buffer_size);
-            let reason = format!("buffer `{}` of {}: a buffer can have at most {most}", buffer.name, human(size));
-            return Err(device.error(reason));
+            let reason = format!(
+                "buffer `{}` of {}: a buffer can have at most {most}; lower train.batch or the model's widths",
+                buffer.name,
+                human(size)
+            );
+            return Err(device.short(reason));
         }
         let scopes = [ErrorFilter::Internal, ErrorFilter::OutOfMemory].map(|f| device.0.device.push_error_scope(f));
         buffers.push(device.0.device.create_buffer(&BufferDescriptor {
@@ -31,8 +35,8 @@ pub(super) async fn allocate(device: &Device, program: &Program) -> Result<Vec<w
         // Scopes end in the reverse order of their beginning.
         for scope in scopes.into_iter().rev() {
             if let Some(error) = scope.pop().await {
-                return Err(device.error(format!(
-                    "buffer `{}` of {}, {} in all, was refused ({error}); a smaller batch or network needs less",
+                return Err(device.short(format!(
+                    "buffer `{}` of {}, {} in all, was refused ({error}); lower train.batch or the model's widths",
                     buffer.name,
                     human(size),
                     human(total)
@@ -45,7 +49,7 @@ pub(super) async fn allocate(device: &Device, program: &Program) -> Result<Vec<w
 }
 
 /// Bytes for people: `1.5 MiB`.
-pub(super) fn human(bytes: u64) -> String {
+pub(crate) fn human(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} bytes"),
         1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),

@@ -20,5 +20,6 @@ mod watchdog;
 pub use adapter::{Facts, list};
 pub use device::{Autotune, Device, Setup};
 pub use executor::Gpu;
+pub(crate) use memory::human;
 pub use notice::{Listener, Notice};
 pub use tune::Lowering;

@@ -10,6 +10,7 @@ pub(super) enum Place {
 }
 
 /// A step before memory was given to its values.
+#[derive(Clone)]
 pub(super) struct Draft {
     pub work: Work,
     pub inputs: Vec<Place>,

@@ -1,4 +1,4 @@
-//! From a frozen graph to a fixed list of steps: lower → fuse → colour memory. The same plan runs on every device.
+//! From a frozen graph to a fixed list of steps: lower → fuse → (recompute) → colour memory. The same plan runs on every device.
 //!
 //! Uses `graph`. Deliberately absent: values and devices; `host` and `gpu` execute what is planned here.
 
@@ -10,7 +10,9 @@ mod epilogue;
 mod executor;
 mod fuse;
 mod half;
+mod lower;
 mod masks;
+mod recompute;
 mod step;
 
 pub use builder::{Builder, Options, Places, Precision, Rest, Scratch};

@@ -350,6 +350,16 @@ impl Program {
         self.buffers.iter().map(Buffer::bytes).sum()
     }
 
+    /// Bytes of work buffers.
+    pub fn work_bytes(&self) -> u64 {
+        self.buffers.iter().filter(|b| b.class == Class::Work).map(Buffer::bytes).sum()
+    }
+
+    /// Floating-point operations of all plans, each run once.
+    pub fn flops(&self) -> u64 {
+        self.plans.iter().flat_map(|plan| &plan.steps).map(|step| step.flops).sum()
+    }
+
     /// Bytes that a step reads and writes, each element once; of a table that rows are picked from, only the rows.
     pub fn moved(&self, step: &Step) -> u64 {
         let bytes = |r: &Region| (r.len * self.buffers[r.buffer].element.bytes()) as u64;

@@ -2,6 +2,7 @@
 
 use super::phases::GanSpec;
 use crate::config::{self, Config, LossKind, ModelKind};
+use crate::device::{Fit, Recompute};
 use crate::loss;
 use crate::nn::{Activation, Dcgan, Mlp, Model, R3gan};
 use crate::plan::Precision;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub fuse: bool,
     /// How intermediate values are stored.
     pub precision: Precision,
+    /// When intermediate values are made again, and how much memory a program may take.
+    pub fit: Fit,
     /// The configuration as a file, stored in every checkpoint.
     pub config_toml: String,
 }
@@ -118,6 +121,7 @@ impl Settings {
             log_every: config.log.every_steps as usize,
             fuse: config.plan.fuse,
             precision,
+            fit: Fit { recompute: recompute(config.plan.recompute), limit: None },
             config_toml: config.to_toml(),
             gan,
         })
@@ -131,6 +135,14 @@ impl Settings {
     /// Iterations in `kimg` thousand images: at least 1.
     pub fn steps_in(&self, kimg: f64) -> u64 {
         ((kimg * 1000.0 / self.gan.batch as f64).ceil() as u64).max(1)
+    }
+}
+
+fn recompute(word: config::Recompute) -> Recompute {
+    match word {
+        config::Recompute::Off => Recompute::Off,
+        config::Recompute::Auto => Recompute::Auto,
+        config::Recompute::On => Recompute::On,
     }
 }
 

@@ -7,7 +7,7 @@ use super::feed::Feed;
 use super::gan::{Gan, Intervals};
 use super::settings::Settings;
 use crate::Result;
-use crate::device::Device;
+use crate::device::{Device, Fitted, Recomputed};
 use crate::optim::{AdamSettings, cosine, ema_beta};
 use crate::plan::{ALIGN, Class, Counters, Executor, Options, RNG, ReadId, Region};
 use std::collections::VecDeque;
@@ -57,6 +57,7 @@ pub struct Trainer {
     pub(super) settings: Settings,
     pub(super) gan: Gan,
     pub(super) device: Box<dyn Executor>,
+    recomputed: Option<Recomputed>,
     feed: Feed,
     pub(super) step: u64,
     /// Times training was rolled back: moves every random stream, so that it does not run into the same number again.
@@ -76,19 +77,18 @@ impl Trainer {
         device.check_precision(settings.precision)?;
         let lazy = settings.penalty_every > 1;
         let samples = if settings.gan.sample.len() == 3 { SAMPLE_IMAGES } else { SAMPLE_POINTS };
-        let (device, gan) = device.tuned(
-            |gan: &Gan| &gan.program,
-            |device| {
-                let options = Options { precision: settings.precision, ..device.options(settings.fuse) };
-                Gan::new(&settings.gan, feed.resident(), samples, settings.log_every, lazy, options)
-            },
-        )?;
-        let device = device.load(gan.program.clone())?;
+        let plan = |device: &Device, recompute: bool| {
+            let options = Options { precision: settings.precision, recompute, ..device.options(settings.fuse) };
+            Gan::new(&settings.gan, feed.resident(), samples, settings.log_every, lazy, options)
+        };
+        let Fitted { planned: gan, executor: device, recomputed } =
+            device.fitted(&settings.fit, |gan: &Gan| &gan.program, plan)?;
         let start = Decay { beta1: 1.0, beta2: 1.0 };
         let mut trainer = Trainer {
             settings,
             gan,
             device,
+            recomputed,
             feed,
             step: 0,
             attempt: 0,
@@ -152,6 +152,11 @@ impl Trainer {
     /// One line about the device.
     pub fn describe_device(&self) -> String {
         self.device.describe()
+    }
+
+    /// What is made again in each iteration to save memory, if anything is.
+    pub fn recomputed(&self) -> Option<Recomputed> {
+        self.recomputed
     }
 
     /// Sets the number of attack steps an iteration from now on; the plans stay as they are.

@@ -175,6 +175,7 @@ const TABLE: &[Row] = &[
     row(nothing, "IMAGES --out new --set optim.lr=fast", &["error: command line: optim.lr \"fast\": must be a number"]),
     row(nothing, "IMAGES --out new --set optim.lr=nan", &["error: command line: optim.lr nan: must be above 0"]),
     row(nothing, "IMAGES --out new --set optim.lr=-1", &["error: command line: optim.lr -1: must be above 0"]),
+    row(nothing, "IMAGES --out new --set plan.recompute=maybe", &["error: command line: plan.recompute \"maybe\": must be one of off, auto, on"]),
     row(nothing, "IMAGES --out new --batch 0", &["error: command line: train.batch 0: must be at least 1"]),
     row(nothing, "IMAGES --out new --kimg 0", &["error: command line: train.kimg 0"]),
     row(nothing, "IMAGES --out new --kimg 0.5 --batch 512", &["error: command line: train.kimg 0.5: is less than one batch of 512 samples"]),

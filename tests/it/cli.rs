@@ -60,7 +60,7 @@ fn errors_are_one_sentence_and_leave_nothing() {
         (
             "train --resume run --set train.batch=3",
             "command line: train.batch 3: can't change while a run goes on; train.kimg, log.every_steps, \
-             sample.every_kimg, sample.count, checkpoint.every_kimg, checkpoint.keep can",
+             sample.every_kimg, sample.count, checkpoint.every_kimg, checkpoint.keep, plan.recompute can",
         ),
     ] {
         let output = run(dir.path(), words);

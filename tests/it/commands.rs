@@ -40,6 +40,17 @@ fn a_plan_is_a_table_or_json() {
         [phases[names.iter().position(|n| *n == "g").unwrap()].clone()]
     );
     let table = done(dir.path(), "plan faces32");
+    let (class, buffers) = (&json["bytes_by_class"]["work"], &json["buffers_by_class"]["work"]);
+    assert!(class.as_u64() == json["work_bytes"].as_u64() && buffers.as_u64() > Some(1), "{class} in {buffers}");
+    assert!(table.lines().any(|line| line.starts_with("work ") && line.ends_with(" %")), "{table}");
+    assert!(table.lines().last().unwrap().starts_with("recompute: "), "{table}");
+    // What recomputation would save is what it saves.
+    let on = done(dir.path(), "plan faces32 --json --set plan.recompute=on");
+    let on: Value = serde_json::from_str(&on).unwrap();
+    assert_eq!(on["work_bytes"], json["recompute"]["work_bytes_with"]);
+    assert_eq!(json["work_bytes"], on["recompute"]["work_bytes_without"]);
+    assert!(on["work_bytes"].as_u64() < json["work_bytes"].as_u64());
+    assert!(on.to_string().contains(" again\""), "no repeated step is listed");
     assert!(names.iter().all(|name| table.contains(name)), "{table}");
     assert!(tree(dir.path()).is_empty());
 }

@@ -335,7 +335,7 @@ fn a_run_that_goes_on_keeps_what_its_numbers_depend_on() {
     assert_eq!(
         message,
         "command line: optim.lr 1: can't change while a run goes on; train.kimg, log.every_steps, sample.every_kimg, \
-         sample.count, checkpoint.every_kimg, checkpoint.keep can"
+         sample.count, checkpoint.every_kimg, checkpoint.keep, plan.recompute can"
     );
 }
 

@@ -28,6 +28,7 @@ mod plan;
 mod primitives;
 mod products;
 mod program;
+mod recompute;
 mod run_folder;
 mod startup;
 mod tensorboard;

@@ -23,7 +23,7 @@ pub fn trainer(config: &Config, device: &Device) -> Trainer {
 }
 
 /// A DCGAN small enough for a software driver, attacked.
-const SMALL: &[&str] = &[
+pub const SMALL: &[&str] = &[
     "model.z=8",
     "model.g_width=4",
     "model.d_width=4",

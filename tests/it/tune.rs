@@ -76,7 +76,7 @@ fn a_schedule_is_measured_kept_and_used() {
     assert_eq!(product(&next), product(&tuned), "the same schedule, the same bits");
     // Without tuning nothing of it is looked at.
     let off = open(Autotune::Off, Some(dir.path()), &heard);
-    assert_eq!(**off.tuning(), Tuning::default());
+    assert_eq!(off.tuning().iter().count(), 0);
     assert!(off.tune(&program(&off)).unwrap().is_none());
     let exact: Vec<f64> = product(&off).into_iter().map(f64::from).collect();
     close("tuned", &product(&next), &exact, 1e-5, 1e-5);
@@ -122,7 +122,7 @@ fn candidates_that_compute_something_else_are_dropped_and_reported() {
     };
     assert!(device.tune_with(&program(&device), &none).unwrap().is_none());
     assert_eq!(heard.warnings().len(), candidates.len());
-    assert_eq!(**open(Autotune::Cached, Some(dir.path()), &heard).tuning(), Tuning::default());
+    assert_eq!(open(Autotune::Cached, Some(dir.path()), &heard).tuning().iter().count(), 0);
 }
 
 #[test]
@@ -137,12 +137,12 @@ fn a_spoilt_file_is_told_of_once_and_measured_again() {
         std::fs::write(&path, text).unwrap();
         let heard = Heard::default();
         let device = open(Autotune::Full, Some(dir.path()), &heard);
-        assert_eq!(**device.tuning(), Tuning::default());
+        assert_eq!(device.tuning().iter().count(), 0);
         device.tune(&program(&device)).unwrap().unwrap();
         let [warning] = heard.warnings().try_into().unwrap();
         assert!(warning.contains(path.to_str().unwrap()) && warning.contains(reason), "{warning}");
         let again = Heard::default();
-        assert_ne!(**open(Autotune::Cached, Some(dir.path()), &again).tuning(), Tuning::default());
+        assert_ne!(open(Autotune::Cached, Some(dir.path()), &again).tuning().iter().count(), 0);
         assert_eq!(again.warnings(), Vec::<String>::new());
     }
 }

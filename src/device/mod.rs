@@ -2,10 +2,14 @@
 //!
 //! Uses `gpu`, `host`, `kernels` and `plan`. The layers above see only `plan::Executor`.
 
+mod fit;
+mod memory;
+
 use crate::plan::{Executor, Options, Precision, Program, Scratch};
 use crate::{Error, Result, gpu, host, kernels};
 use std::sync::Arc;
 
+pub use self::fit::{Fit, Fitted, Recompute, Recomputed};
 pub use crate::gpu::{Autotune, Listener, Notice, Setup};
 
 /// A device that a program can be loaded on.
@@ -63,7 +67,7 @@ impl Device {
                 Arc::new(move |work| kernels::scratch_with(&tuning, work))
             }
         };
-        Options { fuse, share: true, precision: Precision::F32, scratch }
+        Options { fuse, scratch, ..Options::default() }
     }
 
     /// Says whether the device can store values in this precision.
@@ -77,14 +81,10 @@ impl Device {
                 "host",
                 "it computes in 32 bits: precision f16 needs a GPU with 16-bit floats; leave it at f32",
             )),
-            (Device::Gpu(device), Precision::F16) if !device.facts().f16 => {
-                let facts = device.facts();
-                let name = format!("{} ({})", facts.id, facts.name);
-                Err(Error::device(
-                    name,
-                    "its kernels have no 16-bit floats, which precision f16 needs; leave it at f32",
-                ))
-            }
+            (Device::Gpu(device), Precision::F16) if !device.facts().f16 => Err(Error::device(
+                self.name(),
+                "its kernels have no 16-bit floats, which precision f16 needs; leave it at f32",
+            )),
             _ => Ok(()),
         }
     }
@@ -114,24 +114,39 @@ impl Device {
     /// Loads a program: buffers, pipelines and bind groups are made here, once.
     ///
     /// # Errors
-    /// A program that needs more memory than the device has, or a kernel that does not compile on it.
+    /// [`Error::Memory`] for a program that needs more memory than the device has; a kernel that does not compile on it.
     pub fn load(&self, program: Program) -> Result<Box<dyn Executor>> {
+        self.load_within(program, None)
+    }
+
+    /// [`Device::load`] for programs of at most `limit` bytes, beside what the device can hold anyway.
+    ///
+    /// # Errors
+    /// As [`Device::load`].
+    pub fn load_within(&self, program: Program, limit: Option<u64>) -> Result<Box<dyn Executor>> {
+        let free = match self {
+            Device::Host => [memory::available(), limit].into_iter().flatten().min(),
+            Device::Gpu(_) => limit,
+        };
+        let bytes = program.bytes();
+        if let Some(free) = free.filter(|&free| bytes > free) {
+            let (device, need, free) = (self.name(), bytes >> 20, free >> 20);
+            return Err(Error::memory(
+                device,
+                format!("the model needs {need} MiB and {free} MiB are free: lower train.batch or the model's widths"),
+            ));
+        }
+        Ok(match self {
+            Device::Host => Box::new(host::Host::<f32>::new(program, None)?),
+            Device::Gpu(device) => Box::new(gpu::Gpu::load(device.clone(), program)?),
+        })
+    }
+
+    /// What errors call it.
+    fn name(&self) -> String {
         match self {
-            Device::Host => {
-                let bytes = program.bytes();
-                if let Some(free) = available_memory().filter(|&free| bytes > free) {
-                    return Err(Error::device(
-                        "host",
-                        format!(
-                            "the model needs {} MiB and {} MiB are free: lower train.batch or the model's widths",
-                            bytes >> 20,
-                            free >> 20
-                        ),
-                    ));
-                }
-                Ok(Box::new(host::Host::<f32>::new(program, None)?))
-            }
-            Device::Gpu(device) => Ok(Box::new(gpu::Gpu::load(device.clone(), program)?)),
+            Device::Host => "host".into(),
+            Device::Gpu(device) => format!("{} ({})", device.facts().id, device.facts().name),
         }
     }
 }
@@ -171,12 +186,4 @@ pub fn list() -> Vec<String> {
     lines.push(format!("{} host  {} threads", mark(auto.is_none()), rayon::current_num_threads()));
     lines.push("* is what --device auto takes; software adapters are never taken unasked".to_owned());
     lines
-}
-
-/// Bytes of memory the operating system can hand out, where it says so.
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
-    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib * 1024)
 }
