@@ -137,9 +137,9 @@ fn generated_kernels_differ_in_more_than_numbers() {
     }
 }
 
-/// Microseconds of the host that recording one prepared launch may take. A quiet machine needs less than one; with a bind group
-/// made anew for each launch it would be more than two.
-const RECORDING_US: f64 = 1.8;
+/// Microseconds of the host that recording one prepared launch may take. A fast machine needs 0.8 and a slow one twice that; an
+/// upload for each launch would be four and more. (What is made anew is counted, not timed: `training::*`.)
+const RECORDING_US: f64 = 2.5;
 
 /// Iterations of a preset are recorded until one is within the budget: what other processes take is no fault of ours.
 #[test]
