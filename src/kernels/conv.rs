@@ -244,7 +244,7 @@ impl Conv {
 pub(super) fn lower(step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<Dispatch>> {
     let Some(conv) = Conv::of(&step.work) else { return Ok(vec![]) };
     match (conv.route(tuning), after) {
-        (Route::MatMul(gemm), _) => gemm.tiled(step, after, &gemm.schedule(tuning)),
+        (Route::MatMul(gemm), _) => gemm.lower(step, tuning, after),
         (Route::Depthwise { part, parts }, _) => conv.depthwise(step, after, part, parts),
         (Route::Tiled(schedule), _) => conv.tiled(step, after, &schedule),
         (Route::Narrow, _) => conv.narrow(step, after),
@@ -280,7 +280,7 @@ pub fn scratch(work: &Work, tuning: &Tuning) -> usize {
 pub(super) fn bucket(work: &Work) -> Option<(String, Product)> {
     let conv = Conv::of(work)?;
     match conv.route(&Tuning::default()) {
-        Route::MatMul(gemm) => Some((gemm.bucket(), gemm.product())),
+        Route::MatMul(gemm) => gemm.scheduled(),
         Route::Tiled(_) => Some((conv.bucket(), conv.product())),
         Route::Depthwise { .. } | Route::Narrow | Route::Naive => None,
     }

@@ -1,12 +1,14 @@
-//! Launches of `shaders/matmul`: matrix products with either operand transposed, of any extents.
+//! Launches of `shaders/matmul`: matrix products with either operand transposed, of any extents. Products with a vector are
+//! sums, and take the kernel of those.
 
 use super::after::{After, Tail};
 use super::params::{matmul_naive, matmul_sum_splits, matmul_tiled};
 use super::tile::{Product, Schedule};
 use super::tuning::{Tuning, name};
-use super::{Binding, Dispatch, fold, room};
+use super::{Binding, Dispatch, fold, reduce, room};
 use crate::Result;
-use crate::plan::{Region, Step, Work};
+use crate::graph::Op;
+use crate::plan::{Chain, Instr, Region, Step, View, Work};
 
 /// [m,k]·[k,n]; a is stored [k,m] if `ta`, b is stored [n,k] if `tb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,19 +33,53 @@ impl Gemm {
     }
 
     /// The schedule that was measured, else the estimated one.
-    pub fn schedule(&self, tuning: &Tuning) -> Schedule {
+    fn schedule(&self, tuning: &Tuning) -> Schedule {
         tuning.schedule(&self.bucket(), &self.product())
     }
 
     /// Name of its bucket of shapes.
-    pub fn bucket(&self) -> String {
+    fn bucket(&self) -> String {
         let transposed = |name: &'static str, t: bool| if t { format!("{name}'") } else { name.into() };
         name(&format!("matmul {}{}", transposed("a", self.ta), transposed("b", self.tb)), &self.product())
     }
 
+    /// The sum that a product with a vector is: it waits for memory, and a tile would be mostly empty.
+    fn sum(&self) -> Option<Work> {
+        if self.m.min(self.n) != 1 || self.k < 2 {
+            return None;
+        }
+        let [a_row, a_depth, b_depth, b_col] = self.strides().map(|v| v as usize);
+        let (long, steps) = if self.n == 1 { (self.m, [a_row, 0]) } else { (self.n, [0, b_col]) };
+        let depths = [a_depth, b_depth];
+        // Inside goes the axis along which the matrix is contiguous.
+        let matrix = usize::from(self.n != 1);
+        let by_rows = depths[matrix] == 1;
+        let pair = |outer: usize, inner: usize| if by_rows { vec![outer, inner] } else { vec![inner, outer] };
+        let views = [0, 1].map(|i| View { strides: pair(steps[i], depths[i]), offset: 0 }).to_vec();
+        let instrs = vec![Instr::Load(0), Instr::Load(1), Instr::Apply(Op::Mul, vec![0, 1])];
+        let chain = Chain { extents: pair(long, self.k), views, instrs };
+        Some(Work::Reduce { chain, reduced: vec![!by_rows, by_rows] })
+    }
+
+    /// The launches of this product over the regions of `step`, with its epilogue.
+    pub fn lower(&self, step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<Dispatch>> {
+        match self.sum() {
+            Some(work) => reduce::lower(&Step { work, ..step.clone() }, after),
+            None => self.tiled(step, after, &self.schedule(tuning)),
+        }
+    }
+
     /// Elements of room for partial results.
     pub fn scratch(&self, tuning: &Tuning) -> usize {
-        self.schedule(tuning).scratch(self.m * self.n)
+        match self.sum() {
+            Some(work) => reduce::scratch(&work),
+            None => self.schedule(tuning).scratch(self.m * self.n),
+        }
+    }
+
+    /// Its bucket and the product, where it takes a schedule.
+    pub fn scheduled(&self) -> Option<(String, Product)> {
+        self.sum().is_none().then(|| (self.bucket(), self.product()))
     }
 
     /// Strides of a along (m, k) and of b along (k, n).
@@ -53,7 +89,7 @@ impl Gemm {
         [a[0], a[1], b[0], b[1]].map(|v| v as u32)
     }
 
-    /// The launches of this product over the regions of `step`, with its epilogue.
+    /// The launches of this product on tiles.
     pub fn tiled(&self, step: &Step, after: Option<&After>, schedule: &Schedule) -> Result<Vec<Dispatch>> {
         let product = self.product();
         let [row_tiles, col_tiles] = schedule.tiles(&product).map(|v| v as u32);
@@ -116,7 +152,7 @@ pub(super) fn in_parts(
 /// [`Error::Graph`](crate::Error::Graph) where the step lacks the room that [`scratch`] asks for.
 pub(super) fn lower(step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<Dispatch>> {
     match Gemm::of(&step.work) {
-        Some(gemm) => gemm.tiled(step, after, &gemm.schedule(tuning)),
+        Some(gemm) => gemm.lower(step, tuning, after),
         None => Ok(vec![]),
     }
 }
@@ -126,9 +162,9 @@ pub fn scratch(work: &Work, tuning: &Tuning) -> usize {
     Gemm::of(work).map_or(0, |gemm| gemm.scratch(tuning))
 }
 
-/// The bucket of a [`Work::MatMul`], and its product.
+/// The bucket of a [`Work::MatMul`] that takes a schedule, and its product.
 pub(super) fn bucket(work: &Work) -> Option<(String, Product)> {
-    Gemm::of(work).map(|gemm| (gemm.bucket(), gemm.product()))
+    Gemm::of(work).and_then(|gemm| gemm.scheduled())
 }
 
 /// The product of a [`Work::MatMul`]: what a [`Schedule`] is made for.
