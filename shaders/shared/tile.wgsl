@@ -9,7 +9,7 @@ override ROWS: u32 = 64u;
 override COLS: u32 = 64u;
 // Depth staged at a time.
 override DEPTH: u32 = 16u;
-// vec4s of rows and of columns a thread owns: 1 or 2.
+// vec4s of rows and of columns a thread owns: 1 or 2, or 4 of rows with 1 of columns.
 override ROW_VECS: u32 = 1u;
 override COL_VECS: u32 = 1u;
 
@@ -112,25 +112,34 @@ struct Sums {
     b01: Block,
     b10: Block,
     b11: Block,
+    b20: Block,
+    b30: Block,
 }
 
 fn rank1(c: Block, a: vec4<f32>, b: vec4<f32>) -> Block {
     return Block(fma(vec4(a.x), b, c.r0), fma(vec4(a.y), b, c.r1), fma(vec4(a.z), b, c.r2), fma(vec4(a.w), b, c.r3));
 }
 
-// One or two vec4s of A for the rows of a thread.
+// The vec4s of A for the rows of a thread.
 struct Rows {
     a0: vec4<f32>,
     a1: vec4<f32>,
+    a2: vec4<f32>,
+    a3: vec4<f32>,
 }
 
 // The rows of thread `t` at depth `k`.
 //#begin rows
 fn staged_rows(k: u32, t: u32) -> Rows {
     let at = k * A_PITCH + t / COL_THREADS;
-    var rows = Rows(a_tile[at], vec4<f32>());
-    if ROW_VECS == 2u {
+    var rows: Rows;
+    rows.a0 = a_tile[at];
+    if ROW_VECS > 1u {
         rows.a1 = a_tile[at + ROW_THREADS];
+    }
+    if ROW_VECS > 2u {
+        rows.a2 = a_tile[at + 2u * ROW_THREADS];
+        rows.a3 = a_tile[at + 3u * ROW_THREADS];
     }
     return rows;
 }
@@ -150,8 +159,12 @@ fn multiply(sums: ptr<function, Sums>, t: u32) {
                 (*sums).b11 = rank1((*sums).b11, rows.a1, b1);
             }
         }
-        if ROW_VECS == 2u {
+        if ROW_VECS > 1u {
             (*sums).b10 = rank1((*sums).b10, rows.a1, b0);
+        }
+        if ROW_VECS > 2u {
+            (*sums).b20 = rank1((*sums).b20, rows.a2, b0);
+            (*sums).b30 = rank1((*sums).b30, rows.a3, b0);
         }
     }
 }
@@ -171,7 +184,11 @@ fn put(place: Place, origin: vec2<u32>, t: u32, sums: Sums) {
     if COL_VECS == 2u {
         put_block(place, row, col + COL_THREADS, sums.b01);
     }
-    if ROW_VECS == 2u {
+    if ROW_VECS > 2u {
+        put_block(place, row + 2u * ROW_THREADS, col, sums.b20);
+        put_block(place, row + 3u * ROW_THREADS, col, sums.b30);
+    }
+    if ROW_VECS > 1u {
         put_block(place, row + ROW_THREADS, col, sums.b10);
         if COL_VECS == 2u {
             put_block(place, row + ROW_THREADS, col + COL_THREADS, sums.b11);

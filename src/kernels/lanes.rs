@@ -20,38 +20,46 @@ fn main(
 ";
 
 const ROWS: &str = "\
+fn shared4(own: f32) -> vec4<f32> {
+    return vec4(
+        subgroupBroadcast(own, 0u), subgroupBroadcast(own, 1u), subgroupBroadcast(own, 2u), subgroupBroadcast(own, 3u),
+    );
+}
+
+fn shared8(own: f32) -> vec4<f32> {
+    return vec4(
+        subgroupBroadcast(own, 4u), subgroupBroadcast(own, 5u), subgroupBroadcast(own, 6u), subgroupBroadcast(own, 7u),
+    );
+}
+
 fn staged_rows(k: u32, t: u32) -> Rows {
     let at = k * A_PITCH + t / COL_THREADS;
+    var rows: Rows;
     if COL_THREADS == 4u && ROW_VECS == 1u {
         // Two rows of four threads.
         let own = a_tile[at][t & 3u];
-        let even = vec4(
-            subgroupBroadcast(own, 0u), subgroupBroadcast(own, 1u), subgroupBroadcast(own, 2u), subgroupBroadcast(own, 3u),
-        );
-        let odd = vec4(
-            subgroupBroadcast(own, 4u), subgroupBroadcast(own, 5u), subgroupBroadcast(own, 6u), subgroupBroadcast(own, 7u),
-        );
-        return Rows(select(even, odd, (t & 4u) != 0u), vec4<f32>());
+        rows.a0 = select(shared4(own), shared8(own), (t & 4u) != 0u);
+        return rows;
     }
     if COL_THREADS % 8u != 0u {
-        var rows = Rows(a_tile[at], vec4<f32>());
-        if ROW_VECS == 2u {
+        rows.a0 = a_tile[at];
+        if ROW_VECS > 1u {
             rows.a1 = a_tile[at + ROW_THREADS];
         }
         return rows;
     }
-    let slot = select(0u, ROW_THREADS, ROW_VECS == 2u && (t & 4u) != 0u);
+    let slot = select(0u, ROW_THREADS, ROW_VECS > 1u && (t & 4u) != 0u);
     let own = a_tile[at + slot][t & 3u];
-    let a0 = vec4(
-        subgroupBroadcast(own, 0u), subgroupBroadcast(own, 1u), subgroupBroadcast(own, 2u), subgroupBroadcast(own, 3u),
-    );
-    if ROW_VECS == 1u {
-        return Rows(a0, vec4<f32>());
+    rows.a0 = shared4(own);
+    if ROW_VECS > 1u {
+        rows.a1 = shared8(own);
     }
-    let a1 = vec4(
-        subgroupBroadcast(own, 4u), subgroupBroadcast(own, 5u), subgroupBroadcast(own, 6u), subgroupBroadcast(own, 7u),
-    );
-    return Rows(a0, a1);
+    if ROW_VECS > 2u {
+        let more = a_tile[at + slot + 2u * ROW_THREADS][t & 3u];
+        rows.a2 = shared4(more);
+        rows.a3 = shared8(more);
+    }
+    return rows;
 }
 ";
 

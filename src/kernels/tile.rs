@@ -12,7 +12,7 @@ pub struct Tile {
     pub cols: usize,
     /// Depth staged at a time.
     pub depth: usize,
-    /// vec4s of rows of a thread, 1 or 2.
+    /// vec4s of rows of a thread: 1 or 2, or 4 beside one of columns.
     pub row_vecs: usize,
     /// vec4s of columns of a thread, 1 or 2.
     pub col_vecs: usize,
@@ -24,8 +24,10 @@ impl Tile {
     }
 
     /// The tiles worth trying, from wide to narrow.
-    pub const ALL: [Tile; 9] = [
+    pub const ALL: [Tile; 11] = [
         Tile::new(128, 128, 8, 2, 2),
+        Tile::new(128, 128, 8, 4, 1),
+        Tile::new(128, 64, 8, 4, 1),
         Tile::new(128, 64, 8, 2, 1),
         Tile::new(64, 128, 8, 1, 2),
         Tile::new(64, 64, 8, 2, 2),
@@ -53,7 +55,15 @@ impl Tile {
         ]
     }
 
-    /// What one multiplication of this tile costs, in those of the widest tile: a narrow tile reads more for each.
+    /// What one multiplication of this tile costs a processor whose lanes hand on rows (`kernels::lanes`): each load is
+    /// a loop over the lanes.
+    fn cost_of_loads(&self) -> f64 {
+        let (rows, cols) = (self.row_vecs as f64, self.col_vecs as f64);
+        let staging = 2.0 / self.rows as f64 + 2.0 / self.cols as f64;
+        1.0 + 4.0 * ((rows / 2.0 + 4.0 * cols) / (16.0 * rows * cols) + staging)
+    }
+
+    /// What one multiplication of this tile costs a GPU, in those of the widest tile: a narrow tile reads more for each.
     fn cost(&self) -> f64 {
         let reads = 1.0 / (4 * self.row_vecs) as f64 + 1.0 / (4 * self.col_vecs) as f64;
         let staging = 1.0 / self.rows as f64 + 1.0 / self.cols as f64;
@@ -120,7 +130,9 @@ impl Schedule {
 
     /// The schedule of a product on a device that runs `units` workgroups side by side.
     pub fn pick_on(product: &Product, units: usize) -> Schedule {
-        let all = Tile::ALL.into_iter().map(|tile| Schedule::split_on(product, tile, units));
+        // Tall thread tiles are for lanes that hand on rows; on a GPU they have to be measured to be taken.
+        let fits = |tile: &Tile| tile.row_vecs <= 2 || units < FEW_UNITS;
+        let all = Tile::ALL.into_iter().filter(fits).map(|tile| Schedule::split_on(product, tile, units));
         let best = all.min_by(|a, b| a.estimate(product, units).total_cmp(&b.estimate(product, units)));
         best.unwrap_or_else(|| Schedule::new(product, Tile::ALL[0], 1))
     }
@@ -161,10 +173,11 @@ impl Schedule {
 
     /// Time in multiplications of the widest tile, where up to `units` workgroups run as fast as one.
     fn estimate(&self, product: &Product, units: usize) -> f64 {
-        let latency = if units < FEW_UNITS { 0.0 } else { LATENCY };
+        let few = units < FEW_UNITS;
+        let (latency, cost) = if few { (0.0, self.tile.cost_of_loads()) } else { (LATENCY, self.tile.cost()) };
         let units = units as f64;
         let waves = (self.workgroups(product) as f64 / units).max(1.0);
-        let work = waves * (self.tile.rows * self.tile.cols) as f64 * self.tile.cost();
+        let work = waves * (self.tile.rows * self.tile.cols) as f64 * cost;
         let partials = self.scratch(product.count * product.rows * product.cols) as f64;
         self.part as f64 * work.max(latency) + partials * PARTIAL / units
     }
@@ -242,6 +255,6 @@ mod tests {
         assert_eq!(pick(1 << 16, 64, 64).parts, 1);
         // Two cores are busy anyway: no partial sums, wide tiles.
         let on_cores = Schedule::pick_on(&Product { count: 1, rows: 512, cols: 512, depth: 512 }, 2);
-        assert_eq!((on_cores.tile, on_cores.parts), (Tile::ALL[0], 1));
+        assert_eq!((on_cores.tile, on_cores.parts), (Tile::ALL[1], 1));
     }
 }
