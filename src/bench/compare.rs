@@ -1,6 +1,7 @@
 //! Two files of measurements against each other, row by row.
 
 use super::clock;
+use super::peak::PEAKS;
 use crate::{Error, Result};
 use serde_json::Value;
 use std::path::Path;
@@ -56,6 +57,11 @@ impl Row {
     /// Whether both measure one thing on one device.
     fn is_same(&self, other: &Row) -> bool {
         self.key == other.key && self.engine == other.engine
+    }
+
+    /// What a device can do at most, which comes with every measurement of kernels and which other engines do not tell.
+    fn is_peak(&self) -> bool {
+        PEAKS.contains(&self.work.as_str())
     }
 
     /// The row of `others` to compare with: of the same device, or else of whatever engine and device, where this is the
@@ -118,10 +124,11 @@ pub fn compare(before: &Path, after: &Path) -> Result<Comparison> {
     for row in &b {
         match row.partner(&b, &a) {
             Some(partner) => found.pairs.push(Pair::new(partner, row)),
+            None if row.is_peak() => {}
             None => found.unpaired.push(format!("{} only in {}", row.key, after.display())),
         }
     }
-    let alone = a.iter().filter(|row| row.partner(&a, &b).is_none());
+    let alone = a.iter().filter(|row| row.partner(&a, &b).is_none() && !row.is_peak());
     found.unpaired.extend(alone.map(|row| format!("{} only in {}", row.key, before.display())));
     if found.pairs.is_empty() {
         return Err(Error::Bench(format!(

@@ -43,6 +43,9 @@ pub struct Peaks {
     pub update: Option<PeakRow>,
 }
 
+/// Names of the rows: multiply-adds, copies, updates in place.
+pub const PEAKS: [&str; 3] = ["fma", "copy", "update"];
+
 impl Peaks {
     /// Measures them all.
     ///
@@ -54,7 +57,7 @@ impl Peaks {
             Device::Gpu(device) => (gpu_fma(device)?, gpu_copy(device)?, None),
         };
         let best = flops as f64 / timing.min_s / 1e9;
-        let common = Common::new(name, "fma", 0, timing, flops);
+        let common = Common::new(name, PEAKS[0], 0, timing, flops);
         let fma = PeakRow { common, gflops_best: Some(best), gbytes_per_s: None, gbytes_per_s_best: None };
         let memory = |what: &str, (bytes, timing): (u64, Timing)| {
             let rate = |s: f64| Some(bytes as f64 / s / 1e9);
@@ -62,8 +65,8 @@ impl Peaks {
             let common = Common::new(name, what, 0, timing, 0);
             PeakRow { common, gflops_best: None, gbytes_per_s: median, gbytes_per_s_best: best }
         };
-        let update = update.map(|update| memory("update", update));
-        Ok(Peaks { fma, copy: memory("copy", copy), update })
+        let update = update.map(|update| memory(PEAKS[2], update));
+        Ok(Peaks { fma, copy: memory(PEAKS[1], copy), update })
     }
 
     /// Every measurement.

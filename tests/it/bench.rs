@@ -319,6 +319,11 @@ fn work_that_each_file_measures_once_is_compared_over_devices_and_engines() {
     for ambiguous in ["two", "same_name"] {
         refused(dir.path(), &format!("bench compare {ambiguous}.jsonl ours.jsonl"), "that can be paired");
     }
+    // Peaks come with our rows and no others.
+    let peak = "{\"peer\":\"danskin 0.1.0\",\"device\":\"host, 2 threads\",\"workload\":\"fma\",\"batch\":0,\"median_s\":1.0,\"min_s\":0.99}\n";
+    let ours = std::fs::read_to_string(dir.path().join("ours.jsonl")).unwrap();
+    std::fs::write(dir.path().join("peaks.jsonl"), ours + peak).unwrap();
+    assert!(!compare("theirs", "peaks").contains("fma"));
     put("more.jsonl", &[["danskin 0.1.0", "host, 2 threads", "W5"], ["danskin 0.1.0", "vulkan", "W5"]]);
     refused(dir.path(), "bench compare ours.jsonl more.jsonl", "rows without a partner: 1 (W5 on vulkan");
 }
