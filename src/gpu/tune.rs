@@ -7,7 +7,7 @@ use super::device::{Autotune, Device};
 use super::executor::Gpu;
 use super::notice::Notice;
 use crate::kernels::tile::{Product, Schedule};
-use crate::kernels::tuning::{Choice, bucket, naive, product, scheduled};
+use crate::kernels::tuning::{Choice, bucket, naive, scheduled};
 use crate::kernels::{Dispatch, Tuning};
 use crate::plan::{ALIGN, Buffer, Class, Element, Executor, Plan, Program, RNG, Region, Step};
 use crate::{Error, Result, cache};
@@ -199,7 +199,7 @@ impl Race {
         let output = add("product".into(), step.outputs[0].len, Class::Output);
         let most = candidates.iter().map(|s| s.scratch(output.len)).max().unwrap_or(0);
         let room = (most > 0).then(|| add("parts".into(), most, Class::Work));
-        let work = product(&step.work).clone();
+        let work = step.work.product().clone();
         let base = Step { work, inputs: inputs.clone(), outputs: vec![output], scratch: room, ..step.clone() };
         let label = |i: usize| format!("plan {i}");
         let plans = (0..=candidates.len()).map(|i| Plan {

@@ -88,6 +88,7 @@ fn needs_of(work: &Work, step: &Step) -> Result<Needs, String> {
         outputs: vec![(F32, output)],
     };
     Ok(match work {
+        Work::Then { work, .. } if !work.takes_epilogue() => return Err(format!("{} takes no epilogue", work.name())),
         Work::Then { work, chain } => {
             let mut needs = needs_of(work, step)?;
             let lens = chain_inputs(chain)?;

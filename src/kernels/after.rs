@@ -25,13 +25,17 @@ impl Tail {
     /// `template` with the epilogue, which calls it as `after(value, element)`; the file as it stands without one. `own` is
     /// the number of storage buffers that the template binds itself.
     pub fn new(template: &'static str, after: Option<&After>, own: usize) -> Result<Tail> {
-        let Some(after) = after else {
-            return Ok(Tail { source: Source::File(template), block: [[0; 4]; AFTER], bindings: vec![] });
-        };
-        let mut tail = Tail { source: Source::File(template), block: [[0; 4]; AFTER], bindings: vec![] };
-        let text = Module::find(template)?.fill(&[("after", &tail.follow(after, own, "value")?)])?;
-        tail.source = Source::Generated { template, text };
+        let mut tail = Tail::none(template);
+        if let Some(after) = after {
+            let text = Module::find(template)?.fill(&[("after", &tail.follow(after, own, "value")?)])?;
+            tail.source = Source::Generated { template, text };
+        }
         Ok(tail)
+    }
+
+    /// The file as it stands.
+    pub fn none(template: &'static str) -> Tail {
+        Tail { source: Source::File(template), block: [[0; 4]; AFTER], bindings: vec![] }
     }
 
     /// The text of the epilogue's function; its parameters and bindings go into the tail. `last` is its value as an f32.

@@ -143,7 +143,7 @@ pub(super) fn in_parts(
     let params = matmul_sum_splits::Params { len, parts, after: tail.block, ..Default::default() };
     let bindings = [vec![Binding::read(room), Binding::write(out)], tail.bindings].concat();
     let sum = Dispatch::new(tail.source, params, bindings, fold(out.len.div_ceil(64)));
-    Ok(vec![launch(room, Tail::new(kernel, None, 3)?), sum])
+    Ok(vec![launch(room, Tail::none(kernel)), sum])
 }
 
 /// The launches of a [`Work::MatMul`] by its measured or estimated schedule; nothing for other work.

@@ -51,6 +51,9 @@ pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
 /// As [`lower`].
 pub fn lower_with(tuning: &Tuning, step: &Step) -> Result<Vec<Dispatch>> {
     let Work::Then { work, chain } = &step.work else { return launches(step, tuning, None) };
+    if !work.takes_epilogue() {
+        return Err(Error::Graph(format!("{}: {} takes no epilogue", step.label, work.name())));
+    }
     let (own, others) = step.inputs.split_at((step.inputs.len() + 1).saturating_sub(chain.views.len()));
     let product = Step { work: (**work).clone(), inputs: own.to_vec(), ..step.clone() };
     launches(&product, tuning, Some(&After { chain, inputs: others }))
@@ -69,12 +72,11 @@ fn launches(step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<D
         Work::Gather { .. } | Work::ScatterAdd { .. } | Work::Draw(_) | Work::LogRow { .. } => index::lower(step),
         Work::Adam => adam::lower(step),
         Work::LossScale => adam::loss_scale(step),
-        Work::Then { .. } => Err(Error::Graph(format!("{}: an epilogue of an epilogue", step.label))),
+        Work::Then { work, .. } => Err(Error::Graph(format!("{}: {} has two epilogues", step.label, work.name()))),
     }
 }
 
-/// Elements of room for partial results that `work` needs in [`Step::scratch`]; 0 for none. Depends on shapes alone, so
-/// that a plan is the same for every device.
+/// Elements of room for partial results that `work` needs in [`Step::scratch`] on a GPU that was not tuned; 0 for none.
 pub fn scratch(work: &Work) -> usize {
     scratch_with(&Tuning::default(), work)
 }

@@ -1,7 +1,7 @@
 //! Launches of `reduce/chain.wgsl`: one for small sums; for long sums with few outputs, slices and then the sum of slices.
 
 use super::after::{After, Tail};
-use super::chain::{AFTER, Names, Walk, axes, fill};
+use super::chain::{Names, Walk, axes, fill};
 use super::params::reduce_chain::Params;
 use super::{Binding, Dispatch, Module, Source, fold, room};
 use crate::Result;
@@ -110,7 +110,7 @@ fn launch(
     let filled = fill(chain, &walks, (cut.width == 4).then_some(usize::from(cut.rows)), Names::Kernel)?;
     let (step, slice_step) = if cut.rows { (cut.slices, 1) } else { (1, cut.outputs) };
     let number = inputs.len() + 1;
-    let mut tail = Tail { source: Source::File(TEMPLATE), block: [[0; 4]; AFTER], bindings: vec![] };
+    let mut tail = Tail::none(TEMPLATE);
     let last = if cut.width == 4 { "value.x" } else { "value" };
     let epilogue = after.map(|after| tail.follow(after, number, last)).transpose()?;
     let mut blocks = vec![

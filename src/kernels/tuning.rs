@@ -131,16 +131,8 @@ impl Tuning {
 
 /// The bucket of a piece of work that takes a schedule, and its product; `None` for other work.
 pub fn bucket(work: &Work) -> Option<(String, Product)> {
-    let work = product(work);
+    let work = work.product();
     matmul::bucket(work).or_else(|| conv::bucket(work))
-}
-
-/// Work without its epilogue, which has no say in the schedule.
-pub fn product(work: &Work) -> &Work {
-    match work {
-        Work::Then { work, .. } => work,
-        work => work,
-    }
 }
 
 /// `conv_x k4x4 s2x2: 4 of 2048x64x512`: shapes of one bucket differ by less than half, and take the same schedule.

@@ -40,7 +40,7 @@ fn epilogue_of(drafts: &[Draft], at: usize, lens: &[usize]) -> Option<usize> {
     let product = &drafts[at];
     let value = product.outputs[0];
     let Place::Value(number) = value else { return None };
-    if !takes_epilogue(&product.work) {
+    if !product.work.takes_epilogue() {
         return None;
     }
     let mut readers = (at + 1..drafts.len()).filter(|&i| drafts[i].inputs.contains(&value));
@@ -59,14 +59,6 @@ fn epilogue_of(drafts: &[Draft], at: usize, lens: &[usize]) -> Option<usize> {
         !between.iter().any(touched) && !product.inputs.iter().any(|place| place.shares_buffer(out))
     });
     (whole && fits && ready && free).then_some(reader)
-}
-
-/// Work whose kernels can put a chain between a result and memory.
-fn takes_epilogue(work: &Work) -> bool {
-    matches!(
-        work,
-        Work::MatMul { .. } | Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) | Work::Fir { .. } | Work::Reduce { .. }
-    )
 }
 
 /// The chain with the view of `value` in front, and its other inputs in order.

@@ -217,7 +217,7 @@ pub enum Work {
     Pointwise(Chain),
     /// Sum of the chain over the extents where `reduced` is set; the output runs over the others, in order.
     Reduce { chain: Chain, reduced: Vec<bool> },
-    /// `work`, which has one output, each element of which goes through `chain` before it is stored. Input 0 of the chain is
+    /// `work`, which [`Work::takes_epilogue`], each element of whose output goes through `chain` before it is stored. Input 0 of the chain is
     /// that element, in order; the others follow the work's own inputs.
     Then { work: Box<Work>, chain: Chain },
     /// The input `from` at `start` inside zeros of `to`.
@@ -287,6 +287,19 @@ impl Work {
             Work::LossScale => "loss_scale",
             Work::LogRow { .. } => "log_row",
         }
+    }
+
+    /// Whether a chain can come between its result and memory: products, filters and sums.
+    pub fn takes_epilogue(&self) -> bool {
+        matches!(
+            self,
+            Work::MatMul { .. }
+                | Work::Conv(_)
+                | Work::ConvX(_)
+                | Work::ConvW(_)
+                | Work::Fir { .. }
+                | Work::Reduce { .. }
+        )
     }
 
     /// The work without its epilogue.

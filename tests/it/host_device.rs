@@ -6,10 +6,10 @@
 use crate::host_eval::conv_cases;
 use danskin::graph::{Dist, FirSpec, Graph, Op, Real, Shape, Tensor};
 use danskin::host::{Host, Rng, Scalar, eval};
-use danskin::philox;
 use danskin::plan::{
     ALIGN, Buffer, Chain, Class, ConvDims, Draw, Element, Executor, Instr, Plan, Program, Region, Step, View, Work,
 };
+use danskin::{kernels, philox};
 use std::collections::HashMap;
 
 const SEED: u64 = 0x1234_5678_9abc_def0;
@@ -500,6 +500,12 @@ fn steps_run_in_order_and_are_counted() {
     assert!(host.describe().starts_with("host: 2 threads, "), "{}", host.describe());
 }
 
+/// Four elements of `work` as they are.
+fn then(work: Work) -> Work {
+    let views = vec![View { strides: vec![1], offset: 0 }];
+    Work::Then { work: Box::new(work), chain: Chain { extents: vec![4], views, instrs: vec![Instr::Load(0)] } }
+}
+
 #[test]
 fn programs_and_regions_are_checked() {
     let broken = |change: fn(&mut Program), expect: &str| {
@@ -519,6 +525,16 @@ fn programs_and_regions_are_checked() {
     broken(|p| p.buffers[3].element = Element::U32, "`buffer 3` holds U32, not F32");
     broken(|p| p.plans[0].steps[0].outputs[0] = Region { buffer: 1, offset: 64, len: 4 }, "overlaps");
     broken(|p| p.plans[0].steps[0].inputs.truncate(1), "1 inputs, expected 2");
+    // What follows must follow a product; WGSL launches refuse the same.
+    for work in [Work::Rand { dist: Dist::Uniform, stream: 1 }, then(Work::Adam), then(then(Work::Adam))] {
+        let mut b = Builder::new();
+        let out = b.region(4, Element::F32);
+        b.step(then(work), &[], &[out]);
+        let error = Host::<f32>::new(b.program.clone(), Some(1)).err().expect("is refused").to_string();
+        assert!(error.contains("takes no epilogue"), "{error}");
+        let error = kernels::lower(&b.program.plans[0].steps[0]).unwrap_err().to_string();
+        assert!(error.contains("takes no epilogue"), "{error}");
+    }
 
     let mut b = Builder::new();
     let r = b.region(6, Element::F32);
