@@ -3,7 +3,7 @@
 //! `grad` builds new nodes of the same graph, so a gradient can be differentiated again, to any order. Uses `graph`
 //! alone. Deliberately absent: values, fusion (differentiate first, fuse after).
 
-use crate::graph::{Graph, Op, Tensor};
+use crate::graph::{Graph, Op, Tensor, require};
 
 /// Gradients of the scalar-valued sum of `y` with respect to each tensor of `wrt`; zeros where y does not depend on it.
 ///
@@ -17,12 +17,12 @@ pub fn grad<'g>(y: Tensor<'g>, wrt: &[Tensor<'g>]) -> Vec<Tensor<'g>> {
 /// Vector-Jacobian products: ⟨seed, ∂y/∂t⟩ for each t of `wrt`. `seed` has the shape of `y`.
 pub fn vjp<'g>(y: Tensor<'g>, seed: Tensor<'g>, wrt: &[Tensor<'g>]) -> Vec<Tensor<'g>> {
     let graph = y.graph();
-    assert!(seed.shape() == y.shape(), "seed {} for a value of shape {}", seed.shape(), y.shape());
+    require!(seed.shape() == y.shape(), "seed {} for a value of shape {}", seed.shape(), y.shape());
     let count = y.id() + 1;
     // Which nodes lie on a path from `wrt` to `y`: nothing else needs a cotangent.
     let mut depends = vec![false; count];
     for t in wrt {
-        assert!(std::ptr::eq(t.graph(), graph), "gradient with respect to a tensor of another graph");
+        require!(std::ptr::eq(t.graph(), graph), "gradient with respect to a tensor of another graph");
         if t.id() < count {
             depends[t.id()] = true;
         }

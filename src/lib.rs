@@ -4,27 +4,22 @@
 //! ([`autodiff`]), lowered to a fixed list of steps ([`plan`]) and run by hand-written WGSL kernels ([`gpu`]) or by all cores of the
 //! processor ([`host`]). `ARCHITECTURE.md` is the map.
 //!
-//! The front door is [`train::Trainer`]: choose networks and settings, train, sample.
+//! The front door is [`train::Trainer`]: choose a game and data, train, sample.
 //!
 //! ```
 //! use danskin::config::Config;
 //! use danskin::device::Device;
-//! use danskin::nn::{Activation, Mlp, Model};
 //! use danskin::train::{Feed, Settings, Trainer};
 //!
 //! # fn main() -> danskin::Result<()> {
 //! let config = Config::preset("ring8")?;
-//! let mut settings = Settings::new(&config)?;
-//! // A pair of networks of our own instead of the preset's.
-//! settings.gan.model = Model::Mlp(Mlp { z: settings.gan.z, hidden: 32, layers: 2, activation: Activation::Leaky });
-//!
 //! let (device, _notice) = Device::select("host")?; // or "auto", "vulkan:0", "metal"
 //! let feed = Feed::open(&config, &|_done, _total| {})?;
-//! let mut trainer = Trainer::new(settings, feed, &device)?;
+//! let mut trainer = Trainer::new(Settings::new(&config)?, feed, &device)?;
 //! for _ in 0..20 {
 //!     trainer.iterate()?; // discriminator step, generator step: one submission
 //! }
-//! let points = trainer.sample(&[0, 1, 2])?; // one sample a seed, by the averaged weights
+//! let points = trainer.sample(&[0, 1, 2])?; // one sample per seed, by the averaged weights
 //! assert_eq!(points.len(), 3 * 2);
 //! # Ok(())
 //! # }

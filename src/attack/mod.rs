@@ -162,6 +162,13 @@ pub fn accumulate<'g>(previous: Tensor<'g>, gradient: Tensor<'g>, decay: f64) ->
     (previous.scale(decay) + gradient * mean.max(floor).pow(-1.0)).detach()
 }
 
+/// Share of examples whose gradient is zero everywhere, as `[1]`: an attack by gradients can't move them.
+pub fn frozen(gradient: Tensor<'_>) -> Tensor<'_> {
+    let axes = example_axes(gradient);
+    let moved = gradient.sign().abs().sum(&axes).step();
+    moved.mean_all().scale(-1.0) + 1.0
+}
+
 /// The nearest point of the ball around `x0`, then of the box; for a convex box around x0 the second step stays in the ball.
 fn project<'g>(norm: Norm, x: Tensor<'g>, x0: Tensor<'g>, eps: Tensor<'g>, bounds: Bounds) -> Tensor<'g> {
     let (delta, eps) = (x - x0, everywhere(eps, x0));

@@ -9,7 +9,6 @@ pub mod compare;
 pub mod kernel;
 pub mod ladder;
 pub mod peak;
-pub mod pgd;
 pub mod report;
 pub mod roofline;
 pub mod shape;

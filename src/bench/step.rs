@@ -1,14 +1,13 @@
 //! A whole iteration of training (or a whole attack) on a device: time, work, memory, and the share of each phase.
 
 use super::clock::{self, Limits};
-use super::pgd::Pgd;
 use super::report::Common;
 use super::workload::Peer;
 use crate::Result;
 use crate::config::Config;
 use crate::device::Device;
 use crate::plan::{Counters, Program, Timeline};
-use crate::train::{Feed, Settings, Trainer};
+use crate::train::{Feed, Settings, Trainer, games};
 use serde::Serialize;
 
 /// Profiled iterations behind the times of the phases, where they are quick.
@@ -94,7 +93,7 @@ impl Subject for Trainer {
     }
 
     fn program(&self) -> &Program {
-        &self.gan().program
+        &self.assembly().program
     }
 
     fn note(&self) -> Option<String> {
@@ -103,32 +102,6 @@ impl Subject for Trainer {
 
     fn counters(&self) -> Counters {
         Trainer::counters(self)
-    }
-}
-
-impl Subject for Pgd {
-    fn run(&mut self) -> Result<()> {
-        Pgd::run(self)
-    }
-
-    fn schedule(&self) -> Vec<(usize, u32)> {
-        self.schedule.clone()
-    }
-
-    fn check_profile(&mut self) -> Result<()> {
-        self.device.profile(&[]).map(|_| ())
-    }
-
-    fn profile(&mut self) -> Result<Timeline> {
-        self.device.profile(&self.schedule)
-    }
-
-    fn program(&self) -> &Program {
-        self.device.program()
-    }
-
-    fn counters(&self) -> Counters {
-        self.device.counters()
     }
 }
 
@@ -144,27 +117,25 @@ pub fn run(
     progress: &dyn Fn(usize, usize),
     select: &mut dyn FnMut() -> Result<Device>,
 ) -> Result<StepRow> {
-    let settings = Settings::new(config)?;
-    let batch = settings.gan.batch;
+    let mut settings = Settings::new(config)?;
+    let attacks = peer == Some(Peer::W7);
+    if attacks {
+        settings.game = games::attack_of(config)?;
+    }
+    let batch = settings.game.batch;
     let name = match peer {
         Some(peer) => peer.name(),
         None => &config.preset,
     };
-    if peer == Some(Peer::W7) {
-        let load = || {
-            let pgd = Pgd::new(&settings, &select()?)?;
-            Ok((pgd.device.describe(), pgd))
-        };
-        let note = format!("{} attack steps, batch statistics", settings.attack_steps);
-        return Ok(measure(name, batch, 1, limits, load)?.with_note(&note));
-    }
     let feed = Feed::open(config, progress)?;
-    let cycle = lcm(settings.n_critic, settings.penalty_every).min(LONGEST_CYCLE);
+    let cycle = settings.game.cycle().min(LONGEST_CYCLE);
     let load = || {
-        let trainer = Trainer::new(settings.clone(), feed, &select()?)?;
+        let trainer = Trainer::new(settings, feed, &select()?)?;
         Ok((trainer.describe_device(), trainer))
     };
-    measure(name, batch, cycle, limits, load)
+    let row = measure(name, batch, cycle, limits, load)?;
+    let note = format!("{} attack steps, batch statistics", config.attack.steps);
+    Ok(if attacks { row.with_note(&note) } else { row })
 }
 
 /// Measures what `load` makes; its iterations repeat after `cycle`.
@@ -253,23 +224,5 @@ impl StepRow {
         let known = std::mem::take(&mut self.common.note);
         self.common.note = [note, &known].into_iter().filter(|n| !n.is_empty()).collect::<Vec<_>>().join("; ");
         self
-    }
-}
-
-fn lcm(a: u64, b: u64) -> u64 {
-    let (mut x, mut y) = (a, b);
-    while y > 0 {
-        (x, y) = (y, x % y);
-    }
-    a / x * b
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cycle_is_the_least_common_multiple() {
-        assert_eq!([lcm(1, 1), lcm(1, 16), lcm(4, 6), lcm(5, 5)], [1, 16, 12, 5]);
     }
 }

@@ -38,8 +38,9 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
     if args.profile.is_some() {
         session.profile(args.profile_steps as usize)?;
     }
+    let shown = session.trainer().settings().game.shown.clone();
     let mut written = Ok(());
-    let mut progress = Progress::new(job.config.train.kimg);
+    let mut progress = Progress::new(job.config.train.kimg, shown);
     let outcome = session.run(&stop, &mut |event| match (event, &args.profile) {
         (Event::Report(report), _) => progress.report(report),
         (Event::Note(text), _) => progress.note(&text),

@@ -5,7 +5,7 @@
 use super::job::PlanJob;
 use super::output::bytes;
 use crate::plan::{Options, Plan, Program, Step};
-use crate::train::{Gan, Resident, Settings};
+use crate::train::{Assembly, Resident, Settings};
 use crate::{Error, Result};
 use crate::{device, kernels};
 use serde::Serialize;
@@ -61,23 +61,16 @@ struct Recompute {
 /// A configuration that makes no model; a phase that is not one of the plan's.
 pub fn table(job: &PlanJob) -> Result<String> {
     let settings = Settings::new(&job.config)?;
-    let resident = settings.gan.sample.len() == 3;
-    let resident = resident.then_some(Resident { count: job.config.data.count, mirror: job.config.data.mirror });
+    let resident = Resident::of(&job.config, &settings.game);
     let planned = |recompute: bool| {
-        let options = Options {
-            fuse: settings.fuse,
-            recompute,
-            precision: settings.precision,
-            scratch: std::sync::Arc::new(kernels::scratch),
-            ..Options::default()
-        };
-        Gan::new(&settings.gan, resident, 16, settings.log_every, settings.penalty_every > 1, options)
+        let scratch = std::sync::Arc::new(kernels::scratch);
+        settings.plan(resident, Options { recompute, scratch, ..Options::default() })
     };
     let (plain, again) = (planned(false)?, planned(true)?);
     let on = settings.fit.recompute == device::Recompute::On;
     let recompute = Recompute::of(on, &plain.program, &again.program);
-    let gan = if on { again } else { plain };
-    let program = &gan.program;
+    let assembly = if on { again } else { plain };
+    let program = &assembly.program;
     let wanted = |plan: &&Plan| job.phase.as_ref().is_none_or(|name| *name == plan.name);
     let plans: Vec<&Plan> = program.plans.iter().filter(wanted).collect();
     if plans.is_empty() {
@@ -92,10 +85,10 @@ pub fn table(job: &PlanJob) -> Result<String> {
     }
     let report = Report {
         preset: job.config.preset.clone(),
-        phases: plans.into_iter().map(|plan| phase(plan, &gan)).collect::<Result<_>>()?,
+        phases: plans.into_iter().map(|plan| phase(plan, &assembly)).collect::<Result<_>>()?,
         work_bytes: program.work_bytes(),
         live_bytes: program.plans.iter().map(|p| p.live_bytes).max().unwrap_or(0),
-        total_bytes: gan.bytes(),
+        total_bytes: assembly.bytes(),
         bytes_by_class,
         buffers_by_class,
         recompute,
@@ -116,15 +109,15 @@ impl Recompute {
     }
 }
 
-fn phase(plan: &Plan, gan: &Gan) -> Result<Phase> {
+fn phase(plan: &Plan, assembly: &Assembly) -> Result<Phase> {
     let row = |step: &Step| -> Result<Row> {
-        let buffers: Vec<&str> = step.outputs.iter().map(|r| gan.program.buffers[r.buffer].name.as_str()).collect();
+        let buffers: Vec<&str> = step.outputs.iter().map(|r| assembly.program.buffers[r.buffer].name.as_str()).collect();
         Ok(Row {
             kernel: step.name(),
             makes: step.label.clone(),
             dispatches: kernels::lower(step)?.len(),
             flops: step.flops,
-            bytes: gan.program.moved(step),
+            bytes: assembly.program.moved(step),
             writes: buffers.join(" "),
         })
     };

@@ -1,6 +1,7 @@
 //! How far a run is: a bar on a terminal, plain lines anywhere else.
 
 use super::output;
+use crate::train::game::Shown;
 use crate::train::stats::Report;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -11,11 +12,12 @@ pub struct Progress {
     /// `None` where stdout is no terminal.
     bar: Option<ProgressBar>,
     kimg: f64,
+    shown: Vec<Shown>,
 }
 
 impl Progress {
-    /// Of a run of so many thousand images.
-    pub fn new(kimg: f64) -> Progress {
+    /// Of a run of so many thousand images, with what its game shows.
+    pub fn new(kimg: f64, shown: Vec<Shown>) -> Progress {
         let bar = std::io::stdout().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(images(kimg)), ProgressDrawTarget::stdout());
             // Two lines: how far and how fast, then how well.
@@ -24,7 +26,7 @@ impl Progress {
                 Err(_) => bar,
             }
         });
-        Progress { bar, kimg }
+        Progress { bar, kimg, shown }
     }
 
     /// A new report.
@@ -32,10 +34,10 @@ impl Progress {
         match &self.bar {
             Some(bar) => {
                 bar.set_prefix(speed(report, self.kimg));
-                bar.set_message(quality(report));
+                bar.set_message(quality(report, &self.shown));
                 bar.set_position(images(report.kimg));
             }
-            None => output::line(format_args!("{}  {}", speed(report, self.kimg), quality(report))),
+            None => output::line(format_args!("{}  {}", speed(report, self.kimg), quality(report, &self.shown))),
         }
     }
 
@@ -71,19 +73,15 @@ fn speed(report: &Report, kimg: f64) -> String {
     )
 }
 
-/// How well.
-fn quality(report: &Report) -> String {
-    let mut text = format!(
-        "D {:.3}  G {:.3}  D(x)-D(G) {:.3}  |grad D| {:.3}  |grad G| {:.3}",
-        report.d_loss,
-        report.g_loss,
-        report.d_real - report.d_fake,
-        report.d_grad_norm,
-        report.g_grad_norm,
-    );
-    for (name, value) in &report.more {
-        text += &format!("  {name} {value:.3}");
-    }
+/// How well: what the game shows first, then everything else.
+fn quality(report: &Report, shown: &[Shown]) -> String {
+    let first = shown.iter().map(|s| {
+        let value = report.scalar(&s.value) - s.minus.as_ref().map_or(0.0, |minus| report.scalar(minus));
+        format!("{} {value:.3}", s.label)
+    });
+    let known = |name: &String| shown.iter().any(|s| s.value == *name || s.minus.as_ref() == Some(name));
+    let rest = report.scalars.iter().filter(|(name, _)| !known(name)).map(|(name, value)| format!("{name} {value:.3}"));
+    let mut text = first.chain(rest).collect::<Vec<_>>().join("  ");
     if report.nonfinite > 0 {
         text += &format!("  NOT FINITE {}", report.nonfinite);
     }
@@ -96,24 +94,25 @@ mod tests {
 
     #[test]
     fn a_report_in_words() {
+        let scalars = [("d_loss", 0.5), ("g_loss", 1.25), ("d_real", 2.0), ("d_fake", -1.0), ("g_grad_norm", f64::NAN)];
         let mut report = Report {
             kimg: 12.8,
             sec_per_kimg: 2.5,
             img_per_s: 400.0,
-            d_loss: 0.5,
-            g_loss: 1.25,
-            d_real: 2.0,
-            d_fake: -1.0,
-            d_grad_norm: 0.125,
-            g_grad_norm: f64::NAN,
+            scalars: scalars.map(|(name, value)| (name.to_owned(), value)).into(),
             eta: 1218.0,
             memory: 3 << 20,
             ..Report::default()
         };
+        let shown = [
+            Shown::value("D", "d_loss"),
+            Shown::difference("D(x)-D(G)", "d_real", "d_fake"),
+            Shown::value("|grad G|", "g_grad_norm"),
+        ];
         assert_eq!(speed(&report, 500.0), "12.8/500 kimg  2.50 s/kimg  400.0 img/s  ETA 20 min 18 s  3.00 MiB");
-        assert_eq!(quality(&report), "D 0.500  G 1.250  D(x)-D(G) 3.000  |grad D| 0.125  |grad G| NaN");
-        report.more.insert("modes".into(), 8.0);
+        assert_eq!(quality(&report, &shown), "D 0.500  D(x)-D(G) 3.000  |grad G| NaN  g_loss 1.250");
+        report.scalars.insert("modes".into(), 8.0);
         report.nonfinite = 3;
-        assert!(quality(&report).ends_with("  modes 8.000  NOT FINITE 3"), "{}", quality(&report));
+        assert!(quality(&report, &shown).ends_with("  modes 8.000  NOT FINITE 3"), "{}", quality(&report, &shown));
     }
 }

@@ -6,7 +6,7 @@ use super::device::DeviceChoice;
 use super::{output, startup};
 use crate::config::Config;
 use crate::device::{Autotune, Device};
-use crate::train::{Gan, Resident, Settings};
+use crate::train::{Assembly, Resident, Settings};
 use crate::{Error, Result};
 
 /// Measures all shapes of a preset again and prints a line each.
@@ -25,14 +25,11 @@ pub fn tune(args: &TuneArgs) -> Result<()> {
         let hint = "the host has no schedules to measure; name a GPU (danskin devices lists them)";
         return Err(Error::setting("command line", "--device", args.device, hint));
     }
-    let resident = (settings.gan.sample.len() == 3).then_some(Resident { count: config.data.count, mirror: true });
-    let lazy = settings.penalty_every > 1;
-    let plan = |device: &Device| {
-        Gan::new(&settings.gan, resident, 16, settings.log_every, lazy, device.options(settings.fuse))
-    };
-    let (device, gan) = device.tuned(|gan: &Gan| &gan.program, plan)?;
+    let resident = Resident::of(&config, &settings.game);
+    let plan = |device: &Device| settings.plan(resident, device.options(settings.fuse));
+    let (device, assembly) = device.tuned(|assembly: &Assembly| &assembly.program, plan)?;
     let Device::Gpu(gpu) = &device else { return Ok(()) };
-    let tuning = gpu.tuning().only(gan.program.plans.iter().flat_map(|plan| &plan.steps));
+    let tuning = gpu.tuning().only(assembly.program.plans.iter().flat_map(|plan| &plan.steps));
     for (bucket, choice) in tuning.iter() {
         let (tile, parts) = (&choice.tile, choice.parts);
         output::line(format_args!("{bucket:<52} tile {tile:<15} {parts:>3} parts {:>10.3} ms", choice.ms));

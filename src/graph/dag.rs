@@ -27,6 +27,14 @@ pub struct Dag {
 }
 
 impl Dag {
+    /// Names of the tensors that are fed.
+    pub fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.nodes.iter().filter_map(|node| match &node.op {
+            Op::Input(name) => Some(&**name),
+            _ => None,
+        })
+    }
+
     /// Number of users of each node, a root counting as one.
     pub fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.nodes.len()];

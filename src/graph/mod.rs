@@ -2,6 +2,7 @@
 //!
 //! Uses nothing of this crate. Deliberately absent: values, devices, layers, gradients.
 
+mod checked;
 mod dag;
 mod op;
 mod products;
@@ -9,6 +10,7 @@ mod shape;
 mod tensor;
 mod views;
 
+pub(crate) use checked::{checked, refuse, require};
 pub use dag::{Dag, Node, NodeId};
 pub use op::{ConvSpec, Dist, FirSpec, Kind, Op, Real};
 pub use shape::Shape;

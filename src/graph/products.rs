@@ -1,15 +1,15 @@
 //! Methods of [`Tensor`] that mix elements: matrix products, convolutions, filters, gathering and sampling.
 
-use super::{ConvSpec, FirSpec, Op, Shape, Tensor};
+use super::{ConvSpec, FirSpec, Op, Shape, Tensor, require};
 
 impl<'g> Tensor<'g> {
     /// Matrix product of `[m,k]` and `[k,n]`, each transposed first where its flag is set.
     pub fn matmul_t(self, ta: bool, other: Tensor<'g>, tb: bool) -> Tensor<'g> {
         let (a, b) = (self.shape(), other.shape());
-        assert!(a.len() == 2 && b.len() == 2, "matmul of {a} and {b}: both must be matrices");
+        require!(a.len() == 2 && b.len() == 2, "matmul of {a} and {b}: both must be matrices");
         let (m, k) = if ta { (a[1], a[0]) } else { (a[0], a[1]) };
         let (l, n) = if tb { (b[1], b[0]) } else { (b[0], b[1]) };
-        assert!(k == l, "matmul of {a} (transposed: {ta}) and {b} (transposed: {tb}): inner extents differ");
+        require!(k == l, "matmul of {a} (transposed: {ta}) and {b} (transposed: {tb}): inner extents differ");
         if self.const_value() == Some(0.0) || other.const_value() == Some(0.0) {
             return self.graph().constant(0.0, [m, n]);
         }
@@ -24,7 +24,7 @@ impl<'g> Tensor<'g> {
     /// Convolution of self `[N,H,W,Cin]` with `w` [Kh,Kw,Cin/groups,Cout].
     pub fn conv(self, w: Tensor<'g>, stride: usize, pad: usize, groups: usize) -> Tensor<'g> {
         let (x, k) = (self.shape(), w.shape());
-        assert!(x.len() == 4 && k.len() == 4, "conv of {x} with {k}: both must have rank 4");
+        require!(x.len() == 4 && k.len() == 4, "conv of {x} with {k}: both must have rank 4");
         let spec = ConvSpec { stride: [stride; 2], pad: [pad; 2], groups, kernel: [k[0], k[1]], input: [x[1], x[2]] };
         self.conv_spec(w, spec)
     }
@@ -33,7 +33,10 @@ impl<'g> Tensor<'g> {
     /// the input gradient of the convolution that maps Cin to Cout.
     pub fn conv_transpose(self, w: Tensor<'g>, stride: usize, pad: usize, groups: usize) -> Tensor<'g> {
         let (y, k) = (self.shape(), w.shape());
-        assert!(y.len() == 4 && k.len() == 4, "conv_transpose of {y} with {k}: both must have rank 4");
+        require!(y.len() == 4 && k.len() == 4, "conv_transpose of {y} with {k}: both must have rank 4");
+        let [h, w_] = [y[1], y[2]];
+        let fits = |n: usize, kernel: usize| n > 0 && (n - 1) * stride + kernel > 2 * pad;
+        require!(fits(h, k[0]) && fits(w_, k[1]), "conv_transpose of {y} with {k}: a padding of {pad} leaves nothing");
         let extent = |n: usize, kernel: usize| (n - 1) * stride + kernel - 2 * pad;
         let input = [extent(y[1], k[0]), extent(y[2], k[1])];
         let spec = ConvSpec { stride: [stride; 2], pad: [pad; 2], groups, kernel: [k[0], k[1]], input };
@@ -75,7 +78,7 @@ impl<'g> Tensor<'g> {
     /// Filters H and W of an NHWC tensor.
     pub fn fir(self, spec: FirSpec) -> Tensor<'g> {
         let x = self.shape();
-        assert!(x.len() == 4 && spec.up > 0 && spec.down > 0 && !spec.taps.is_empty(), "fir of {x} by {spec:?}");
+        require!(x.len() == 4 && spec.up > 0 && spec.down > 0 && !spec.taps.is_empty(), "fir of {x} by {spec:?}");
         let shape = Shape::from([x[0], spec.output(0, x[1]), spec.output(1, x[2]), x[3]]);
         if self.const_value() == Some(0.0) {
             return self.graph().constant(0.0, shape);
@@ -86,7 +89,7 @@ impl<'g> Tensor<'g> {
     /// Rows of self [R, …] picked by `index` `[B]`.
     pub fn gather(self, index: Tensor<'g>) -> Tensor<'g> {
         let (mut shape, at) = (self.shape().to_vec(), index.shape());
-        assert!(at.len() == 1, "gather with index {at}: must have rank 1");
+        require!(at.len() == 1, "gather with index {at}: must have rank 1");
         shape[0] = at[0];
         self.graph().push(Op::Gather, vec![self.id(), index.id()], shape.into())
     }
@@ -94,7 +97,7 @@ impl<'g> Tensor<'g> {
     /// Adds row b of self [B, …] to row `index[b]` of zeros [rows, …].
     pub fn scatter_add(self, index: Tensor<'g>, rows: usize) -> Tensor<'g> {
         let (mut shape, at) = (self.shape().to_vec(), index.shape());
-        assert!(at.len() == 1 && at[0] == shape[0], "scatter_add of {shape:?} with index {at}");
+        require!(at.len() == 1 && at[0] == shape[0], "scatter_add of {shape:?} with index {at}");
         shape[0] = rows;
         self.graph().push(Op::ScatterAdd, vec![self.id(), index.id()], shape.into())
     }
@@ -102,14 +105,14 @@ impl<'g> Tensor<'g> {
     /// Bilinear samples of self `[N,H,W,C]` at `grid` `[N,Ho,Wo,2]`, (y, x) in pixels, zero outside.
     pub fn sample(self, grid: Tensor<'g>) -> Tensor<'g> {
         let (x, at) = (self.shape(), grid.shape());
-        assert!(x.len() == 4 && at.len() == 4 && at[0] == x[0] && at[3] == 2, "sample of {x} at {at}");
+        require!(x.len() == 4 && at.len() == 4 && at[0] == x[0] && at[3] == 2, "sample of {x} at {at}");
         self.graph().push(Op::Sample, vec![self.id(), grid.id()], [x[0], at[1], at[2], x[3]].into())
     }
 
     /// Adjoint of [`Tensor::sample`] for an image of extent `size` (H, W).
     pub fn sample_adjoint(self, grid: Tensor<'g>, size: [usize; 2]) -> Tensor<'g> {
         let (y, at) = (self.shape(), grid.shape());
-        assert!(y.len() == 4 && at.len() == 4 && at[..3] == y[..3] && at[3] == 2, "sample_adjoint of {y} at {at}");
+        require!(y.len() == 4 && at.len() == 4 && at[..3] == y[..3] && at[3] == 2, "sample_adjoint of {y} at {at}");
         self.graph().push(Op::SampleAdjoint, vec![self.id(), grid.id()], [y[0], size[0], size[1], y[3]].into())
     }
 }
@@ -123,9 +126,9 @@ fn check_conv(x: &Shape, w: &Shape, y: Option<&Shape>, spec: &ConvSpec) {
         && [w[0], w[1]] == spec.kernel
         && [x[1], x[2]] == spec.input
         && (0..2).all(|a| spec.stride[a] > 0 && spec.input[a] + 2 * spec.pad[a] >= spec.kernel[a]);
-    assert!(ok, "convolution of x {x} with w {w}: {spec:?}");
+    require!(ok, "convolution of x {x} with w {w}: {spec:?}");
     if let Some(y) = y {
         let [ho, wo] = spec.output();
-        assert!(**y == [x[0], ho, wo, w[3]], "convolution of x {x} with w {w}: y is {y}, {spec:?}");
+        require!(**y == [x[0], ho, wo, w[3]], "convolution of x {x} with w {w}: y is {y}, {spec:?}");
     }
 }

@@ -1,7 +1,8 @@
 //! Extents of a tensor, row-major.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Index};
+use std::slice::SliceIndex;
 
 /// The extents of a tensor in row-major order; a scalar is `[1]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
@@ -27,6 +28,17 @@ impl Deref for Shape {
     type Target = [usize];
     fn deref(&self) -> &[usize] {
         &self.0
+    }
+}
+
+/// As of a slice; an axis that is not there is refused with the shape.
+impl<I: SliceIndex<[usize]> + fmt::Debug + Clone> Index<I> for Shape {
+    type Output = I::Output;
+    fn index(&self, axis: I) -> &I::Output {
+        match self.0.get(axis.clone()) {
+            Some(extent) => extent,
+            None => super::refuse(format!("a tensor of shape {self} has no axis {axis:?}")),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! Shapes are checked when a node is made: a mismatch is a mistake in the program that builds the graph and panics with
 //! both shapes.
 
-use super::{Dag, Dist, Node, NodeId, Op, Real, Shape};
+use super::{Dag, Dist, Node, NodeId, Op, Real, Shape, require};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
@@ -58,7 +58,7 @@ impl Graph {
 
     /// Handle of node `id`.
     pub fn tensor(&self, id: NodeId) -> Tensor<'_> {
-        assert!(id < self.len(), "node {id} is not in this graph");
+        require!(id < self.len(), "node {id} is not in this graph");
         Tensor { graph: self, id }
     }
 
@@ -112,7 +112,7 @@ impl Graph {
         let inner = self.inner.borrow();
         let mut live = vec![false; inner.nodes.len()];
         for (_, root) in roots {
-            assert!(std::ptr::eq(root.graph, self), "a root of another graph");
+            require!(std::ptr::eq(root.graph, self), "a root of another graph");
             live[root.id] = true;
         }
         for id in (0..inner.nodes.len()).rev() {
@@ -181,7 +181,7 @@ impl<'g> Tensor<'g> {
         if a == b {
             return (self, other);
         }
-        assert!(a.len() == b.len(), "broadcast of {a} with {b}: ranks differ, reshape first");
+        require!(a.len() == b.len(), "broadcast of {a} with {b}: ranks differ, reshape first");
         let shape: Vec<usize> = a.iter().zip(b.iter()).map(|(&m, &n)| if m == 1 { n } else { m }).collect();
         (self.expand(shape.as_slice()), other.expand(shape.as_slice()))
     }

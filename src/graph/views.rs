@@ -1,12 +1,12 @@
 //! Methods of [`Tensor`] that move elements: reshape, permute, expand, sum, slice, pad, concat.
 
-use super::{Op, Shape, Tensor};
+use super::{Op, Shape, Tensor, refuse, require};
 
 impl<'g> Tensor<'g> {
     /// The same elements in another shape.
     pub fn reshape(self, shape: impl Into<Shape>) -> Tensor<'g> {
         let (from, shape) = (self.shape(), shape.into());
-        assert!(from.elems() == shape.elems(), "reshape of {from} to {shape}");
+        require!(from.elems() == shape.elems(), "reshape of {from} to {shape}");
         if from == shape {
             return self;
         }
@@ -22,7 +22,7 @@ impl<'g> Tensor<'g> {
         let from = self.shape();
         let mut seen = axes.to_vec();
         seen.sort_unstable();
-        assert!(seen.iter().copied().eq(0..from.len()), "permute of {from} by {axes:?}");
+        require!(seen.iter().copied().eq(0..from.len()), "permute of {from} by {axes:?}");
         let shape: Vec<usize> = axes.iter().map(|&a| from[a]).collect();
         if axes.iter().copied().eq(0..from.len()) {
             return self;
@@ -41,7 +41,7 @@ impl<'g> Tensor<'g> {
     pub fn expand(self, shape: impl Into<Shape>) -> Tensor<'g> {
         let (from, shape) = (self.shape(), shape.into());
         let fits = from.len() == shape.len() && from.iter().zip(shape.iter()).all(|(&m, &n)| m == n || m == 1);
-        assert!(fits, "expand of {from} to {shape}");
+        require!(fits, "expand of {from} to {shape}");
         if from == shape {
             return self;
         }
@@ -96,7 +96,7 @@ impl<'g> Tensor<'g> {
         let fits = start.len() == from.len()
             && shape.len() == from.len()
             && (0..from.len()).all(|a| start[a] + shape[a] <= from[a]);
-        assert!(fits, "slice of {from} at {start:?} to {shape}");
+        require!(fits, "slice of {from} at {start:?} to {shape}");
         if from == shape {
             return self;
         }
@@ -112,7 +112,7 @@ impl<'g> Tensor<'g> {
         let fits = start.len() == from.len()
             && shape.len() == from.len()
             && (0..from.len()).all(|a| start[a] + from[a] <= shape[a]);
-        assert!(fits, "pad of {from} at {start:?} to {shape}");
+        require!(fits, "pad of {from} at {start:?} to {shape}");
         if from == shape {
             return self;
         }
@@ -124,6 +124,7 @@ impl<'g> Tensor<'g> {
 
     /// Joins tensors along `axis` (zeros plus offsets: Pad and Add).
     pub fn concat(parts: &[Tensor<'g>], axis: usize) -> Tensor<'g> {
+        require!(!parts.is_empty() && axis < parts[0].shape().len(), "concat of {parts:?} along axis {axis}");
         let mut shape = parts[0].shape().to_vec();
         shape[axis] = parts.iter().map(|p| p.dim(axis)).sum();
         let mut start = vec![0; shape.len()];
@@ -133,6 +134,6 @@ impl<'g> Tensor<'g> {
             start[axis] += part.dim(axis);
             whole = Some(whole.map_or(placed, |w| w + placed));
         }
-        whole.expect("concat of at least one tensor")
+        whole.unwrap_or_else(|| refuse("concat of no tensors".into()))
     }
 }

@@ -1,6 +1,6 @@
 //! Losses of classifiers: logits `[N,K]` and labels `[N]` (whole numbers) to one number an example, `[N,1]`.
 
-use crate::graph::Tensor;
+use crate::graph::{Tensor, require};
 use crate::nn::softmax::{log_softmax, one_hot, row_max};
 
 /// −ln p(label).
@@ -14,7 +14,7 @@ pub fn cross_entropy<'g>(logits: Tensor<'g>, labels: Tensor<'g>) -> Tensor<'g> {
 /// If there is one class only.
 pub fn margin<'g>(logits: Tensor<'g>, labels: Tensor<'g>) -> Tensor<'g> {
     let graph = logits.graph();
-    assert!(logits.dim(1) > 1, "margin of logits {}: needs two classes", logits.shape());
+    require!(logits.dim(1) > 1, "margin of logits {}: needs two classes", logits.shape());
     let truth = one_hot(labels, logits.dim(1));
     // The true class is replaced, not multiplied by 0: with all-negative logits 0 would win.
     let others = truth.select(graph.constant(f64::from(f32::MIN), logits.shape()), logits);

@@ -1,7 +1,7 @@
 //! The adversarial losses, on raw logits [N,1].
 
 use crate::error::{Error, Result};
-use crate::graph::Tensor;
+use crate::graph::{Tensor, refuse};
 use std::fmt;
 use std::str::FromStr;
 
@@ -46,7 +46,9 @@ impl Gan {
             Gan::Hinge | Gan::Wgan => -fake.mean_all(),
             Gan::Lsgan => (fake - 1.0).square().mean_all(),
             Gan::Rpgan => {
-                let real = real.expect("the relativistic generator loss compares with logits of reals");
+                let Some(real) = real else {
+                    refuse("the relativistic generator loss compares with logits of reals: give them".into())
+                };
                 (real - fake).softplus().mean_all()
             }
         }

@@ -1,7 +1,7 @@
 //! Layers: parameters of a [`Scope`] applied to tensors. Activations are NHWC, rows of features `[N,C]`.
 
 use super::{Init, Layout, Mode, Scope};
-use crate::graph::Tensor;
+use crate::graph::{Tensor, require};
 
 /// PyTorch's defaults of batch normalisation.
 const BATCH_NORM_EPS: f64 = 1e-5;
@@ -124,7 +124,7 @@ pub fn batch_norm<'g>(scope: &Scope<'g>, x: Tensor<'g>, mode: Mode, init: Init) 
 /// If `group` does not divide N.
 pub fn minibatch_stddev(x: Tensor<'_>, group: usize) -> Tensor<'_> {
     let [n, h, w, c] = [0, 1, 2, 3].map(|a| x.dim(a));
-    assert!(group > 0 && n.is_multiple_of(group), "minibatch stddev: groups of {group} in a batch of {n}");
+    require!(group > 0 && n.is_multiple_of(group), "minibatch stddev: groups of {group} in a batch of {n}");
     let groups = n / group;
     let y = x.reshape([group, groups, h, w, c]);
     let deviation = ((y - y.mean(&[0])).square().mean(&[0]) + 1e-8).sqrt();

@@ -1,7 +1,7 @@
 //! Names: a [`Scope`] makes the parameters and the persistent state of a network and remembers them.
 
 use super::Layout;
-use crate::graph::{Graph, Shape, Tensor};
+use crate::graph::{Graph, Shape, Tensor, require};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -107,7 +107,7 @@ impl<'g> Scope<'g> {
         let tensor = self.graph.param(&spec.name, &spec.shape);
         let params = &mut self.registry.borrow_mut().params;
         match params.iter().find(|p| p.name == spec.name) {
-            Some(known) => assert!(known == &spec, "one name for two parameters: {known:?} and {spec:?}"),
+            Some(known) => require!(known == &spec, "one name for two parameters: {known:?} and {spec:?}"),
             None => params.push(spec),
         }
         tensor
@@ -124,7 +124,7 @@ impl<'g> Scope<'g> {
         let registry = &mut *self.registry.borrow_mut();
         let updated = registry.updates.iter().find(|(n, _)| *n == spec.name).map(|(_, t)| *t);
         match registry.states.iter().find(|s| s.name == spec.name) {
-            Some(known) => assert!(known == &spec, "one name for two states: {known:?} and {spec:?}"),
+            Some(known) => require!(known == &spec, "one name for two states: {known:?} and {spec:?}"),
             None => registry.states.push(spec),
         }
         updated.unwrap_or(stored)
@@ -138,7 +138,7 @@ impl<'g> Scope<'g> {
         let name = self.full(name);
         let registry = &mut *self.registry.borrow_mut();
         let known = registry.states.iter().any(|s| s.name == name && s.shape == value.shape());
-        assert!(known, "update of {name} with shape {}: no state of that name and shape", value.shape());
+        require!(known, "update of {name} with shape {}: no state of that name and shape", value.shape());
         let value = value.detach();
         match registry.updates.iter_mut().find(|(n, _)| *n == name) {
             Some(update) => update.1 = value,

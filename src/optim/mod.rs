@@ -6,4 +6,4 @@ mod flat;
 mod schedule;
 
 pub use flat::{Entry, Flat};
-pub use schedule::{AdamSettings, cosine, ema_beta};
+pub use schedule::{AdamSettings, Schedule, cosine, ema_beta};

@@ -6,6 +6,28 @@ pub fn cosine(start: f64, end: f64, t: f64) -> f64 {
     end + (start - end) * 0.5 * (1.0 + (std::f64::consts::PI * t).cos())
 }
 
+/// The course of a number over training, by thousands of images seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Schedule {
+    /// Always this.
+    Constant(f64),
+    /// A [`cosine`] from the first to the second within so many thousand images; with a length of 0, the first.
+    #[allow(missing_docs)] // The fields are the sentence.
+    Cosine { from: f64, to: f64, kimg: f64 },
+}
+
+impl Schedule {
+    /// The number after `kimg` thousand images.
+    pub fn at(&self, kimg: f64) -> f64 {
+        match *self {
+            Schedule::Constant(value) => value,
+            Schedule::Cosine { from, to, kimg: length } => {
+                cosine(from, to, if length > 0.0 { kimg / length } else { 0.0 })
+            }
+        }
+    }
+}
+
 /// Weight of the old average after a step of `batch` images: ½ per `min(half_life, ramp · seen)` images (StyleGAN2).
 /// A half-life of 0 turns averaging off.
 pub fn ema_beta(batch: usize, seen: u64, half_life: f64, ramp: f64) -> f64 {
@@ -53,6 +75,17 @@ mod tests {
         assert_eq!(cosine(2.0, 0.2, 0.0), 2.0);
         assert!((cosine(2.0, 0.2, 0.5) - 1.1).abs() < 1e-12);
         assert!((cosine(2.0, 0.2, 7.0) - 0.2).abs() < 1e-12);
+    }
+
+    #[test]
+    fn schedules_follow_the_images_seen() {
+        let course = Schedule::Cosine { from: 2.0, to: 0.2, kimg: 40.0 };
+        let expected = [2.0, 0.2 + 0.9 * (1.0 + std::f64::consts::FRAC_1_SQRT_2), 1.1, 0.2, 0.2];
+        for (kimg, value) in [0.0, 10.0, 20.0, 40.0, 90.0].into_iter().zip(expected) {
+            assert!((course.at(kimg) - value).abs() < 1e-12, "{kimg}");
+        }
+        assert_eq!(Schedule::Cosine { from: 2.0, to: 0.2, kimg: 0.0 }.at(7.0), 2.0);
+        assert_eq!(Schedule::Constant(3.0).at(7.0), 3.0);
     }
 
     #[test]

@@ -2,12 +2,12 @@
 //!
 //! Whatever the way, the batch of a step is a pure function of (seed, step), so a resumed run sees the same images.
 
-use super::gan::Resident;
-use super::phases::stream;
+use super::assembly::Resident;
+use super::game::Game;
+use super::stream;
 use crate::config::{Config, Mode, Source};
 use crate::data::toys::{self, Toy};
 use crate::data::{self, DrawRule, Index, Skipped, Spec, Stream};
-use crate::plan::Region;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -86,15 +86,15 @@ impl Feed {
     /// What the device keeps, where the set is resident.
     pub fn resident(&self) -> Option<Resident> {
         match self.kind {
-            Kind::Resident { count, .. } => Some(Resident { count, mirror: self.mirror }),
+            Kind::Resident { count, .. } => Some(Resident { count, mirror: self.mirror, labels: false }),
             _ => None,
         }
     }
 
     /// The packed bytes of a resident set, once: the device holds them from then on.
-    pub fn take_words(&mut self) -> Option<Vec<u32>> {
+    pub fn take_words(&mut self) -> Option<(Vec<u32>, Option<Vec<u32>>)> {
         match &mut self.kind {
-            Kind::Resident { words, .. } => words.take(),
+            Kind::Resident { words, .. } => words.take().map(|words| (words, None)),
             _ => None,
         }
     }
@@ -107,31 +107,38 @@ impl Feed {
         }
     }
 
-    /// Batches the host has to send for iteration `step`, with where they go. Empty for a resident set.
-    pub fn batches(&mut self, seed: u64, step: u64, d: Region, g: Option<Region>) -> Result<Vec<(Vec<f32>, Region)>> {
-        let wanted = [Some((stream::DATA_D, d)), g.map(|region| (stream::DATA_G, region))];
-        let step = step as u32;
-        let mut batches = vec![];
-        for (stream, region) in wanted.into_iter().flatten() {
-            let values = match &mut self.kind {
-                Kind::Resident { .. } => continue,
-                Kind::Toy(toy) => toys::batch(*toy, seed, step, stream, self.batch),
-                Kind::Streamed { index, open } => {
-                    let known = open.iter().position(|(s, id, _)| (*s, *id) == (seed, stream));
-                    let at = match known {
-                        Some(at) => at,
-                        None => {
-                            let rule = DrawRule { seed, stream, n: self.batch, mirror: self.mirror };
-                            open.retain(|(_, id, _)| *id != stream);
-                            open.push((seed, stream, Stream::start(index, rule)?));
-                            open.len() - 1
-                        }
-                    };
-                    open[at].2.batch(step)?
-                }
-            };
-            batches.push((values, region));
-        }
-        Ok(batches)
+    /// A batch of `n` samples of random stream `stream`, of which `first` samples were drawn before. Empty for a resident set.
+    pub fn batch(&mut self, seed: u64, step: u32, stream: u32, _first: u64, n: usize) -> Result<Batch> {
+        let values = match &mut self.kind {
+            Kind::Resident { .. } => vec![],
+            Kind::Toy(toy) => toys::batch(*toy, seed, step, stream, n),
+            Kind::Streamed { index, open } => {
+                let known = open.iter().position(|(s, id, _)| (*s, *id) == (seed, stream));
+                let at = match known {
+                    Some(at) => at,
+                    None => {
+                        let rule = DrawRule { seed, stream, n, mirror: self.mirror };
+                        open.retain(|(_, id, _)| *id != stream);
+                        open.push((seed, stream, Stream::start(index, rule)?));
+                        open.len() - 1
+                    }
+                };
+                open[at].2.batch(step)?
+            }
+        };
+        Ok(Batch { values, labels: None })
     }
+
+    /// Whether it fits a game.
+    pub fn check(&self, _game: &Game) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A batch of samples.
+pub struct Batch {
+    /// Samples [n, …].
+    pub values: Vec<f32>,
+    /// Their labels `[n]`, where there are any.
+    pub labels: Option<Vec<f32>>,
 }

@@ -3,9 +3,10 @@
 //! Uses everything below it. Deliberately absent: printing (that is `cli`).
 
 pub mod checkpoint;
+pub mod assembly;
 mod feed;
-mod gan;
-pub mod phases;
+pub mod game;
+pub mod games;
 mod pictures;
 mod profile;
 mod reports;
@@ -16,13 +17,14 @@ mod session;
 mod settings;
 mod state;
 pub mod stats;
+pub mod stream;
 mod sums;
 pub mod tensorboard;
 mod trainer;
 
-pub use feed::Feed;
-pub use gan::{Gan, Intervals, Network, Plans, Resident};
-pub use phases::GanSpec;
+pub use assembly::{Assembly, Resident};
+pub use feed::{Batch, Feed};
+pub use game::Game;
 pub use profile::{Iteration, Profile, Span};
 pub use sampler::Sampler;
 pub use session::{Event, Outcome, Session};

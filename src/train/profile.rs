@@ -32,7 +32,7 @@ impl Trainer {
         let begin = Instant::now();
         self.write_scalars()?;
         let scalars = begin.elapsed().as_secs_f64();
-        self.write_reals()?;
+        self.write_batches()?;
         let reals = begin.elapsed().as_secs_f64() - scalars;
         let schedule = self.schedule(self.step);
         let timeline = self.device.profile(&schedule)?;

@@ -1,6 +1,7 @@
 //! From rows of the log to reports: sums over an interval, `stats.jsonl` and event files, and whether numbers are finite.
 
 use super::checkpoint::{Checkpoint, Values};
+use super::game::Player;
 use super::run_folder::RunFolder;
 use super::session::Event;
 use super::stats::{Report, StatsLog};
@@ -74,7 +75,7 @@ impl Reports {
     ) -> Result<Option<String>> {
         let every = trainer.settings().log_every as u64;
         let total: u64 = logged.nonfinite.iter().map(|(_, n)| u64::from(*n)).sum();
-        let problem = problem(trainer.log_names(), logged, total > self.known_nonfinite);
+        let problem = problem(trainer, logged, total > self.known_nonfinite);
         if problem.is_some() {
             return Ok(problem);
         }
@@ -105,31 +106,24 @@ impl Reports {
         for ((name, sum), &now) in names.iter().zip(values).zip(&last.values) {
             // Means over the interval, but for what counts up.
             let value = if name.ends_with("_steps_left_out") { f64::from(now) } else { sum / count as f64 };
-            match name.as_str() {
-                "d_loss" => report.d_loss = value,
-                "g_loss" => report.g_loss = value,
-                "d_real" => report.d_real = value,
-                "d_fake" => report.d_fake = value,
-                // The device logs squares.
-                "d_grad_norm" => report.d_grad_norm = value.sqrt(),
-                "g_grad_norm" => report.g_grad_norm = value.sqrt(),
-                other => _ = report.more.insert(other.to_owned(), value),
-            }
+            // The device logs squares.
+            let value = if name.ends_with("_grad_norm") { value.sqrt() } else { value };
+            report.scalars.insert(name.clone(), value);
         }
         if let Some(modes) = &self.sums.modes {
-            report.more.insert("modes".into(), modes.covered as f64);
-            report.more.insert("high_quality".into(), modes.high_quality);
+            report.scalars.insert("modes".into(), modes.covered as f64);
+            report.scalars.insert("high_quality".into(), modes.high_quality);
         }
-        let batch = trainer.settings().gan.batch as f64;
+        let batch = trainer.settings().game.batch as f64;
         let seconds = self.clock.0.elapsed().as_secs_f64().max(1e-9);
         let images = step.saturating_sub(self.clock.1).max(1) as f64 * batch;
         report.img_per_s = images / seconds;
         report.sec_per_kimg = 1000.0 * seconds / images;
         report.eta = (end - step) as f64 * batch / report.img_per_s;
-        report.memory = trainer.gan().bytes();
+        report.memory = trainer.assembly().bytes();
         self.clock = (Instant::now(), step);
         self.stats.append(&report)?;
-        let scalars = report.scalars();
+        let scalars = report.tagged();
         self.events.scalars(step, scalars.iter().map(|(tag, value)| (tag.as_str(), *value)))?;
         show(Event::Report(&report));
         Ok(())
@@ -137,27 +131,31 @@ impl Reports {
 }
 
 /// Where numbers first were not finite. `counted`: gradients were met that are not.
-fn problem(names: &[String], logged: &Logged, counted: bool) -> Option<String> {
+fn problem(trainer: &Trainer, logged: &Logged, counted: bool) -> Option<String> {
+    let names = trainer.log_names();
     let broken = |row: &LogRow| {
         let found = names.iter().zip(&row.values).filter(|(_, v)| !v.is_finite());
-        // The discriminator's step comes first in an iteration.
-        let (name, value) = found.min_by_key(|(name, _)| name.starts_with("g_"))?;
+        // Of several, the one that is logged first in an iteration.
+        let (name, value) = found.min_by_key(|(name, _)| trainer.phase_of(name))?;
         Some((row.step, name.clone(), *value))
     };
     let first = logged.rows.iter().find_map(broken);
-    let (step, network) = match &first {
-        Some((step, name, _)) => (*step, if name.starts_with("g_") { "G." } else { "D." }),
-        None if counted => (logged.rows.last().map_or(0, |row| row.step), ""),
+    let step = match &first {
+        Some((step, ..)) => *step,
+        None if counted => logged.rows.last().map_or(0, |row| row.step),
         None => return None,
     };
-    let phase = |name: &str| if name.starts_with('G') { "generator" } else { "discriminator" };
-    let tensor = logged.nonfinite.iter().find(|(tensor, _)| counted && tensor.starts_with(network));
+    let network = first.as_ref().and_then(|(_, name, _)| trainer.network_of(name));
+    let of = |tensor: &str, player: &Player| tensor.strip_prefix(player.name.as_str()).is_some_and(|t| t.starts_with('.'));
+    let tensor = logged.nonfinite.iter().find(|(tensor, _)| counted && network.is_none_or(|n| of(tensor, n)));
     Some(match (tensor, first) {
         (Some((tensor, _)), _) => {
-            format!("the gradient of {tensor} is not finite in the {} step, at step {step}", phase(tensor))
+            let title = trainer.settings().game.networks.iter().find(|n| of(tensor, n)).map_or("", |n| &n.title);
+            format!("the gradient of {tensor} is not finite in the {title} step, at step {step}")
         }
         (None, Some((_, name, value))) => {
-            format!("{name} is {value} in the {} step, at step {step}", phase(network))
+            let place = network.map_or(String::new(), |n| format!(" in the {} step", n.title));
+            format!("{name} is {value}{place}, at step {step}")
         }
         (None, None) => format!("gradients are not finite, at step {step} or before"),
     })
@@ -174,9 +172,10 @@ fn nonfinite(state: &Checkpoint) -> u64 {
 }
 
 /// What is not finite in a state that is about to be saved: the last weight update of all is in no log.
-pub(super) fn not_finite(state: &Checkpoint, step: u64) -> Option<String> {
+pub(super) fn not_finite(trainer: &Trainer, state: &Checkpoint) -> Option<String> {
     let broken = |values: &Values| matches!(values, Values::F32(v) if v.iter().any(|x| !x.is_finite()));
     let name = &state.tensors.iter().find(|t| broken(&t.data))?.name;
-    let phase = if name.contains("G.") { "generator" } else { "discriminator" };
-    Some(format!("{name} is not finite after the {phase} step, at step {}", step - 1))
+    let owner = trainer.settings().game.networks.iter().find(|n| name.split('.').any(|part| *part == n.name));
+    let after = owner.map_or(String::new(), |n| format!(" after the {} step", n.title));
+    Some(format!("{name} is not finite{after}, at step {}", trainer.step().saturating_sub(1)))
 }

@@ -1,8 +1,8 @@
 //! Samples from a checkpoint: the averaged generator alone, without anything that trains.
 
 use super::checkpoint::{Checkpoint, NamedTensor, Values};
-use super::phases;
-use super::samples::latents;
+use super::game::{self, Inference};
+use super::samples::given;
 use super::settings::Settings;
 use crate::device::Device;
 use crate::nn::{StateSpec, layout};
@@ -11,94 +11,165 @@ use crate::plan::{Builder, Class, Element, Executor, Places, Program, Region};
 use crate::{Error, Result};
 use std::path::Path;
 
-/// Images the plan makes at once.
-const AT_ONCE: usize = 16;
-
-/// A trained generator on a device.
+/// The inference of a trained game on a device.
 pub struct Sampler {
-    settings: Settings,
+    inference: Inference,
+    seed: u64,
     device: Box<dyn Executor>,
-    latents: Region,
-    images: Region,
+    inputs: Vec<Region>,
+    output: Region,
 }
 
 impl Sampler {
-    /// Loads the averaged generator of a checkpoint; `place` is its file.
+    /// Loads the averaged networks of a checkpoint; `place` is its file.
     ///
     /// # Errors
-    /// A checkpoint of another model; a device that fails.
+    /// A game without inference; a checkpoint of another model; a device that fails.
     pub fn new(settings: &Settings, checkpoint: &Checkpoint, place: &Path, device: &Device) -> Result<Sampler> {
+        let Some(inference) = &settings.game.inference else {
+            return Err(Error::Training("this game makes no samples".into()));
+        };
         let (device, layout) =
-            device.tuned(|layout: &Layout| &layout.program, |device| Layout::new(settings, device))?;
-        let Layout { program, weights, latents, images, states, flat } = layout;
+            device.tuned(|layout: &Layout| &layout.program, |device| Layout::new(settings, inference, device))?;
+        let Layout { program, networks, inputs, output, states } = layout;
         let mut device = device.load(program)?;
-        for entry in &flat.entries {
-            let shape = layout::torch_shape(entry.spec.layout, &entry.spec.shape);
-            let values = tensor(checkpoint, place, &format!("ema.{}", entry.spec.name), &shape)?;
-            let values = layout::from_torch(entry.spec.layout, &entry.spec.shape, values);
-            device.write(flat.region(weights, entry), &values)?;
+        for (flat, weights, prefix) in &networks {
+            for entry in &flat.entries {
+                let shape = layout::torch_shape(entry.spec.layout, &entry.spec.shape);
+                let values = tensor(checkpoint, place, &format!("{prefix}{}", entry.spec.name), &shape)?;
+                let values = layout::from_torch(entry.spec.layout, &entry.spec.shape, values);
+                device.write(flat.region(*weights, entry), &values)?;
+            }
         }
         for (state, region) in &states {
             device.write(*region, tensor(checkpoint, place, &state.name, &state.shape)?)?;
         }
-        Ok(Sampler { settings: settings.clone(), device, latents, images })
+        Ok(Sampler { inference: inference.clone(), seed: settings.seed, device, inputs, output })
     }
 
-    /// One sample a seed: NHWC images in [-1, 1], or points.
+    /// One sample per seed: NHWC images in [-1, 1], or points.
     ///
     /// # Errors
-    /// A device that fails.
+    /// A device that fails; an inference that is not of latents.
     pub fn sample(&mut self, seeds: &[u32]) -> Result<Vec<f32>> {
-        let per_image = self.images.len / AT_ONCE;
-        let mut images = Vec::with_capacity(seeds.len() * per_image);
-        for chunk in seeds.chunks(AT_ONCE) {
-            let mut z = latents(self.settings.seed, self.settings.gan.z, chunk);
-            z.resize(self.latents.len, 0.0);
-            self.device.write(self.latents, &z)?;
-            self.device.run(&[(0, 1)])?;
-            images.extend_from_slice(&self.device.read(self.images)?[..chunk.len() * per_image]);
+        self.sample_class(seeds, None)
+    }
+
+    /// One sample per seed, all of one class.
+    ///
+    /// # Errors
+    /// As [`Sampler::sample`]; a class that the game does not have.
+    pub fn sample_class(&mut self, seeds: &[u32], class: Option<u32>) -> Result<Vec<f32>> {
+        if let Some(class) = class.filter(|&class| class as usize >= self.inference.classes) {
+            let hint = match self.inference.classes {
+                0 => "this run knows no classes; leave it out".to_owned(),
+                n => format!("this run has the classes 0 to {}", n - 1),
+            };
+            return Err(Error::setting("command line", "--class", class, hint));
         }
-        Ok(images)
+        let mut samples = Vec::with_capacity(seeds.len() * self.per_row());
+        for chunk in seeds.chunks(self.inference.rows) {
+            let values = given(&self.inference, self.seed, chunk, class)?;
+            samples.extend(self.run(&values, chunk.len())?);
+        }
+        Ok(samples)
+    }
+
+    /// The output for any number of rows: `values` holds one list per input, in the order of [`Inference::inputs`].
+    ///
+    /// # Errors
+    /// Lists of other lengths; a device that fails.
+    pub fn infer(&mut self, values: &[Vec<f32>]) -> Result<Vec<f32>> {
+        let takes: Vec<usize> = self.inference.inputs.iter().map(|(_, extents)| extents.iter().product()).collect();
+        let extents = |i: usize| takes[i];
+        let rows = values.first().map_or(0, |v| v.len() / extents(0).max(1));
+        let fits = values.len() == self.inputs.len() && (0..values.len()).all(|i| values[i].len() == rows * extents(i));
+        if !fits {
+            let lengths: Vec<usize> = values.iter().map(Vec::len).collect();
+            let reason = format!("{} is given {lengths:?} numbers and takes {:?}", self.inference.name, self.inference.inputs);
+            return Err(Error::Training(reason));
+        }
+        let mut outputs = Vec::with_capacity(rows * self.per_row());
+        for from in (0..rows).step_by(self.inference.rows) {
+            let count = self.inference.rows.min(rows - from);
+            let part = |i: usize| {
+                let mut part = values[i][from * extents(i)..(from + count) * extents(i)].to_vec();
+                part.resize(self.inference.rows * extents(i), 0.0);
+                part
+            };
+            let parts: Vec<Vec<f32>> = (0..values.len()).map(part).collect();
+            outputs.extend(self.run(&parts, count)?);
+        }
+        Ok(outputs)
+    }
+
+    fn run(&mut self, values: &[Vec<f32>], rows: usize) -> Result<Vec<f32>> {
+        for (region, values) in self.inputs.iter().zip(values) {
+            self.device.write(*region, values)?;
+        }
+        self.device.run(&[(0, 1)])?;
+        let mut output = self.device.read(self.output)?;
+        output.truncate(rows * self.per_row());
+        Ok(output)
+    }
+
+    fn per_row(&self) -> usize {
+        self.inference.output.iter().product()
+    }
+
+    /// Rows that the device makes at once.
+    pub fn rows(&self) -> usize {
+        self.inference.rows
     }
 
     /// [n, h, w, c] of `count` samples; [n, 2, 1, 1] for points.
     pub fn image_shape(&self, count: usize) -> [usize; 4] {
-        let sample = &self.settings.gan.sample;
-        let extent = |i: usize| sample.get(i).copied().unwrap_or(1);
+        let extent = |i: usize| self.inference.output.get(i).copied().unwrap_or(1);
         [count, extent(0), extent(1), extent(2)]
     }
 }
 
-/// The program of the averaged generator, and where things lie in it.
+/// The program of an inference, and where things lie in it.
 struct Layout {
     program: Program,
-    weights: Region,
-    latents: Region,
-    images: Region,
+    /// Tensors, where their buffer is, and what their names begin with in a checkpoint.
+    networks: Vec<(Flat, Region, &'static str)>,
+    inputs: Vec<Region>,
+    output: Region,
     states: Vec<(StateSpec, Region)>,
-    flat: Flat,
 }
 
 impl Layout {
-    fn new(settings: &Settings, device: &Device) -> Result<Layout> {
-        let spec = &settings.gan;
-        let phase = phases::sample(spec, AT_ONCE);
+    fn new(settings: &Settings, inference: &Inference, device: &Device) -> Result<Layout> {
+        let game = &settings.game;
+        let built = game.build(&inference.name, &inference.build, inference.rows, false)?;
         let mut b = Builder::new(device.options(settings.fuse));
-        let flat = Flat::new(phase.g_params.clone());
-        let weights = b.buffer("G.ema", flat.len, Element::F32, Class::Ema);
-        let latents = b.buffer("latents", AT_ONCE * spec.z, Element::F32, Class::Input);
-        let elems = AT_ONCE * spec.sample.iter().product::<usize>();
-        let images = b.buffer("images", elems, Element::F32, Class::Output);
-        let mut leaves = Places::from([("latents".to_owned(), latents)]);
-        leaves.extend(flat.entries.iter().map(|entry| (entry.spec.name.clone(), flat.region(weights, entry))));
+        let mut leaves = Places::new();
+        let mut networks = vec![];
+        for (player, params) in game.networks.iter().zip(&built.params).filter(|(_, params)| !params.is_empty()) {
+            let flat = Flat::new(params.clone());
+            let prefix = if player.average.is_some() { "ema." } else { "" };
+            let weights = b.buffer(&format!("{prefix}{}", player.name), flat.len, Element::F32, Class::Ema);
+            leaves.extend(flat.entries.iter().map(|e| (e.spec.name.clone(), flat.region(weights, e))));
+            networks.push((flat, weights, prefix));
+        }
+        let mut inputs = vec![];
+        for (name, extents) in &inference.inputs {
+            let len = inference.rows * extents.iter().product::<usize>();
+            let region = b.buffer(name, len, Element::F32, Class::Input);
+            leaves.insert(game::given_leaf(name), region);
+            inputs.push(region);
+        }
+        let len = inference.rows * inference.output.iter().product::<usize>();
+        let output = b.buffer("output", len, Element::F32, Class::Output);
         let mut states = vec![];
-        for state in &phase.states {
+        for state in &built.states {
             let region = b.buffer(&state.name, state.shape.elems(), Element::F32, Class::State);
             leaves.insert(state.name.clone(), region);
             states.push((state.clone(), region));
         }
-        b.plan("sample", &phase.dag, &leaves, &Places::from([("images".to_owned(), images)]))?;
-        Ok(Layout { program: b.finish(), weights, latents, images, states, flat })
+        b.plan(&inference.name, &built.dag, &leaves, &Places::from([(game::OUTPUT.to_owned(), output)]))?;
+        Ok(Layout { program: b.finish(), networks, inputs, output, states })
     }
 }
 

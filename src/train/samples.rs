@@ -1,13 +1,12 @@
 //! Samples of a generator in training, read back while training goes on.
 
+use super::game::Inference;
+use super::stream;
 use super::trainer::Trainer;
-use crate::Result;
+use crate::{Error, Result};
 use crate::philox;
 use crate::plan::ReadId;
 use std::collections::VecDeque;
-
-/// Stream of the latents of sample grids; the step counter is the seed of each sample.
-const Z_SAMPLE: u32 = 100;
 
 /// Samples under way.
 pub(super) struct PendingSamples {
@@ -26,6 +25,12 @@ impl PendingSamples {
 }
 
 impl Trainer {
+    /// Whether the game makes samples.
+    pub(super) fn draws(&self) -> bool {
+        let inference = self.settings.game.inference.as_ref();
+        inference.is_some_and(|i| i.inputs.iter().any(|(name, _)| name == "latents"))
+    }
+
     /// Samples of the averaged generator, one a seed: NHWC images in [-1, 1], or points.
     pub fn sample(&mut self, seeds: &[u32]) -> Result<Vec<f32>> {
         let mut samples = self.begin_samples(seeds)?;
@@ -35,18 +40,18 @@ impl Trainer {
 
     /// Starts drawing samples of the averaged generator as it is now; never waits for the device.
     pub(super) fn begin_samples(&mut self, seeds: &[u32]) -> Result<PendingSamples> {
-        let z = self.settings.gan.z;
-        let at_once = self.gan.latents.len / z;
-        let per_image = self.gan.images.len / at_once;
+        let (Some(answer), Some(inference)) = (&self.assembly.answer, &self.settings.game.inference) else {
+            return Err(Error::Training("this game makes no samples".into()));
+        };
         let mut reads = VecDeque::new();
-        for chunk in seeds.chunks(at_once) {
-            let mut z = latents(self.settings.seed, z, chunk);
-            z.resize(self.gan.latents.len, 0.0);
-            self.device.write(self.gan.latents, &z)?;
-            self.device.run(&[(self.gan.plans.sample, 1)])?;
-            reads.push_back(self.device.begin_read(self.gan.images)?);
+        for chunk in seeds.chunks(inference.rows) {
+            for ((_, region), values) in answer.inputs.iter().zip(given(inference, self.settings.seed, chunk, None)?) {
+                self.device.write(*region, &values)?;
+            }
+            self.device.run(&[(answer.plan, 1)])?;
+            reads.push_back(self.device.begin_read(answer.output)?);
         }
-        let len = seeds.len() * per_image;
+        let len = seeds.len() * inference.output.iter().product::<usize>();
         Ok(PendingSamples { reads, values: Vec::with_capacity(len), len })
     }
 
@@ -64,8 +69,27 @@ impl Trainer {
     }
 }
 
+/// What an inference that makes samples is given for these seeds, padded to its rows: `latents`, and `classes` that go round
+/// unless one is wanted.
+///
+/// # Errors
+/// An inference that wants something else.
+pub(super) fn given(inference: &Inference, seed: u64, seeds: &[u32], class: Option<u32>) -> Result<Vec<Vec<f32>>> {
+    let one = |(name, extents): &(String, Vec<usize>)| -> Result<Vec<f32>> {
+        let per_row: usize = extents.iter().product();
+        let mut values = match name.as_str() {
+            "latents" => latents(seed, per_row, seeds),
+            "classes" => seeds.iter().map(|&s| class.unwrap_or(s % inference.classes.max(1) as u32) as f32).collect(),
+            other => return Err(Error::Training(format!("{} wants {other}: it makes no samples", inference.name))),
+        };
+        values.resize(inference.rows * per_row, 0.0);
+        Ok(values)
+    };
+    inference.inputs.iter().map(one).collect()
+}
+
 /// Latents of the samples with these seeds: the same on every device and at every step.
 pub(super) fn latents(seed: u64, z: usize, seeds: &[u32]) -> Vec<f32> {
-    let at = |sample: u32, i: usize| philox::normal_at(seed, Z_SAMPLE, sample, i as u64) as f32;
+    let at = |sample: u32, i: usize| philox::normal_at(seed, stream::SAMPLE, sample, i as u64) as f32;
     seeds.iter().flat_map(|&sample| (0..z).map(move |i| at(sample, i))).collect()
 }

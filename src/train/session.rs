@@ -96,7 +96,7 @@ impl Session {
     /// A device that has no timestamps.
     pub fn profile(&mut self, iterations: usize) -> Result<()> {
         self.trainer.check_profile()?;
-        let program = self.trainer.gan().program.clone();
+        let program = self.trainer.assembly().program.clone();
         self.profiler = Some(Profiler::new(iterations, self.trainer.describe_device(), program));
         Ok(())
     }
@@ -110,7 +110,7 @@ impl Session {
         if reals.is_empty() || path.exists() {
             return Ok(());
         }
-        let per_image: usize = self.trainer.settings().gan.sample.iter().product();
+        let per_image = self.trainer.settings().game.sample_elems();
         grid::write(&path, reals, image_shape(&self.trainer, reals.len() / per_image), 0, grid::Scale::Auto)
     }
 
@@ -161,7 +161,7 @@ impl Session {
             self.spent("read and write the log", from);
             let from = Instant::now();
             let state = if saves && problem.is_none() { Some(self.trainer.checkpoint()?) } else { None };
-            problem = problem.or_else(|| not_finite(state.as_ref()?, step));
+            problem = problem.or_else(|| not_finite(&self.trainer, state.as_ref()?));
             if let Some(problem) = problem {
                 self.roll_back(&problem, show)?;
                 continue;
@@ -254,8 +254,11 @@ impl Session {
 
     /// Starts drawing the grid (or the plot) of this step; never waits for the device.
     fn begin_drawing(&mut self) -> Result<()> {
+        if !self.trainer.draws() {
+            return Ok(());
+        }
         let step = self.trainer.step();
-        let images = step * self.trainer.settings().gan.batch as u64;
+        let images = step * self.trainer.settings().game.batch as u64;
         let path = self.run.samples().join(format!("{:06}.{:03}.png", images / 1000, images % 1000));
         let count = if self.toy.is_some() { POINTS } else { self.config.sample.count.cells() as u32 };
         let samples = self.trainer.begin_samples(&(0..count).collect::<Vec<u32>>())?;
@@ -295,7 +298,7 @@ impl Session {
 
     fn save(&mut self, mut state: Checkpoint) -> Result<PathBuf> {
         self.reports.write(&mut state);
-        let path = self.run.checkpoint(self.trainer.step() * self.trainer.settings().gan.batch as u64);
+        let path = self.run.checkpoint(self.trainer.step() * self.trainer.settings().game.batch as u64);
         state.save(&path)?;
         checkpoint::mark_good(&path)?;
         checkpoint::prune(&self.run.checkpoints(), self.config.checkpoint.keep)?;
@@ -331,6 +334,6 @@ impl Session {
 
 /// [n, h, w, c] of `count` images of a trainer.
 pub(super) fn image_shape(trainer: &Trainer, count: usize) -> [usize; 4] {
-    let sample = &trainer.settings().gan.sample;
+    let sample = &trainer.settings().game.sample;
     [count, sample[0], sample[1], sample[2]]
 }

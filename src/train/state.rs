@@ -1,7 +1,7 @@
 //! The whole state of a trainer as a checkpoint, and back.
 
 use super::checkpoint::{Checkpoint, NamedTensor, Values};
-use super::gan::Network;
+use super::assembly::Learner;
 use super::sampler::tensor;
 use super::trainer::{Decay, Trainer};
 use crate::nn::layout;
@@ -12,10 +12,10 @@ impl Trainer {
     /// Everything training needs to go on from here, bit for bit.
     pub fn checkpoint(&mut self) -> Result<Checkpoint> {
         let mut tensors = vec![];
-        for network in [&self.gan.g, &self.gan.d] {
-            for (prefix, region) in flats(network) {
+        for learner in &self.assembly.learners {
+            for (prefix, region) in flats(learner) {
                 let values = self.device.read(region)?;
-                for entry in &network.flat.entries {
+                for entry in &learner.flat.entries {
                     let span = &values[entry.offset..entry.offset + entry.spec.shape.elems()];
                     let spec = &entry.spec;
                     let shape = layout::torch_shape(spec.layout, &spec.shape).to_vec();
@@ -24,23 +24,26 @@ impl Trainer {
                     tensors.push(NamedTensor { name, shape, data: Values::F32(data) });
                 }
             }
-            let name = format!("nonfinite.{}", network_name(network));
-            let counts = self.device.read_u32(network.bad)?;
-            tensors.push(NamedTensor { name, shape: vec![counts.len()], data: Values::U32(counts) });
+            if let Some(training) = &learner.training {
+                let counts = self.device.read_u32(training.bad)?;
+                let name = format!("nonfinite.{}", learner.name);
+                tensors.push(NamedTensor { name, shape: vec![counts.len()], data: Values::U32(counts) });
+            }
         }
-        for (spec, region) in &self.gan.states {
+        for (spec, region) in &self.assembly.states {
             let data = Values::F32(self.device.read(*region)?);
             tensors.push(NamedTensor { name: spec.name.clone(), shape: spec.shape.to_vec(), data });
         }
         let bits = |v: f64| format!("{:016x}", v.to_bits());
-        let meta = [
-            ("step", self.step.to_string()),
-            ("attempt", self.attempt.to_string()),
-            ("decay_g", format!("{} {}", bits(self.decay_g.beta1), bits(self.decay_g.beta2))),
-            ("decay_d", format!("{} {}", bits(self.decay_d.beta1), bits(self.decay_d.beta2))),
-            ("config", self.settings.config_toml.clone()),
-        ];
-        Ok(Checkpoint { tensors, meta: meta.into_iter().map(|(k, v)| (k.to_owned(), v)).collect() })
+        let mut meta = std::collections::BTreeMap::from([
+            ("step".to_owned(), self.step.to_string()),
+            ("attempt".to_owned(), self.attempt.to_string()),
+            ("config".to_owned(), self.settings.config_toml.clone()),
+        ]);
+        for (learner, decay) in self.assembly.learners.iter().zip(&self.decays) {
+            meta.insert(decay_key(learner), format!("{} {}", bits(decay.beta1), bits(decay.beta2)));
+        }
+        Ok(Checkpoint { tensors, meta })
     }
 
     /// Goes to the state of a checkpoint.
@@ -52,10 +55,10 @@ impl Trainer {
         // Read everything before anything is overwritten.
         let mut writes: Vec<(Region, Vec<f32>)> = vec![];
         let mut counts: Vec<(Region, Vec<u32>)> = vec![];
-        for network in [&self.gan.g, &self.gan.d] {
-            for (prefix, region) in flats(network) {
-                let mut values = vec![0.0; network.flat.len];
-                for entry in &network.flat.entries {
+        for learner in &self.assembly.learners {
+            for (prefix, region) in flats(learner) {
+                let mut values = vec![0.0; learner.flat.len];
+                for entry in &learner.flat.entries {
                     let spec = &entry.spec;
                     let shape = layout::torch_shape(spec.layout, &spec.shape);
                     let data = tensor(checkpoint, place, &format!("{prefix}{}", spec.name), &shape)?;
@@ -64,12 +67,13 @@ impl Trainer {
                 }
                 writes.push((region, values));
             }
-            match checkpoint.tensor(&format!("nonfinite.{}", network_name(network))).map(|t| &t.data) {
-                Some(Values::U32(data)) if data.len() == network.bad.len => counts.push((network.bad, data.clone())),
+            let Some(training) = &learner.training else { continue };
+            match checkpoint.tensor(&format!("nonfinite.{}", learner.name)).map(|t| &t.data) {
+                Some(Values::U32(data)) if data.len() == training.bad.len => counts.push((training.bad, data.clone())),
                 _ => return Err(refuse("holds no counters of this model: is it a checkpoint of it?".into())),
             }
         }
-        for (spec, region) in &self.gan.states {
+        for (spec, region) in &self.assembly.states {
             writes.push((*region, tensor(checkpoint, place, &spec.name, &spec.shape)?.to_vec()));
         }
         let meta = |key: &str| {
@@ -83,25 +87,27 @@ impl Trainer {
             Ok(Decay { beta1, beta2 })
         };
         let (step, attempt) = (number("step")?, number("attempt")? as u32);
-        let (decay_g, decay_d) = (decay("decay_g")?, decay("decay_d")?);
+        let decays = self.assembly.learners.iter().map(|l| decay(&decay_key(l))).collect::<Result<Vec<Decay>>>()?;
         for (region, values) in &writes {
             self.device.write(*region, values)?;
         }
         for (region, values) in &counts {
             self.device.write_u32(*region, values)?;
         }
-        (self.step, self.attempt, self.decay_g, self.decay_d) = (step, attempt, decay_g, decay_d);
+        (self.step, self.attempt, self.decays) = (step, attempt, decays);
         self.restart_log()
     }
 }
 
 /// The flat buffers of a network that a checkpoint holds, with the prefix of their tensors' names.
-fn flats(network: &Network) -> Vec<(&'static str, Region)> {
-    let mut flats = vec![("", network.param), ("adam.m.", network.m), ("adam.v.", network.v)];
-    flats.extend(network.ema.map(|ema| ("ema.", ema)));
+fn flats(learner: &Learner) -> Vec<(&'static str, Region)> {
+    let mut flats = vec![("", learner.param)];
+    flats.extend(learner.training.iter().flat_map(|t| [("adam.m.", t.m), ("adam.v.", t.v)]));
+    flats.extend(learner.ema.map(|ema| ("ema.", ema)));
     flats
 }
 
-fn network_name(network: &Network) -> &str {
-    network.flat.entries.first().and_then(|e| e.spec.name.split('.').next()).unwrap_or("network")
+/// Where the header keeps the products of Adam's decays of a network.
+fn decay_key(learner: &Learner) -> String {
+    format!("decay_{}", learner.name.to_lowercase())
 }

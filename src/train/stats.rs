@@ -12,34 +12,16 @@ use std::path::{Path, PathBuf};
 /// What is known after some step. A number that is not finite is written as JSON's `null` and read back as NaN.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
-    /// Generator steps done.
+    /// Iterations done.
     pub step: u64,
-    /// Real images seen, in thousands.
+    /// Samples of the data seen, in thousands.
     pub kimg: f64,
-    /// Seconds a thousand images, since the last report.
+    /// Seconds per thousand samples, since the last report.
     #[serde(deserialize_with = "nullable")]
     pub sec_per_kimg: f64,
-    /// Real images a second, since the last report.
+    /// Samples of the data per second, since the last report.
     #[serde(deserialize_with = "nullable")]
     pub img_per_s: f64,
-    /// Discriminator loss, penalties included.
-    #[serde(deserialize_with = "nullable")]
-    pub d_loss: f64,
-    /// Generator loss.
-    #[serde(deserialize_with = "nullable")]
-    pub g_loss: f64,
-    /// Mean logit of reals.
-    #[serde(deserialize_with = "nullable")]
-    pub d_real: f64,
-    /// Mean logit of fakes.
-    #[serde(deserialize_with = "nullable")]
-    pub d_fake: f64,
-    /// Euclidean norm of the discriminator's gradient.
-    #[serde(deserialize_with = "nullable")]
-    pub d_grad_norm: f64,
-    /// Euclidean norm of the generator's gradient.
-    #[serde(deserialize_with = "nullable")]
-    pub g_grad_norm: f64,
     /// Seconds to the end of the run.
     #[serde(deserialize_with = "nullable")]
     pub eta: f64,
@@ -47,29 +29,29 @@ pub struct Report {
     pub memory: u64,
     /// Gradient elements that were not finite, since the start of the run.
     pub nonfinite: u64,
-    /// Whatever else was measured, by name: `modes`, `r1`.
-    #[serde(default, deserialize_with = "nullable_map", skip_serializing_if = "BTreeMap::is_empty")]
-    pub more: BTreeMap<String, f64>,
+    /// What the phases of the game logged, and what was measured of its samples, by name: `d_loss`, `modes`. Means since the last
+    /// report; losses before their penalties.
+    #[serde(flatten, deserialize_with = "nullable_map")]
+    pub scalars: BTreeMap<String, f64>,
 }
 
 impl Report {
     /// Every number to plot against the step, with its TensorBoard tag.
-    pub fn scalars(&self) -> Vec<(String, f64)> {
+    pub fn tagged(&self) -> Vec<(String, f64)> {
         let named = [
-            ("loss/D", self.d_loss),
-            ("loss/G", self.g_loss),
-            ("logit/real", self.d_real),
-            ("logit/fake", self.d_fake),
-            ("grad_norm/D", self.d_grad_norm),
-            ("grad_norm/G", self.g_grad_norm),
             ("progress/kimg", self.kimg),
             ("speed/sec_per_kimg", self.sec_per_kimg),
             ("speed/img_per_s", self.img_per_s),
             ("device/memory_bytes", self.memory as f64),
             ("device/nonfinite", self.nonfinite as f64),
         ];
-        let more = self.more.iter().map(|(name, value)| (format!("more/{name}"), *value));
-        named.map(|(tag, value)| (tag.to_string(), value)).into_iter().chain(more).collect()
+        let own = self.scalars.iter().map(|(name, value)| (format!("train/{name}"), *value));
+        named.map(|(tag, value)| (tag.to_string(), value)).into_iter().chain(own).collect()
+    }
+
+    /// The scalar of a name; NaN where it was not logged.
+    pub fn scalar(&self, name: &str) -> f64 {
+        self.scalars.get(name).copied().unwrap_or(f64::NAN)
     }
 }
 
@@ -156,7 +138,8 @@ mod tests {
     use super::*;
 
     fn report(step: u64) -> Report {
-        Report { step, kimg: step as f64 * 0.064, d_loss: 0.1 + step as f64, g_loss: f64::NAN, ..Report::default() }
+        let scalars = [("d_loss".to_owned(), 0.1 + step as f64), ("g_loss".to_owned(), f64::NAN)].into();
+        Report { step, kimg: step as f64 * 0.064, scalars, ..Report::default() }
     }
 
     #[test]
@@ -175,8 +158,8 @@ mod tests {
         assert_eq!(std::fs::read(&broken).unwrap(), std::fs::read(&unbroken).unwrap());
 
         let back = read(&unbroken).unwrap();
-        assert_eq!((back[3].step, back[3].d_loss), (30, 30.1));
-        assert!(back[3].g_loss.is_nan());
+        assert_eq!((back[3].step, back[3].scalar("d_loss")), (30, 30.1));
+        assert!(back[3].scalars["g_loss"].is_nan());
     }
 
     #[test]

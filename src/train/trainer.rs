@@ -1,21 +1,17 @@
-//! A GAN on a device: one call an iteration, and the log it leaves.
+//! A game on a device: one call per iteration, and the log it leaves.
 //!
-//! Everything that changes the course of training is a function of (configuration, seed, step): per-step values are computed
-//! here in f64, sent as one write, and the plans of the iteration go out as one submission.
+//! Everything that changes the course of training is a function of (game, seed, step): per-step values are computed here in
+//! f64, sent as one write, and the plans of the iteration go out as one submission.
 
+use super::assembly::{Assembly, Learner};
 use super::feed::Feed;
-use super::gan::{Gan, Intervals};
+use super::game::Player;
 use super::settings::Settings;
-use crate::Result;
 use crate::device::{Device, Fitted, Recomputed};
-use crate::optim::{AdamSettings, cosine, ema_beta};
+use crate::optim::{AdamSettings, ema_beta};
 use crate::plan::{ALIGN, Class, Counters, Executor, Options, RNG, ReadId, Region};
+use crate::{Error, Result};
 use std::collections::VecDeque;
-
-/// Images the sample plan makes at once …
-const SAMPLE_IMAGES: usize = 16;
-/// … and points of a 2-D toy.
-const SAMPLE_POINTS: usize = 250;
 
 /// Scalars of one iteration, in the order of [`Trainer::log_names`].
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +38,8 @@ struct PendingLog {
     first: u64,
     end: u64,
     ring: ReadId,
-    bad: [ReadId; 2],
+    /// By network that learns.
+    bad: Vec<ReadId>,
 }
 
 /// Products of Adam's β over the updates so far: bias correction stays exact while β follows a schedule.
@@ -52,18 +49,22 @@ pub(super) struct Decay {
     pub beta2: f64,
 }
 
-/// A GAN in training on a device.
+impl Decay {
+    pub const START: Decay = Decay { beta1: 1.0, beta2: 1.0 };
+}
+
+/// A game in training on a device.
 pub struct Trainer {
     pub(super) settings: Settings,
-    pub(super) gan: Gan,
+    pub(super) assembly: Assembly,
     pub(super) device: Box<dyn Executor>,
     recomputed: Option<Recomputed>,
     feed: Feed,
     pub(super) step: u64,
     /// Times training was rolled back: moves every random stream, so that it does not run into the same number again.
     pub(super) attempt: u32,
-    pub(super) decay_g: Decay,
-    pub(super) decay_d: Decay,
+    /// By network.
+    pub(super) decays: Vec<Decay>,
     logged_to: u64,
     pending: VecDeque<PendingLog>,
 }
@@ -72,28 +73,27 @@ impl Trainer {
     /// Builds the program for `settings`, loads it on `device` and fills its buffers with initial values.
     ///
     /// # Errors
-    /// A model that does not fit the device, or a device that fails.
+    /// A game whose shapes do not fit each other or the data; one that does not fit the device; a device that fails.
     pub fn new(settings: Settings, feed: Feed, device: &Device) -> Result<Trainer> {
         device.check_precision(settings.precision)?;
-        let lazy = settings.penalty_every > 1;
-        let samples = if settings.gan.sample.len() == 3 { SAMPLE_IMAGES } else { SAMPLE_POINTS };
+        feed.check(&settings.game)?;
+        let resident = feed.resident();
         let plan = |device: &Device, recompute: bool| {
-            let options = Options { precision: settings.precision, recompute, ..device.options(settings.fuse) };
-            Gan::new(&settings.gan, feed.resident(), samples, settings.log_every, lazy, options)
+            let options = Options { recompute, ..device.options(settings.fuse) };
+            settings.plan(resident, options)
         };
-        let Fitted { planned: gan, executor: device, recomputed } =
-            device.fitted(&settings.fit, |gan: &Gan| &gan.program, plan)?;
-        let start = Decay { beta1: 1.0, beta2: 1.0 };
+        let Fitted { planned: assembly, executor: device, recomputed } =
+            device.fitted(&settings.fit, |assembly: &Assembly| &assembly.program, plan)?;
+        let decays = vec![Decay::START; assembly.learners.len()];
         let mut trainer = Trainer {
             settings,
-            gan,
+            assembly,
             device,
             recomputed,
             feed,
             step: 0,
             attempt: 0,
-            decay_g: start,
-            decay_d: start,
+            decays,
             logged_to: 0,
             pending: VecDeque::new(),
         };
@@ -102,19 +102,24 @@ impl Trainer {
     }
 
     fn initialise(&mut self) -> Result<()> {
-        for network in [&self.gan.g, &self.gan.d] {
-            let weights = network.flat.init(self.settings.seed);
-            self.device.write(network.param, &weights)?;
-            if let Some(ema) = network.ema {
+        for learner in &self.assembly.learners {
+            let weights = learner.flat.init(self.settings.seed);
+            self.device.write(learner.param, &weights)?;
+            if let Some(ema) = learner.ema {
                 self.device.write(ema, &weights)?;
             }
-            self.device.write_u32(network.owner, &network.flat.owner())?;
+            if let Some(training) = &learner.training {
+                self.device.write_u32(training.owner, &learner.flat.owner())?;
+            }
         }
-        for (spec, region) in &self.gan.states {
+        for (spec, region) in &self.assembly.states {
             self.device.write(*region, &vec![spec.init as f32; region.len])?;
         }
-        if let (Some(region), Some(words)) = (self.gan.data, self.feed.take_words()) {
-            self.device.write_u32(region, &words)?;
+        if let (Some((images, labels)), Some(words)) = (self.assembly.data, self.feed.take_words()) {
+            self.device.write_u32(images, &words.0)?;
+            if let Some((region, labels)) = labels.zip(words.1) {
+                self.device.write_u32(region, &labels)?;
+            }
         }
         Ok(())
     }
@@ -135,13 +140,25 @@ impl Trainer {
     }
 
     /// The program and its layout.
-    pub fn gan(&self) -> &Gan {
-        &self.gan
+    pub fn assembly(&self) -> &Assembly {
+        &self.assembly
     }
 
     /// Names of the logged scalars.
     pub fn log_names(&self) -> &[String] {
-        &self.gan.log_names
+        &self.assembly.log_names
+    }
+
+    /// Number of the phase that logs a scalar; that of a gradient norm is the one the network learns from.
+    pub(super) fn phase_of(&self, log: &str) -> usize {
+        self.assembly.log_phase.get(log).copied().unwrap_or(usize::MAX)
+    }
+
+    /// The network that learns from the phase that logs a scalar.
+    pub(super) fn network_of(&self, log: &str) -> Option<&Player> {
+        let phase = self.phase_of(log);
+        let update = self.assembly.updates.iter().find(|update| update.phase == phase)?;
+        self.settings.game.networks.get(update.network)
     }
 
     /// What the device did so far.
@@ -159,9 +176,16 @@ impl Trainer {
         self.recomputed
     }
 
-    /// Sets the number of attack steps an iteration from now on; the plans stay as they are.
-    pub fn set_attack_steps(&mut self, steps: u32) {
-        self.settings.attack_steps = steps;
+    /// Sets how many times in a row a phase runs in each iteration from now on; the plans stay as they are.
+    ///
+    /// # Errors
+    /// No phase of this name.
+    pub fn set_repeat(&mut self, phase: &str, times: u32) -> Result<()> {
+        match self.assembly.game.phases.iter_mut().find(|p| p.name == phase) {
+            Some(phase) => phase.repeat = times,
+            None => return Err(Error::Training(format!("the game has no phase {phase}"))),
+        }
+        Ok(())
     }
 
     /// Roll-backs so far.
@@ -178,78 +202,70 @@ impl Trainer {
         self.settings.seed ^ (u64::from(self.attempt) << 40)
     }
 
-    /// One iteration: discriminator step, and the generator step where it is due. One submission.
+    /// One iteration: every phase that is due, as one submission.
     pub fn iterate(&mut self) -> Result<()> {
         self.write_scalars()?;
-        self.write_reals()?;
+        self.write_batches()?;
         let schedule = self.schedule(self.step);
         self.device.run(&schedule)?;
         self.step += 1;
         Ok(())
     }
 
-    fn intervals(&self) -> Intervals {
-        Intervals {
-            n_critic: self.settings.n_critic,
-            penalty_every: self.settings.penalty_every,
-            attack_steps: self.settings.attack_steps,
-        }
-    }
-
     /// The plans of iteration `step` in order, with how many times each runs in a row.
     pub fn schedule(&self, step: u64) -> Vec<(usize, u32)> {
-        self.gan.schedule(step, &self.intervals())
+        self.assembly.schedule(step)
     }
 
     pub(super) fn write_scalars(&mut self) -> Result<()> {
-        let scalars = self.scalars(&self.intervals());
-        self.device.write(self.gan.scalars, &scalars)?;
+        let scalars = self.scalars();
+        self.device.write(self.assembly.scalars, &scalars)?;
         let seed = self.seed();
         self.device.write_u32(RNG_WORDS, &[seed as u32, (seed >> 32) as u32, self.step as u32, 0])
     }
 
-    pub(super) fn write_reals(&mut self) -> Result<()> {
-        for (batch, region) in self.feed.batches(self.seed(), self.step, self.gan.real, self.gan.real_g)? {
-            self.device.write(region, &batch)?;
+    /// Sends the batches that the host makes.
+    pub(super) fn write_batches(&mut self) -> Result<()> {
+        if self.feed.resident().is_some() {
+            return Ok(());
+        }
+        let (seed, step, n) = (self.seed(), self.step, self.settings.game.batch);
+        for (i, fed) in self.assembly.fed.iter().enumerate().filter(|(i, _)| self.assembly.is_read(*i, step)) {
+            let first = self.assembly.times_read(i, step) * n as u64;
+            let batch = self.feed.batch(seed, step as u32, self.assembly.game.batches[i].stream, first, n)?;
+            self.device.write(fed.values, &batch.values)?;
+            if let Some((region, labels)) = fed.labels.zip(batch.labels) {
+                self.device.write(region, &labels)?;
+            }
         }
         Ok(())
     }
 
     /// Values that change with progress, laid out as the scalar buffer.
-    fn scalars(&mut self, every: &Intervals) -> Vec<f32> {
-        let s = &self.settings;
-        let t = if s.burn_in_kimg > 0.0 { self.kimg() / s.burn_in_kimg } else { 0.0 };
-        let lr = cosine(s.lr, s.lr_final, t);
-        let adam = AdamSettings { lr, beta1: s.beta1, beta2: cosine(s.beta2, s.beta2_final, t), eps: s.eps };
-        // Lazy regularisation (StyleGAN2): the penalised step counts for k steps, so decay and rate shrink alike.
-        let k = every.penalty_every as f64;
-        let c = if k > 1.0 { k / (k + 1.0) } else { 1.0 };
-        let adam_d =
-            AdamSettings { lr: lr * c * s.lr_d_scale, beta1: s.beta1.powf(c), beta2: adam.beta2.powf(c), eps: s.eps };
-        self.decay_d.beta1 *= adam_d.beta1;
-        self.decay_d.beta2 *= adam_d.beta2;
-        if (self.step + 1).is_multiple_of(every.n_critic) {
-            self.decay_g.beta1 *= adam.beta1;
-            self.decay_g.beta2 *= adam.beta2;
+    fn scalars(&mut self) -> Vec<f32> {
+        let (kimg, step) = (self.kimg(), self.step);
+        let mut values = vec![0.0; self.assembly.scalars.len];
+        let game = &self.assembly.game;
+        for update in &self.assembly.updates {
+            let (player, when) = (&game.networks[update.network], game.phases[update.phase].when);
+            let adam = adam(player, kimg);
+            let decay = &mut self.decays[update.network];
+            if when.is_due(step) {
+                decay.beta1 *= adam.beta1;
+                decay.beta2 *= adam.beta2;
+            }
+            let ema = player.average.as_ref().map_or(0.0, |average| {
+                let seen = (step + 1) * game.batch as u64;
+                // Alternating phases move the average in each iteration.
+                let every = if when.otherwise { 1 } else { when.every as usize };
+                ema_beta(game.batch * every, seen, average.half_life_kimg.at(kimg) * 1000.0, average.ramp)
+            });
+            let scalars = adam.scalars(decay.beta1, decay.beta2, ema);
+            values[update.adam.offset..update.adam.offset + 8].copy_from_slice(&scalars);
         }
-        let seen = (self.step + 1) * s.gan.batch as u64;
-        let images = s.gan.batch * every.n_critic as usize;
-        let ema = ema_beta(images, seen, s.ema_half_life_kimg * 1000.0, s.ema_ramp);
-        let gamma_scale = cosine(1.0, s.gamma_final_ratio, t) * k;
-        let single = |v: f64| [v as f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-        let mut values = vec![0.0; self.gan.scalars.len];
-        for (name, at) in &self.gan.scalar_at {
-            let value = match *name {
-                "adam_g" => adam.scalars(self.decay_g.beta1, self.decay_g.beta2, ema),
-                "adam_d" => adam_d.scalars(self.decay_d.beta1, self.decay_d.beta2, 0.0),
-                "r1_gamma" => single(s.r1_gamma * gamma_scale),
-                "r2_gamma" => single(s.r2_gamma * gamma_scale),
-                "gp_lambda" => single(s.gp_lambda * k),
-                "attack_eps" => single(s.attack_eps),
-                _ => single(s.attack_alpha),
-            };
+        for (value, at) in game.values.iter().zip(&self.assembly.values) {
             debug_assert_eq!(at.offset % ALIGN, 0);
-            values[at.offset..at.offset + 8].copy_from_slice(&value);
+            values[at.offset] = (value.schedule.at(kimg) * value.weight) as f32;
         }
         values
     }
@@ -259,8 +275,8 @@ impl Trainer {
         if self.logged_to == self.step {
             return Ok(());
         }
-        let ring = self.device.begin_read(self.gan.ring)?;
-        let bad = [self.device.begin_read(self.gan.g.bad)?, self.device.begin_read(self.gan.d.bad)?];
+        let ring = self.device.begin_read(self.assembly.ring)?;
+        let bad = learning(&self.assembly.learners).map(|(_, bad)| self.device.begin_read(bad)).collect::<Result<_>>()?;
         self.pending.push_back(PendingLog { first: self.logged_to, end: self.step, ring, bad });
         self.logged_to = self.step;
         Ok(())
@@ -278,18 +294,18 @@ impl Trainer {
             }
         };
         let Some(pending) = self.pending.pop_front() else { return Ok(None) };
-        let columns = self.gan.log_names.len();
+        let columns = self.assembly.log_names.len();
         let rows = (pending.first..pending.end)
             .map(|step| {
-                let row = step as usize % self.gan.ring_rows;
+                let row = step as usize % self.assembly.ring_rows;
                 let words = &ring[row * columns..(row + 1) * columns];
                 LogRow { step, values: words.iter().map(|w| f32::from_bits(*w)).collect() }
             })
             .collect();
         let mut nonfinite = vec![];
-        for (network, read) in [&self.gan.g, &self.gan.d].into_iter().zip(pending.bad) {
+        for ((learner, _), read) in learning(&self.assembly.learners).zip(pending.bad) {
             let counts = self.device.finish(read)?;
-            let named = network.flat.entries.iter().zip(counts).filter(|(_, n)| *n > 0);
+            let named = learner.flat.entries.iter().zip(counts).filter(|(_, n)| *n > 0);
             nonfinite.extend(named.map(|(entry, n)| (entry.spec.name.clone(), n)));
         }
         Ok(Some(Logged { rows, nonfinite }))
@@ -309,7 +325,7 @@ impl Trainer {
     pub(super) fn restart_log(&mut self) -> Result<()> {
         self.logged_to = self.step;
         for pending in std::mem::take(&mut self.pending) {
-            for read in [pending.ring, pending.bad[0], pending.bad[1]] {
+            for read in pending.bad.into_iter().chain([pending.ring]) {
                 self.device.finish(read)?;
             }
         }
@@ -319,7 +335,7 @@ impl Trainer {
     /// Bytes of device memory by class of buffer.
     pub fn memory(&self) -> Vec<(Class, u64)> {
         let mut classes: Vec<(Class, u64)> = vec![];
-        for buffer in &self.gan.program.buffers {
+        for buffer in &self.assembly.program.buffers {
             match classes.iter_mut().find(|(class, _)| *class == buffer.class) {
                 Some((_, bytes)) => *bytes += buffer.bytes(),
                 None => classes.push((buffer.class, buffer.bytes())),
@@ -328,4 +344,19 @@ impl Trainer {
         classes.sort();
         classes
     }
+}
+
+/// Networks that learn, with their counters of gradients that were not finite.
+pub(super) fn learning(learners: &[Learner]) -> impl Iterator<Item = (&Learner, Region)> {
+    learners.iter().filter_map(|learner| Some((learner, learner.training?.bad)))
+}
+
+/// Adam's numbers for a network after `kimg` thousand images.
+fn adam(player: &Player, kimg: f64) -> AdamSettings {
+    let adam = &player.adam;
+    let (lr, beta2) = (adam.lr.at(kimg), adam.beta2.at(kimg));
+    // Lazy regularisation (StyleGAN2): the penalised step counts for k steps, so decay and rate shrink alike.
+    let k = adam.lazy as f64;
+    let c = if k > 1.0 { k / (k + 1.0) } else { 1.0 };
+    AdamSettings { lr: lr * c * adam.lr_scale, beta1: adam.beta1.powf(c), beta2: beta2.powf(c), eps: adam.eps }
 }

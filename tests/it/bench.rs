@@ -55,7 +55,7 @@ fn a_measured_step_does_what_its_plan_lists() {
         assert_eq!(row["submissions"].as_f64(), Some(1.0));
         let config = config("faces32", &[&SMALL_SETTINGS[..], &settings].concat());
         let trainer = trainer(&config, &crate::primitives::gpu());
-        let program = &trainer.gan().program;
+        let program = &trainer.assembly().program;
         let loaded = Gpu::load(crate::harness::device(), program.clone()).unwrap();
         let planned = |(i, plan): (usize, &Plan)| {
             let sum = |of: &dyn Fn(&Step) -> u64| plan.steps.iter().map(of).sum::<u64>();
@@ -116,7 +116,7 @@ fn workloads_of_other_engines_run_as_they_are_defined() {
             .map(|p| (p["phase"].as_str().unwrap(), p["runs"].as_f64().unwrap()))
             .collect();
         match name {
-            "w7" => assert_eq!(phases, [("attack_start", 1.0), ("attack_step", 10.0)]),
+            "w7" => assert_eq!(phases, [("draw_real", 1.0), ("attack_start", 1.0), ("attack_step", 10.0)]),
             _ => assert!(phases.contains(&("d_adam", 1.0)) && phases.contains(&("g_adam", 1.0)), "{phases:?}"),
         }
     }
@@ -225,7 +225,7 @@ fn check_trace(path: &Path, table: &str) {
     for name in ["write scalars", "read and write the log"] {
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
-    let phases = ["draw_d", "attack_start", "attack_step", "d", "d_adam", "g", "g_adam", "log"];
+    let phases = ["draw_real", "attack_start", "attack_step", "d", "d_adam", "g", "g_adam", "log"];
     let of = |phase: &str| events.iter().filter(|e| e["args"]["phase"] == phase).count();
     assert!(phases.iter().all(|phase| of(phase) > 0 && of(phase).is_multiple_of(3)), "three iterations");
     let row = table.lines().skip_while(|l| !l.starts_with("profile of")).nth(2).unwrap();

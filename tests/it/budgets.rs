@@ -7,7 +7,7 @@ use crate::training::config;
 use danskin::gpu::Gpu;
 use danskin::kernels;
 use danskin::plan::{Options, Plan};
-use danskin::train::{Gan, Intervals, Resident, Settings};
+use danskin::train::{Resident, Settings};
 use std::collections::HashSet;
 use std::time::Instant;
 
@@ -71,23 +71,22 @@ fn presets_stay_within_their_budgets() {
     let mut over = vec![];
     for budget in BUDGETS {
         let settings = Settings::new(&config(budget.preset, &[])).unwrap();
-        let resident = (settings.gan.sample.len() == 3).then_some(Resident { count: 1000, mirror: true });
+        let resident = (settings.game.sample.len() == 3).then_some(Resident { count: 1000, mirror: true, labels: false });
         let planned = |recompute: bool| {
             let scratch = std::sync::Arc::new(kernels::scratch);
             let options = Options { scratch, recompute, ..Options::default() };
-            Gan::new(&settings.gan, resident, 16, settings.log_every, false, options).unwrap()
+            settings.plan(resident, options).unwrap()
         };
-        let (gan, again) = (planned(false), planned(true));
-        let every = Intervals { n_critic: 1, penalty_every: 1, attack_steps: 1 };
-        let ran = gan.schedule(0, &every).into_iter().map(|(plan, _)| &gan.program.plans[plan]);
+        let (assembly, again) = (planned(false), planned(true));
+        let ran = assembly.schedule(0).into_iter().map(|(plan, _)| &assembly.program.plans[plan]);
         let steps: Vec<_> = ran.flat_map(|plan: &Plan| &plan.steps).collect();
         let launches: usize = steps.iter().map(|s| kernels::lower(s).unwrap().len()).sum();
         let gflop = steps.iter().map(|s| s.flops as f64).sum::<f64>() / 1e9;
-        let mib_moved = steps.iter().map(|s| gan.program.moved(s) as f64).sum::<f64>() / f64::from(1 << 20);
-        let all = gan.program.plans.iter().flat_map(|plan| &plan.steps).flat_map(|s| kernels::lower(s).unwrap());
+        let mib_moved = steps.iter().map(|s| assembly.program.moved(s) as f64).sum::<f64>() / f64::from(1 << 20);
+        let all = assembly.program.plans.iter().flat_map(|plan| &plan.steps).flat_map(|s| kernels::lower(s).unwrap());
         let pipelines = all.map(|d| format!("{:?} {:?}", d.source, d.overrides)).collect::<HashSet<_>>().len();
-        let bound = gan.program.plans.iter().map(|p| p.live_bytes).max().unwrap() as f64;
-        let work = gan.program.work_bytes() as f64 / bound;
+        let bound = assembly.program.plans.iter().map(|p| p.live_bytes).max().unwrap() as f64;
+        let work = assembly.program.work_bytes() as f64 / bound;
         let recomputed = again.program.work_bytes() as f64 / f64::from(1 << 20);
         let fits = launches <= budget.launches
             && gflop <= budget.gflop
@@ -115,8 +114,8 @@ fn generated_kernels_differ_in_more_than_numbers() {
         let settings =
             Settings::new(&config(preset, &["data.source=\"faces\""][..usize::from(preset == "digits32")])).unwrap();
         let options = Options { scratch: std::sync::Arc::new(kernels::scratch), ..Options::default() };
-        let gan = Gan::new(&settings.gan, None, 16, settings.log_every, false, options).unwrap();
-        let steps = gan.program.plans.iter().flat_map(|plan| &plan.steps);
+        let assembly = settings.plan(None, options).unwrap();
+        let steps = assembly.program.plans.iter().flat_map(|plan| &plan.steps);
         let launches: Vec<_> = steps.flat_map(|step| kernels::lower(step).unwrap()).collect();
         let generated: HashSet<&String> = launches
             .iter()
@@ -146,9 +145,9 @@ const RECORDING_US: f64 = 2.5;
 fn recording_a_launch_is_cheap() {
     let settings = Settings::new(&config("ring8", &[])).unwrap();
     let options = Options { scratch: std::sync::Arc::new(kernels::scratch), ..Options::default() };
-    let gan = Gan::new(&settings.gan, None, 16, settings.log_every, false, options).unwrap();
-    let schedule = gan.schedule(0, &Intervals { n_critic: 1, penalty_every: 1, attack_steps: 1 });
-    let gpu = Gpu::load(device(), gan.program).unwrap();
+    let assembly = settings.plan(None, options).unwrap();
+    let schedule = assembly.schedule(0);
+    let gpu = Gpu::load(device(), assembly.program).unwrap();
     let mut least = f64::INFINITY;
     for _ in 0..500 {
         let from = Instant::now();

@@ -20,7 +20,7 @@ fn a_plan_is_a_table_or_json() {
     assert_eq!(json["preset"], "faces32");
     let phases = json["phases"].as_array().unwrap();
     let names: Vec<&str> = phases.iter().map(|p| p["phase"].as_str().unwrap()).collect();
-    for name in ["draw_d", "d", "d_adam", "g", "g_adam", "log", "sample"] {
+    for name in ["draw_real", "d", "d_adam", "g", "g_adam", "log", "sample"] {
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
     for phase in phases {

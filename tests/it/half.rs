@@ -2,13 +2,13 @@
 
 use crate::primitives::gpu;
 use crate::training::config;
-use danskin::check::{Loaded, cases, models, rng};
+use danskin::check::{Loaded, cases, games, rng};
 use danskin::device::Device;
 use danskin::host;
 use danskin::kernels;
 use danskin::plan::{Builder, Class, Element, LOSS_SCALE, LOSS_SCALE_STEPS, Options, Precision, Region, Work};
 use danskin::train::checkpoint::Values;
-use danskin::train::{Feed, Gan, Settings, Trainer};
+use danskin::train::{Assembly, Feed, Settings, Trainer};
 use std::path::Path;
 
 fn half(device: &Device) -> Options {
@@ -39,10 +39,10 @@ fn wgsl_in_half_precision_matches_the_f64_oracle_within_its_rounding() {
 
 #[test]
 fn sums_penalties_and_everything_persistent_stay_in_32_bits() {
-    for (name, spec) in models() {
+    for (name, spec) in games() {
         let options =
             Options { precision: Precision::F16, scratch: std::sync::Arc::new(kernels::scratch), ..Options::default() };
-        let gan = Gan::new(&spec, None, 4, 8, true, options).unwrap();
+        let gan = Assembly::new(&spec.game(), None, 8, options).unwrap();
         let program = &gan.program;
         let is_half = |r: &Region| program.buffers[r.buffer].element == Element::F16;
         for buffer in program.buffers.iter().filter(|b| b.class != Class::Work) {

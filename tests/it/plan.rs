@@ -1,16 +1,17 @@
 //! Plans: what fusion and colouring promise, on the phases of real models.
 
 use crate::primitives::gpu;
-use danskin::check::{epilogue_cases, models};
+use danskin::check::{epilogue_cases, games};
 use danskin::device::Device;
 use danskin::graph::Graph;
 use danskin::plan::{Builder, Class, Element, Options, Places, Program, Work};
-use danskin::train::{Gan, GanSpec, Resident};
+use danskin::train::games::Gan;
+use danskin::train::{Assembly, Resident};
 
-/// The program of a spec.
-pub fn program(spec: &GanSpec, fuse: bool) -> Gan {
-    let resident = (spec.sample.len() == 3).then_some(Resident { count: 10, mirror: true });
-    Gan::new(spec, resident, 4, 8, true, Options { fuse, ..Options::default() }).unwrap()
+/// The program of a GAN.
+pub fn program(gan: &Gan, fuse: bool) -> Assembly {
+    let resident = (gan.sample.len() == 3).then_some(Resident { count: 10, mirror: true, labels: false });
+    Assembly::new(&gan.game(), resident, 8, Options { fuse, ..Options::default() }).unwrap()
 }
 
 fn dispatches(program: &Program) -> usize {
@@ -19,7 +20,7 @@ fn dispatches(program: &Program) -> usize {
 
 #[test]
 fn no_step_reads_and_writes_one_buffer() {
-    for (name, spec) in models() {
+    for (name, spec) in games() {
         for fuse in [true, false] {
             for plan in &program(&spec, fuse).program.plans {
                 for step in &plan.steps {
@@ -41,7 +42,7 @@ fn no_step_reads_and_writes_one_buffer() {
 
 #[test]
 fn regions_lie_inside_their_buffers() {
-    for (name, spec) in models() {
+    for (name, spec) in games() {
         let program = program(&spec, true).program;
         for step in program.plans.iter().flat_map(|p| &p.steps) {
             for r in step.inputs.iter().chain(&step.outputs).chain(&step.scratch) {
@@ -54,7 +55,7 @@ fn regions_lie_inside_their_buffers() {
 
 #[test]
 fn fusion_removes_most_pointwise_steps() {
-    for (name, spec) in models() {
+    for (name, spec) in games() {
         let (fused, plain) = (program(&spec, true).program, program(&spec, false).program);
         let pointwise = |p: &Program| {
             p.plans.iter().flat_map(|p| &p.steps).filter(|s| matches!(s.work, Work::Pointwise(_))).count()
@@ -72,7 +73,7 @@ fn fusion_removes_most_pointwise_steps() {
 
 #[test]
 fn work_memory_stays_near_the_liveness_bound() {
-    for (name, spec) in models() {
+    for (name, spec) in games() {
         let program = program(&spec, true).program;
         let bound = program.plans.iter().map(|p| p.live_bytes).max().unwrap();
         let work: u64 = program.buffers.iter().filter(|b| b.class == Class::Work).map(|b| 4 * b.len as u64).sum();

@@ -3,18 +3,18 @@
 use crate::primitives::gpu;
 use crate::training::{SMALL, config, trainer};
 use danskin::Error;
-use danskin::check::{Loaded, cases, models};
+use danskin::check::{Loaded, cases, games};
 use danskin::device::{Device, Recomputed};
 use danskin::graph::Graph;
 use danskin::kernels;
 use danskin::plan::{Builder, Class, Element, Options, Places, Precision, Program};
-use danskin::train::{Feed, Gan, GanSpec, Resident, Settings, Trainer};
+use danskin::train::{Assembly, Feed, Game, Resident, Settings, Trainer};
 use std::path::Path;
 
-fn program(spec: &GanSpec, options: Options) -> Program {
-    let resident = (spec.sample.len() == 3).then_some(Resident { count: 1000, mirror: true });
+fn program(game: &Game, options: Options) -> Program {
+    let resident = (game.sample.len() == 3).then_some(Resident { count: 1000, mirror: true, labels: false });
     let scratch = std::sync::Arc::new(kernels::scratch);
-    Gan::new(spec, resident, 4, 8, true, Options { scratch, ..options }).unwrap().program
+    Assembly::new(game, resident, 8, Options { scratch, ..options }).unwrap().program
 }
 
 fn with(recompute: bool) -> Options {
@@ -26,7 +26,7 @@ fn the_most_memory_falls_and_no_plan_gets_dearer_by_more_than_a_third() {
     // What is left of the work memory, a little above what was found.
     for (preset, left) in [("faces32", 0.72), ("faces64", 0.37), ("ring8", 0.72), ("grid25", 0.72)] {
         let settings = Settings::new(&config(preset, &[])).unwrap();
-        let [plain, again] = [false, true].map(|on| program(&settings.gan, with(on)));
+        let [plain, again] = [false, true].map(|on| program(&settings.game, with(on)));
         let done = Recomputed::between(&plain, &again).unwrap();
         println!("{preset}: {done}");
         assert!(done.after as f64 <= left * done.before as f64, "{preset}: {done}");
@@ -39,9 +39,9 @@ fn the_most_memory_falls_and_no_plan_gets_dearer_by_more_than_a_third() {
 
 #[test]
 fn no_repeated_step_reads_and_writes_one_buffer_or_a_value_of_another_kind() {
-    for (name, spec) in models() {
+    for (name, spec) in games() {
         for precision in [Precision::F32, Precision::F16] {
-            let [plain, again] = [false, true].map(|on| program(&spec, Options { precision, ..with(on) }));
+            let [plain, again] = [false, true].map(|on| program(&spec.game(), Options { precision, ..with(on) }));
             assert!(Recomputed::between(&plain, &again).is_some(), "{name}: nothing is recomputed");
             let element = |p: &Program, buffer: usize| p.buffers[buffer].element;
             for (plain, plan) in plain.plans.iter().map(|p| (&plain, p)).zip(&again.plans) {
@@ -153,7 +153,7 @@ fn auto_recomputes_where_memory_is_short_and_only_there() {
             settings.fit.limit = limit;
             Trainer::new(settings, Feed::open(&config, &|_, _| {}).unwrap(), &device)
         };
-        let bytes = |trainer: &Trainer| trainer.gan().bytes();
+        let bytes = |trainer: &Trainer| trainer.assembly().bytes();
         let (plain, least) = (train("off", None).unwrap(), train("on", None).unwrap());
         let (most, least) = (bytes(&plain), bytes(&least));
         assert!(least < most);

@@ -69,7 +69,7 @@ fn attack_steps_are_free_at_run_time() {
     let mut trainer = trainer(&config("faces32", SMALL), &Device::Host);
     let mut dispatches = vec![];
     for steps in [1, 2, 10] {
-        trainer.set_attack_steps(steps);
+        trainer.set_repeat("attack_step", steps).unwrap();
         let before = trainer.counters();
         trainer.iterate().unwrap();
         let after = trainer.counters();

@@ -156,7 +156,7 @@ fn a_tuned_trainer_plans_for_its_schedules() {
         (0..3).for_each(|_| trainer.iterate().unwrap());
         trainer.begin_log().unwrap();
         let rows = trainer.take_log(true).unwrap().unwrap().rows;
-        (rows, trainer.gan().program.clone())
+        (rows, trainer.assembly().program.clone())
     };
     let (plain, program) = run(device());
     // Everything in two parts of the narrowest tile.

@@ -1,0 +1,18 @@
+//! Random streams. Each use of randomness in an iteration has its own; the step counter separates iterations.
+
+/// Latents of the discriminator step.
+pub const Z_D: u32 = 1;
+/// Latents of the generator step, where it draws its own.
+pub const Z_G: u32 = 2;
+/// Interpolation weights of the WGAN gradient penalty.
+pub const PENALTY: u32 = 3;
+/// Random start of an attack.
+pub const ATTACK: u32 = 4;
+/// Data of the discriminator step, or of a classifier.
+pub const DATA_D: u32 = 5;
+/// Data of the generator step.
+pub const DATA_G: u32 = 6;
+/// Reals to look at.
+pub const PREVIEW: u32 = 7;
+/// Latents of samples; the step counter is the seed of each sample.
+pub const SAMPLE: u32 = 100;
