@@ -8,8 +8,8 @@ use crate::graph::{ConvSpec, Dag, Dist, FirSpec, Graph, Kind, Op, Real, Tensor};
 use crate::host::{self, Rng};
 use crate::loss;
 use crate::nn::{Activation, Dcgan, Discriminator, Generator, Mlp, Model, R3gan};
-use crate::plan::{Builder, Class, Element, Executor, Options, Places, RNG, Region};
 use crate::optim::Schedule;
+use crate::plan::{Builder, Class, Element, Executor, Options, Places, RNG, Region};
 use crate::train::game::{Adam, Average};
 use crate::train::games::Gan;
 use crate::{Error, Result, philox};
@@ -209,13 +209,13 @@ fn feed(dag: &Dag) -> HashMap<String, Vec<f64>> {
                 n if n.starts_with("scalar/attack_eps") => f64::from(0.06f32),
                 n if n.starts_with("scalar/attack_alpha") => f64::from(0.02f32),
                 n if n.starts_with("scalar/") => 1.0,
-                n if n.starts_with("real") || n.starts_with("shared/") => {
-                    f64::from((0.5 * v).clamp(-1.0, 1.0) as f32)
-                }
+                n if n.starts_with("real") || n.starts_with("shared/") => f64::from((0.5 * v).clamp(-1.0, 1.0) as f32),
                 n if n.ends_with("weight") => f64::from((0.2 * v) as f32),
                 _ => v,
             };
-            feeds.insert(name.to_string(), values(name, node.shape.elems()).into_iter().map(scale).collect());
+            // What phases share has the values of a batch of that name.
+            let own = name.strip_prefix("shared/").unwrap_or(name);
+            feeds.insert(name.to_string(), values(own, node.shape.elems()).into_iter().map(scale).collect());
         }
     }
     feeds
@@ -390,7 +390,7 @@ pub fn games() -> Vec<(&'static str, Gan)> {
         ("dcgan ns", Gan { attack: Some((2, 0.06, 0.02)), ..base(dcgan(true), loss::Gan::Ns) }),
         ("dcgan hinge r1", Gan { r1: gamma, penalty_every: 2, ..base(dcgan(false), loss::Gan::Hinge) }),
         ("r3gan rpgan r1 r2", Gan { r1: gamma, r2: gamma, ..base(r3gan, loss::Gan::Rpgan) }),
-        ("mlp wgan-gp", Gan { gp: gamma, ..base(mlp, loss::Gan::Wgan) }),
+        ("mlp wgan-gp", Gan { gp: gamma, penalty_every: 2, ..base(mlp, loss::Gan::Wgan) }),
     ]
 }
 

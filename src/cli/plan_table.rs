@@ -111,7 +111,8 @@ impl Recompute {
 
 fn phase(plan: &Plan, assembly: &Assembly) -> Result<Phase> {
     let row = |step: &Step| -> Result<Row> {
-        let buffers: Vec<&str> = step.outputs.iter().map(|r| assembly.program.buffers[r.buffer].name.as_str()).collect();
+        let buffers: Vec<&str> =
+            step.outputs.iter().map(|r| assembly.program.buffers[r.buffer].name.as_str()).collect();
         Ok(Row {
             kernel: step.name(),
             makes: step.label.clone(),

@@ -61,7 +61,10 @@ mod tests {
             let product = graph.input("a", [2, 3]).matmul(graph.input("b", [4, 5]));
             Ok(product.dim(0))
         };
-        assert_eq!(checked(wrong).unwrap_err().to_string(), "graph: matmul of [2,3] (transposed: false) and [4,5] (transposed: false): inner extents differ");
+        assert_eq!(
+            checked(wrong).unwrap_err().to_string(),
+            "graph: matmul of [2,3] (transposed: false) and [4,5] (transposed: false): inner extents differ"
+        );
         let missing = || Ok(Graph::new().input("a", [2, 3]).dim(3));
         assert_eq!(checked(missing).unwrap_err().to_string(), "graph: a tensor of shape [2,3] has no axis 3");
         assert!(catch_unwind(|| wrong().is_ok()).is_err());

@@ -273,23 +273,24 @@ impl Assembly {
         for (p, phase) in game.phases.iter().enumerate() {
             let reads = reads(game, &phases[p]);
             let mut draws = reads.clone();
-            let first: Vec<usize> = (0..game.phases.len()).filter(|&other| runs_ahead_of(game, other, phase)).collect();
+            let others: Vec<usize> =
+                (0..game.phases.len()).filter(|&other| runs_ahead_of(game, other, phase)).collect();
+            let first: Vec<usize> = others.iter().copied().filter(|other| !rests.contains_key(other)).collect();
             draws.extend(first.iter().flat_map(|&other| self::reads(game, &phases[other])));
             for i in draws {
                 if fed[i].draw.is_none() {
                     fed[i].draw = resident.zip(data).map(|(r, data)| draw(&mut b, game, &fed[i], r, data));
                 }
             }
-            let mut ahead = vec![];
             for other in first {
-                let Some((root, _)) = &game.phases[other].ahead else { continue };
-                let dag = &phases[other].dag;
-                let (plan, rest) = b.plan_until(root, &game::shared_leaf(root), dag, &leaves, &roots)?;
-                rests.insert(other, rest);
-                ahead.push((other, plan));
+                let Some(ahead) = &game.phases[other].ahead else { continue };
+                let (dag, root) = (&phases[other].dag, game::shared_leaf(&ahead.makes));
+                let (plan, rest) = b.plan_until(&ahead.makes, &root, dag, &leaves, &roots)?;
+                rests.insert(other, (plan, rest));
             }
+            let ahead = others.iter().filter_map(|other| Some((*other, rests.get(other)?.0))).collect();
             let plan = match rests.remove(&p) {
-                Some(rest) => b.resume(&phase.name, rest),
+                Some((_, rest)) => b.resume(&phase.name, rest),
                 None => b.plan(&phase.name, &phases[p].dag, &leaves, &roots)?,
             };
             planned.push(Planned { plan, reads, ahead });
@@ -297,8 +298,7 @@ impl Assembly {
                 let adam = slot(updates.len(), 8);
                 let logged = [0, 1, 2].map(|i| log_at(norms[&n] + i));
                 let several = phases[p].trains.len() > 1;
-                let name =
-                    if several { format!("{}_{}", phase.name, learners[n].name) } else { phase.name.clone() };
+                let name = if several { format!("{}_{}", phase.name, learners[n].name) } else { phase.name.clone() };
                 let plans = update(&mut b, &name, &learners[n], adam, logged);
                 updates.push(Update { network: n, phase: p, adam, plans });
             }
@@ -332,7 +332,7 @@ impl Assembly {
     /// The plans of iteration `step` in order, with how many times each runs in a row.
     pub fn schedule(&self, step: u64) -> Vec<(usize, u32)> {
         let mut order = vec![];
-        let mut drawn = vec![false; self.fed.len()];
+        let (mut drawn, mut made) = (vec![false; self.fed.len()], vec![]);
         for (p, phase) in self.game.phases.iter().enumerate().filter(|(_, phase)| phase.when.is_due(step)) {
             let planned = &self.phases[p];
             let ahead = planned.ahead.iter().flat_map(|(other, _)| &self.phases[*other].reads);
@@ -341,7 +341,12 @@ impl Assembly {
                     order.extend(self.fed[i].draw.map(|draw| (draw, 1)));
                 }
             }
-            order.extend(planned.ahead.iter().map(|(_, plan)| (*plan, 1)));
+            for &(_, plan) in &planned.ahead {
+                if !made.contains(&plan) {
+                    made.push(plan);
+                    order.push((plan, 1));
+                }
+            }
             let updates: Vec<(usize, u32)> =
                 self.updates.iter().filter(|u| u.phase == p).flat_map(|u| &u.plans).map(|&plan| (plan, 1)).collect();
             if updates.is_empty() {
@@ -394,17 +399,20 @@ fn check(game: &Game, resident: Option<Resident>) -> Result<()> {
     names.extend(game.networks.iter().map(|n| n.name.as_str()));
     let twice = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name));
     if let Some((_, name)) = twice {
-        return refuse(format!("the game uses the name {name} twice: phases, batches and networks need names of their own"));
+        return refuse(format!(
+            "the game uses the name {name} twice: phases, batches and networks need names of their own"
+        ));
     }
     if let Some(phase) = game.phases.iter().find(|p| p.when.every == 0 || p.when.at >= p.when.every) {
         let When { every, at, .. } = phase.when;
         return refuse(format!("phase {} runs at {at} of every {every} iterations, which never comes", phase.name));
     }
     for phase in &game.phases {
-        let Some((root, before)) = &phase.ahead else { continue };
+        let Some(ahead) = &phase.ahead else { continue };
         let at = |name: &str| game.phases.iter().position(|p| p.name == name);
-        if at(before).is_none() || at(before) >= at(&phase.name) {
-            return refuse(format!("phase {}: {root} is made ahead of {before}, which must be an earlier phase", phase.name));
+        if let Some(before) = ahead.before.iter().find(|b| at(b).is_none() || at(b) >= at(&phase.name)) {
+            let (name, makes) = (&phase.name, &ahead.makes);
+            return refuse(format!("phase {name}: {makes} is made ahead of {before}, which must be an earlier phase"));
         }
     }
     if let Some(r) = resident {
@@ -419,7 +427,7 @@ fn check(game: &Game, resident: Option<Resident>) -> Result<()> {
 }
 /// Whether part of phase `other` runs ahead of `phase`.
 fn runs_ahead_of(game: &Game, other: usize, phase: &Phase) -> bool {
-    game.phases[other].ahead.as_ref().is_some_and(|(_, before)| *before == phase.name)
+    game.phases[other].ahead.as_ref().is_some_and(|ahead| ahead.before.contains(&phase.name))
 }
 
 /// The batches that a phase reads, by number.
@@ -470,8 +478,7 @@ fn draw(b: &mut Builder, game: &Game, fed: &Fed, resident: Resident, data: (Regi
     let spec = &game.batches[fed.batch];
     let image = [game.sample[0], game.sample[1], game.sample[2]];
     let Resident { count, mirror, .. } = resident;
-    let work =
-        Work::Draw(Draw { count, n: game.batch, image, labels: spec.labels, mirror, stream: spec.stream });
+    let work = Work::Draw(Draw { count, n: game.batch, image, labels: spec.labels, mirror, stream: spec.stream });
     let inputs = [Some(data.0), data.1.filter(|_| spec.labels)].into_iter().flatten().collect();
     let outputs = [Some(fed.values), fed.labels].into_iter().flatten().collect();
     b.step(&format!("draw_{}", spec.name), work, inputs, outputs)

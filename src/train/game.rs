@@ -160,9 +160,17 @@ pub struct Phase {
     pub when: When,
     /// How many times in a row.
     pub repeat: u32,
-    /// The part of its graph that makes this shared tensor runs ahead of another phase: (tensor, name of that phase). What both
-    /// need is computed once.
-    pub ahead: Option<(String, String)>,
+    /// Part of its graph may run ahead of other phases. What both parts need is computed once.
+    pub ahead: Option<Ahead>,
+}
+
+/// The part of a phase's graph that makes a shared tensor for other, earlier phases.
+#[derive(Clone, Debug)]
+pub struct Ahead {
+    /// The shared tensor.
+    pub makes: String,
+    /// Phases that need it: it is made before the first of them that is due.
+    pub before: Vec<String>,
 }
 
 impl Phase {

@@ -2,8 +2,8 @@
 //!
 //! Uses everything below it. Deliberately absent: printing (that is `cli`).
 
-pub mod checkpoint;
 pub mod assembly;
+pub mod checkpoint;
 mod feed;
 pub mod game;
 pub mod games;

@@ -146,7 +146,8 @@ fn problem(trainer: &Trainer, logged: &Logged, counted: bool) -> Option<String> 
         None => return None,
     };
     let network = first.as_ref().and_then(|(_, name, _)| trainer.network_of(name));
-    let of = |tensor: &str, player: &Player| tensor.strip_prefix(player.name.as_str()).is_some_and(|t| t.starts_with('.'));
+    let of =
+        |tensor: &str, player: &Player| tensor.strip_prefix(player.name.as_str()).is_some_and(|t| t.starts_with('.'));
     let tensor = logged.nonfinite.iter().find(|(tensor, _)| counted && network.is_none_or(|n| of(tensor, n)));
     Some(match (tensor, first) {
         (Some((tensor, _)), _) => {

@@ -86,7 +86,8 @@ impl Sampler {
         let fits = values.len() == self.inputs.len() && (0..values.len()).all(|i| values[i].len() == rows * extents(i));
         if !fits {
             let lengths: Vec<usize> = values.iter().map(Vec::len).collect();
-            let reason = format!("{} is given {lengths:?} numbers and takes {:?}", self.inference.name, self.inference.inputs);
+            let reason =
+                format!("{} is given {lengths:?} numbers and takes {:?}", self.inference.name, self.inference.inputs);
             return Err(Error::Training(reason));
         }
         let mut outputs = Vec::with_capacity(rows * self.per_row());

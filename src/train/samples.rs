@@ -3,9 +3,9 @@
 use super::game::Inference;
 use super::stream;
 use super::trainer::Trainer;
-use crate::{Error, Result};
 use crate::philox;
 use crate::plan::ReadId;
+use crate::{Error, Result};
 use std::collections::VecDeque;
 
 /// Samples under way.

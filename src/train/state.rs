@@ -1,7 +1,7 @@
 //! The whole state of a trainer as a checkpoint, and back.
 
-use super::checkpoint::{Checkpoint, NamedTensor, Values};
 use super::assembly::Learner;
+use super::checkpoint::{Checkpoint, NamedTensor, Values};
 use super::sampler::tensor;
 use super::trainer::{Decay, Trainer};
 use crate::nn::layout;

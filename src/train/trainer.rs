@@ -276,7 +276,8 @@ impl Trainer {
             return Ok(());
         }
         let ring = self.device.begin_read(self.assembly.ring)?;
-        let bad = learning(&self.assembly.learners).map(|(_, bad)| self.device.begin_read(bad)).collect::<Result<_>>()?;
+        let bad =
+            learning(&self.assembly.learners).map(|(_, bad)| self.device.begin_read(bad)).collect::<Result<_>>()?;
         self.pending.push_back(PendingLog { first: self.logged_to, end: self.step, ring, bad });
         self.logged_to = self.step;
         Ok(())

@@ -8,7 +8,7 @@ use crate::graph::{Dist, Tensor};
 use crate::loss;
 use crate::nn::{Mode, Network, Scope};
 use crate::optim::Schedule;
-use crate::train::game::{Adam, Average, Batch, Game, Inference, Phase, PhaseGraph, Player, Shown, Value, When};
+use crate::train::game::{Adam, Ahead, Average, Batch, Game, Inference, Phase, PhaseGraph, Player, Shown, Value, When};
 use crate::train::stream;
 use std::sync::Arc;
 
@@ -65,11 +65,10 @@ impl Gan {
         let penalised = |name: &str, schedule: Option<Schedule>| {
             schedule.map(|schedule| Value { weight: self.penalty_every as f64, ..Value::new(name, schedule) })
         };
-        let mut values: Vec<Value> =
-            [("r1_gamma", self.r1), ("r2_gamma", self.r2), ("gp_lambda", self.gp)]
-                .into_iter()
-                .filter_map(|(name, schedule)| penalised(name, schedule))
-                .collect();
+        let mut values: Vec<Value> = [("r1_gamma", self.r1), ("r2_gamma", self.r2), ("gp_lambda", self.gp)]
+            .into_iter()
+            .filter_map(|(name, schedule)| penalised(name, schedule))
+            .collect();
         let lazy = When::first_of(self.penalty_every);
         let phase = |name: &str, build: for<'g> fn(&Gan, &mut PhaseGraph<'g>) -> Result<()>| {
             let gan = self.clone();
@@ -77,7 +76,9 @@ impl Gan {
         };
         let mut phases = vec![];
         if let Some((steps, eps, alpha)) = self.attack {
-            values.extend([("attack_eps", eps), ("attack_alpha", alpha)].map(|(n, v)| Value::new(n, Schedule::Constant(v))));
+            values.extend(
+                [("attack_eps", eps), ("attack_alpha", alpha)].map(|(n, v)| Value::new(n, Schedule::Constant(v))),
+            );
             phases.push(phase("attack_start", Gan::attack_start));
             phases.push(Phase { repeat: steps, ..phase("attack_step", Gan::attack_step) });
         }
@@ -85,7 +86,9 @@ impl Gan {
         if self.penalty_every > 1 {
             phases.push(phase("d_plain", |gan, p| gan.discriminate(p, false)).when(lazy.otherwise()));
         }
-        let ahead = (!fresh).then(|| ("fake".to_owned(), "d".to_owned()));
+        let before =
+            phases.iter().map(|phase: &Phase| phase.name.clone()).filter(|name| name.starts_with('d')).collect();
+        let ahead = (!fresh).then(|| Ahead { makes: "fake".into(), before });
         phases.push(Phase { ahead, ..phase("g", Gan::generate).when(When::last_of(self.n_critic)) });
         let gan = self.clone();
         Game {

@@ -72,10 +72,7 @@ fn gan(config: &Config) -> Result<Gan> {
         attack: (attack.steps > 0).then(|| (attack.steps, attack.radius(), attack.step_size())),
         adam_d: Adam { lr_scale: o.lr_d_scale, ..adam.clone() },
         adam_g: adam,
-        average: Average {
-            half_life_kimg: Schedule::Constant(config.ema.half_life_kimg),
-            ramp: config.ema.ramp,
-        },
+        average: Average { half_life_kimg: Schedule::Constant(config.ema.half_life_kimg), ramp: config.ema.ramp },
     })
 }
 
