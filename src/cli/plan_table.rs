@@ -62,7 +62,8 @@ struct Recompute {
 pub fn table(job: &PlanJob) -> Result<String> {
     let settings = Settings::new(&job.config)?;
     let resident = settings.gan.sample.len() == 3;
-    let resident = resident.then_some(Resident { count: job.config.data.count, mirror: job.config.data.mirror });
+    let resident =
+        resident.then_some(Resident { count: job.config.data.count, mirror: job.config.data.mirror, labels: false });
     let planned = |recompute: bool| {
         let options = Options {
             fuse: settings.fuse,

@@ -25,7 +25,8 @@ pub fn tune(args: &TuneArgs) -> Result<()> {
         let hint = "the host has no schedules to measure; name a GPU (danskin devices lists them)";
         return Err(Error::setting("command line", "--device", args.device, hint));
     }
-    let resident = (settings.gan.sample.len() == 3).then_some(Resident { count: config.data.count, mirror: true });
+    let resident =
+        (settings.gan.sample.len() == 3).then_some(Resident { count: config.data.count, mirror: true, labels: false });
     let lazy = settings.penalty_every > 1;
     let plan = |device: &Device| {
         Gan::new(&settings.gan, resident, 16, settings.log_every, lazy, device.options(settings.fuse))

@@ -76,20 +76,20 @@ impl DataSet {
         self.images.chunks(4).map(word).collect()
     }
 
-    /// The batch of a step, `[n, size, size, channels]` in [-1,1], as a device draws it.
-    pub fn batch(&self, rule: &DrawRule, step: u32) -> Vec<f32> {
+    /// The batch of a step, `[n, size, size, channels]` in [-1,1], as a device draws it after `first` images.
+    pub fn batch(&self, rule: &DrawRule, first: u64, step: u32) -> Vec<f32> {
         let elems = self.size * self.size * self.channels;
         let mut out = vec![0.0; rule.n * elems];
-        for ((k, flip), out) in rule.picks(step, self.count).zip(out.chunks_exact_mut(elems)) {
+        for ((k, flip), out) in rule.picks(first, step, self.count).zip(out.chunks_exact_mut(elems)) {
             write_floats(self.image(k), flip, self.size, self.channels, out);
         }
         out
     }
 
-    /// The labels of the batch of a step, `[n]`.
-    pub fn batch_labels(&self, rule: &DrawRule, step: u32) -> Option<Vec<f32>> {
+    /// The labels of the batch that starts after `first` images, `[n]`.
+    pub fn batch_labels(&self, rule: &DrawRule, first: u64) -> Option<Vec<f32>> {
         let labels = self.labels.as_ref()?;
-        Some(rule.picks(step, self.count).map(|(k, _)| labels[k] as f32).collect())
+        Some(rule.picks(first, 0, self.count).map(|(k, _)| labels[k] as f32).collect())
     }
 }
 

@@ -7,7 +7,6 @@ use super::phases::stream;
 use crate::config::{Config, Mode, Source};
 use crate::data::toys::{self, Toy};
 use crate::data::{self, DrawRule, Index, Skipped, Spec, Stream};
-use crate::plan::Region;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -17,7 +16,6 @@ const RESIDENT_BYTES: usize = 1 << 30;
 /// Where the reals of an iteration come from.
 pub struct Feed {
     kind: Kind,
-    batch: usize,
     mirror: bool,
     /// What the data set is, for people.
     pub description: String,
@@ -32,7 +30,7 @@ pub const PREVIEW: usize = 64;
 
 enum Kind {
     Resident { words: Option<Vec<u32>>, count: usize },
-    Streamed { index: Arc<Index>, open: Vec<(u64, u32, Stream)> },
+    Streamed { index: Arc<Index>, open: Vec<(DrawRule, Stream)> },
     Toy(Toy),
 }
 
@@ -44,8 +42,8 @@ impl Feed {
     pub fn open(config: &Config, progress: &dyn Fn(usize, usize)) -> Result<Feed> {
         let d = &config.data;
         let source = match d.source {
-            Source::Ring8 => return Ok(Feed::toy(Toy::Ring8, config.train.batch)),
-            Source::Grid25 => return Ok(Feed::toy(Toy::Grid25, config.train.batch)),
+            Source::Ring8 => return Ok(Feed::toy(Toy::Ring8)),
+            Source::Grid25 => return Ok(Feed::toy(Toy::Grid25)),
             Source::Faces => data::Source::Faces { seed: config.train.seed, count: d.count },
             Source::Path => match &d.path {
                 Some(path) => data::Source::Path(path.clone()),
@@ -59,42 +57,42 @@ impl Feed {
             Mode::Stream => false,
             Mode::Auto => index.bytes() <= RESIDENT_BYTES,
         };
-        let (batch, mirror) = (config.train.batch, d.mirror);
+        let mirror = d.mirror;
         let look = DrawRule { seed: config.train.seed, stream: stream::PREVIEW, n: PREVIEW, mirror: false };
         if resident {
             let set = index.load(progress)?;
             let description = format!("{} images of {} at {}x{}", set.count, set.name, d.size, d.size);
             let kind = Kind::Resident { words: Some(set.words()), count: set.count };
-            let preview = set.batch(&look, 0);
-            return Ok(Feed { kind, batch, mirror, description, skipped: set.skipped, preview });
+            let preview = set.batch(&look, 0, 0);
+            return Ok(Feed { kind, mirror, description, skipped: set.skipped, preview });
         }
         let index = index.check(progress)?;
         let description = format!("{} images of {} at {}x{}, streamed", index.count, index.name, d.size, d.size);
         let skipped = index.skipped.clone();
         let index = Arc::new(index);
-        let preview = Stream::start(&index, look)?.batch(0)?;
+        let preview = Stream::start(&index, look)?.batch(0, 0)?;
         let kind = Kind::Streamed { index, open: vec![] };
-        Ok(Feed { kind, batch, mirror, description, skipped, preview })
+        Ok(Feed { kind, mirror, description, skipped, preview })
     }
 
     /// Points of a 2-D toy.
-    pub fn toy(toy: Toy, batch: usize) -> Feed {
+    pub fn toy(toy: Toy) -> Feed {
         let description = format!("points of {}", toy.name());
-        Feed { kind: Kind::Toy(toy), batch, mirror: false, description, skipped: Skipped::default(), preview: vec![] }
+        Feed { kind: Kind::Toy(toy), mirror: false, description, skipped: Skipped::default(), preview: vec![] }
     }
 
     /// What the device keeps, where the set is resident.
     pub fn resident(&self) -> Option<Resident> {
         match self.kind {
-            Kind::Resident { count, .. } => Some(Resident { count, mirror: self.mirror }),
+            Kind::Resident { count, .. } => Some(Resident { count, mirror: self.mirror, labels: false }),
             _ => None,
         }
     }
 
     /// The packed bytes of a resident set, once: the device holds them from then on.
-    pub fn take_words(&mut self) -> Option<Vec<u32>> {
+    pub fn take_words(&mut self) -> Option<(Vec<u32>, Option<Vec<u32>>)> {
         match &mut self.kind {
-            Kind::Resident { words, .. } => words.take(),
+            Kind::Resident { words, .. } => words.take().map(|words| (words, None)),
             _ => None,
         }
     }
@@ -107,31 +105,36 @@ impl Feed {
         }
     }
 
-    /// Batches the host has to send for iteration `step`, with where they go. Empty for a resident set.
-    pub fn batches(&mut self, seed: u64, step: u64, d: Region, g: Option<Region>) -> Result<Vec<(Vec<f32>, Region)>> {
-        let wanted = [Some((stream::DATA_D, d)), g.map(|region| (stream::DATA_G, region))];
-        let step = step as u32;
-        let mut batches = vec![];
-        for (stream, region) in wanted.into_iter().flatten() {
-            let values = match &mut self.kind {
-                Kind::Resident { .. } => continue,
-                Kind::Toy(toy) => toys::batch(*toy, seed, step, stream, self.batch),
-                Kind::Streamed { index, open } => {
-                    let known = open.iter().position(|(s, id, _)| (*s, *id) == (seed, stream));
-                    let at = match known {
-                        Some(at) => at,
-                        None => {
-                            let rule = DrawRule { seed, stream, n: self.batch, mirror: self.mirror };
-                            open.retain(|(_, id, _)| *id != stream);
-                            open.push((seed, stream, Stream::start(index, rule)?));
-                            open.len() - 1
-                        }
-                    };
-                    open[at].2.batch(step)?
-                }
-            };
-            batches.push((values, region));
-        }
-        Ok(batches)
+    /// The batch of `step` after `first` samples of this stream, `[n, …]`. The host sends it, where the set is not resident.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for an image that can't be read, and for a resident set.
+    pub fn batch(&mut self, seed: u64, step: u32, stream: u32, first: u64, n: usize) -> Result<Batch> {
+        let values = match &mut self.kind {
+            Kind::Resident { .. } => return Err(Error::data(&self.description, "the device draws its batches")),
+            Kind::Toy(toy) => toys::batch(*toy, seed, step, stream, n),
+            Kind::Streamed { index, open } => {
+                let rule = DrawRule { seed, stream, n, mirror: self.mirror };
+                let at = match open.iter().position(|(known, _)| *known == rule) {
+                    Some(at) => at,
+                    None => {
+                        open.retain(|(known, _)| known.stream != stream);
+                        open.push((rule, Stream::start(index, rule)?));
+                        open.len() - 1
+                    }
+                };
+                open[at].1.batch(first, step)?
+            }
+        };
+        Ok(Batch { values, labels: None })
     }
+}
+
+/// A batch that the host sends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Samples, `[n, H, W, C]` in [-1,1] or `[n, 2]`.
+    pub values: Vec<f32>,
+    /// Their labels `[n]`, where there are any.
+    pub labels: Option<Vec<f32>>,
 }

@@ -49,6 +49,8 @@ pub struct Resident {
     pub count: usize,
     /// Flip half of them.
     pub mirror: bool,
+    /// Whether each has a label.
+    pub labels: bool,
 }
 
 /// Indices of the plans of an iteration.
@@ -114,6 +116,8 @@ pub struct Gan {
     pub states: Vec<(StateSpec, Region)>,
     /// The resident data set, packed bytes.
     pub data: Option<Region>,
+    /// Where draws stand, where the set is resident: (epoch, place) for the discriminator, and for the generator [`ALIGN`] later.
+    pub cursors: Option<Region>,
     /// Reals of the discriminator step.
     pub real: Region,
     /// Reals of the generator step, where its loss needs them.
@@ -240,12 +244,15 @@ impl Gan {
             let bytes: usize = r.count * spec.sample.iter().product::<usize>();
             b.buffer("data", bytes.div_ceil(4), Element::U32, Class::Data)
         });
+        let cursors = resident.map(|_| b.buffer("cursors", ALIGN + 2, Element::U32, Class::Scalar));
         let draw = |b: &mut Builder, name: &str, stream: u32, batch: Region| {
-            resident.zip(data).map(|(r, data)| {
+            resident.zip(data).zip(cursors).map(|((r, data), cursors)| {
+                let offset = if stream == stream::DATA_G { ALIGN } else { 0 };
+                let cursor = Region { offset, len: 2, ..cursors };
                 let image = [spec.sample[0], spec.sample[1], spec.sample[2]];
                 let work =
                     Work::Draw(Draw { count: r.count, n: spec.batch, image, labels: false, mirror: r.mirror, stream });
-                b.step(name, work, vec![data], vec![batch])
+                b.step(name, work, vec![data, cursor], vec![batch])
             })
         };
         let draw_d = draw(&mut b, "draw_d", stream::DATA_D, real);
@@ -301,6 +308,7 @@ impl Gan {
             d,
             states,
             data,
+            cursors,
             real,
             real_g,
             latents,

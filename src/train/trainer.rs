@@ -5,8 +5,10 @@
 
 use super::feed::Feed;
 use super::gan::{Gan, Intervals};
+use super::phases::stream;
 use super::settings::Settings;
 use crate::Result;
+use crate::data::cursor;
 use crate::device::{Device, Fitted, Recomputed};
 use crate::optim::{AdamSettings, cosine, ema_beta};
 use crate::plan::{ALIGN, Class, Counters, Executor, Options, RNG, ReadId, Region};
@@ -113,7 +115,7 @@ impl Trainer {
         for (spec, region) in &self.gan.states {
             self.device.write(*region, &vec![spec.init as f32; region.len])?;
         }
-        if let (Some(region), Some(words)) = (self.gan.data, self.feed.take_words()) {
+        if let (Some(region), Some((words, _))) = (self.gan.data, self.feed.take_words()) {
             self.device.write_u32(region, &words)?;
         }
         Ok(())
@@ -209,8 +211,19 @@ impl Trainer {
     }
 
     pub(super) fn write_reals(&mut self) -> Result<()> {
-        for (batch, region) in self.feed.batches(self.seed(), self.step, self.gan.real, self.gan.real_g)? {
-            self.device.write(region, &batch)?;
+        let n = self.settings.gan.batch;
+        let first = [self.step, self.step / self.settings.n_critic.max(1)].map(|runs| runs * n as u64);
+        if let Some((region, set)) = self.gan.cursors.zip(self.feed.resident()) {
+            let mut words = vec![0; region.len];
+            for (at, first) in [0, ALIGN].into_iter().zip(first) {
+                words[at..at + 2].copy_from_slice(&cursor(first, set.count));
+            }
+            return self.device.write_u32(region, &words);
+        }
+        let wanted = [Some((stream::DATA_D, self.gan.real)), self.gan.real_g.map(|g| (stream::DATA_G, g))];
+        for ((stream, region), first) in wanted.into_iter().zip(first).filter_map(|(w, first)| Some((w?, first))) {
+            let batch = self.feed.batch(self.seed(), self.step as u32, stream, first, n)?;
+            self.device.write(region, &batch.values)?;
         }
         Ok(())
     }

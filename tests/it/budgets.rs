@@ -71,7 +71,8 @@ fn presets_stay_within_their_budgets() {
     let mut over = vec![];
     for budget in BUDGETS {
         let settings = Settings::new(&config(budget.preset, &[])).unwrap();
-        let resident = (settings.gan.sample.len() == 3).then_some(Resident { count: 1000, mirror: true });
+        let resident =
+            (settings.gan.sample.len() == 3).then_some(Resident { count: 1000, mirror: true, labels: false });
         let planned = |recompute: bool| {
             let scratch = std::sync::Arc::new(kernels::scratch);
             let options = Options { scratch, recompute, ..Options::default() };

@@ -263,16 +263,19 @@ fn streamed_and_resident_batches_are_equal() {
     let other = DrawRule { stream: 4, ..rule };
     let mut stream = Stream::start(&index, rule).unwrap();
     let mut twin = Stream::start(&index, other).unwrap();
-    for step in [0, 1, 2, 3, 9, 10, 2, 2, u32::MAX, 0] {
-        let batch = stream.batch(step).unwrap();
+    // In order; the next phase; skipping; back; far away; another distance between steps; anywhere.
+    let places = [(0, 0), (9, 1), (18, 2), (27, 3), (81, 9), (90, 10), (18, 2), (18, 2), (u64::MAX - 3, u32::MAX)];
+    let more = [(0, 0), (9, 5), (18, 10), (27, 15), (36, 16), (4, 1)];
+    for (first, step) in places.into_iter().chain(more) {
+        let batch = stream.batch(first, step).unwrap();
         assert_eq!(batch.len(), 9 * 192);
-        assert_eq!(batch, set.batch(&rule, step), "step {step}");
-        assert_eq!(stream.labels(step), set.batch_labels(&rule, step));
-        assert_eq!(twin.batch(step).unwrap(), set.batch(&other, step));
-        assert_ne!(batch, set.batch(&other, step));
+        assert_eq!(batch, set.batch(&rule, first, step), "step {step}");
+        assert_eq!(stream.labels(first), set.batch_labels(&rule, first));
+        assert_eq!(twin.batch(first, step).unwrap(), set.batch(&other, first, step));
+        assert_ne!(batch, set.batch(&other, first, step));
     }
     // Blue is the mark of an image, red its ramp: both directions occur in a mirrored batch, one without.
-    let flips = |rule: &DrawRule| set.batch(rule, 5).chunks(192).filter(|i| i[0] > i[21]).count();
+    let flips = |rule: &DrawRule| set.batch(rule, 45, 5).chunks(192).filter(|i| i[0] > i[21]).count();
     assert_eq!(flips(&DrawRule { mirror: false, ..rule }), 0);
     assert!((1..9).contains(&flips(&rule)));
 }
@@ -287,7 +290,7 @@ fn built_in_faces() {
     assert_ne!(set.image(7), data::load(&spec(6, 8), &|_, _| {}).unwrap().image(7));
     let rule = DrawRule { seed: 9, stream: 1, n: 5, mirror: true };
     let index = Arc::new(Index::new(&spec(5, 12)).unwrap().check(&|_, _| {}).unwrap());
-    assert_eq!(Stream::start(&index, rule).unwrap().batch(3).unwrap(), set.batch(&rule, 3));
+    assert_eq!(Stream::start(&index, rule).unwrap().batch(15, 3).unwrap(), set.batch(&rule, 15, 3));
 
     let grey = data::load(&Spec { channels: 1, ..spec(5, 2) }, &|_, _| {}).unwrap();
     assert_eq!(grey.images.len(), 2 * 256);
@@ -300,10 +303,10 @@ fn a_file_that_vanishes_is_an_error_of_its_batch() {
     let index = Arc::new(Index::new(&spec(folder.path(), 8)).unwrap().check(&|_, _| {}).unwrap());
     std::fs::remove_file(folder.path().join("only.png")).unwrap();
     let mut stream = Stream::start(&index, DrawRule { seed: 0, stream: 0, n: 2, mirror: false }).unwrap();
-    let message = stream.batch(0).unwrap_err().to_string();
+    let message = stream.batch(0, 0).unwrap_err().to_string();
     assert!(message.contains("only.png: can't be opened"), "{message}");
     put(folder.path(), "only.png", &png(picture(1)));
-    assert_eq!(stream.batch(100).unwrap().len(), 2 * 192, "the stream goes on once it is back");
+    assert_eq!(stream.batch(200, 100).unwrap().len(), 2 * 192, "the stream goes on once it is back");
 }
 
 #[test]
@@ -334,7 +337,7 @@ fn idx_files_under_mnist_names() {
     let index = Arc::new(Index::new(&spec(folder.path(), 32)).unwrap().check(&|_, _| {}).unwrap());
     let rule = DrawRule { seed: 1, stream: 0, n: 4, mirror: false };
     let mut stream = Stream::start(&index, rule).unwrap();
-    assert_eq!(stream.batch(0).unwrap(), set.batch(&rule, 0));
+    assert_eq!(stream.batch(0, 0).unwrap(), set.batch(&rule, 0, 0));
     assert_eq!(stream.labels(0), set.batch_labels(&rule, 0));
 }
 

@@ -9,7 +9,7 @@ use danskin::train::{Gan, GanSpec, Resident};
 
 /// The program of a spec.
 pub fn program(spec: &GanSpec, fuse: bool) -> Gan {
-    let resident = (spec.sample.len() == 3).then_some(Resident { count: 10, mirror: true });
+    let resident = (spec.sample.len() == 3).then_some(Resident { count: 10, mirror: true, labels: false });
     Gan::new(spec, resident, 4, 8, true, Options { fuse, ..Options::default() }).unwrap()
 }
 

@@ -12,7 +12,7 @@ use danskin::train::{Feed, Gan, GanSpec, Resident, Settings, Trainer};
 use std::path::Path;
 
 fn program(spec: &GanSpec, options: Options) -> Program {
-    let resident = (spec.sample.len() == 3).then_some(Resident { count: 1000, mirror: true });
+    let resident = (spec.sample.len() == 3).then_some(Resident { count: 1000, mirror: true, labels: false });
     let scratch = std::sync::Arc::new(kernels::scratch);
     Gan::new(spec, resident, 4, 8, true, Options { scratch, ..options }).unwrap().program
 }
