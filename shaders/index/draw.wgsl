@@ -1,4 +1,4 @@
-// batch[j] = image drawn(j) of a resident set of bytes, as byte/127.5 − 1, flipped along W for a random half.
+// batch[j] = image drawn(j) of a resident set of bytes, as byte/127.5 − 1 (with one rounding), flipped along W for a random half.
 //
 // Layouts: images NHWC, four bytes a word, little-endian; batch [n,H,W,C]; rng = [seed low, seed high, step, 0];
 // cursor = (epoch, place) of the batch's first image.
@@ -49,6 +49,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         let byte = start + element;
         let value = (images[byte >> 2u] >> (8u * (byte & 3u))) & 255u;
-        batch[j * p.image + e] = f32(value) / 127.5 - 1.0;
+        batch[j * p.image + e] = (2.0 * f32(value) - 255.0) / 255.0;
     }
 }

@@ -47,9 +47,10 @@ impl DrawRule {
     }
 }
 
-/// Writes an image of bytes `[size,size,channels]` as floats in [-1,1], byte/127.5 − 1, flipped left to right if asked.
+/// Writes an image of bytes `[size,size,channels]` as floats in [-1,1], byte/127.5 − 1 with one rounding, flipped left to
+/// right if asked: the bits that the host draws from a resident set.
 pub(super) fn write_floats(bytes: &[u8], flip: bool, size: usize, channels: usize, out: &mut [f32]) {
-    let float = |b: u8| f32::from(b) / 127.5 - 1.0;
+    let float = |b: u8| (2.0 * f32::from(b) - 255.0) / 255.0;
     for (row, out) in bytes.chunks_exact(size * channels).zip(out.chunks_exact_mut(size * channels)) {
         for (x, pixel) in row.chunks_exact(channels).enumerate() {
             let at = if flip { size - 1 - x } else { x } * channels;

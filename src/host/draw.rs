@@ -30,7 +30,7 @@ pub fn draw<T: Scalar>(
                 let x = if mirror { width - 1 - x } else { x };
                 let from = (row * width + x) * channels;
                 for (c, o) in pixel.iter_mut().enumerate() {
-                    *o = T::of(f64::from(byte(from + c)) / 127.5 - 1.0);
+                    *o = T::of((2.0 * f64::from(byte(from + c)) - 255.0) / 255.0);
                 }
             }
         }

@@ -189,7 +189,7 @@ pub struct ConvDims {
 /// Drawing a batch from a resident data set of u8 images.
 ///
 /// Inputs: images (U32 buffer; bytes packed little-endian, image i at byte i·H·W·C, NHWC), then, if `labels`, one u32 an
-/// image, then the cursor (U32): (epoch, place) of the batch's first image. Outputs: batch `[n,H,W,C]` = byte/127.5 − 1, then,
+/// image, then the cursor (U32): (epoch, place) of the batch's first image. Outputs: batch `[n,H,W,C]` = byte/127.5 − 1 = (2·byte − 255)/255, then,
 /// if `labels`, their labels `[n]` as f32.
 ///
 /// Every image comes once an epoch. Image j of the batch stands at place (place + j) % count of epoch

@@ -20,7 +20,7 @@ mod sums;
 pub mod tensorboard;
 mod trainer;
 
-pub use feed::Feed;
+pub use feed::{Batch, Feed};
 pub use gan::{Gan, Intervals, Network, Plans, Resident};
 pub use phases::GanSpec;
 pub use profile::{Iteration, Profile, Span};
