@@ -11,7 +11,7 @@ fn mix(word: u32) -> u32 {
     return v ^ (v >> 16u);
 }
 
-// The image `j` places after cursor = (epoch, place): every image comes once an epoch, in the order of a permutation by four
+// The image `j` places after cursor = (epoch, place): every image comes once per epoch, in the order of a permutation by four
 // Feistel rounds over the next even power of two, walked until it falls inside. The twin of `philox::shuffled`.
 fn drawn(seed: vec2<u32>, stream: u32, cursor: vec2<u32>, j: u32, count: u32) -> u32 {
     let at = cursor.y + j;

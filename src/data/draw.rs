@@ -6,7 +6,7 @@ use crate::philox;
 pub const MAX_COUNT: usize = 1 << 31;
 
 /// Number of the image at `position` of a stream: the position counts the images drawn from it before. Every image of
-/// the set comes once an epoch of `count` positions, in an order of its own (`philox::shuffled`). `count` must be from 1
+/// the set comes once per epoch of `count` positions, in an order of its own (`philox::shuffled`). `count` must be from 1
 /// to [`MAX_COUNT`].
 pub fn draw_index(seed: u64, stream: u32, position: u64, count: usize) -> usize {
     let [epoch, place] = cursor(position, count);
@@ -82,8 +82,8 @@ mod tests {
         let mut x = place;
         loop {
             let (mut l, mut r) = (x / (1 << h), x % (1 << h));
-            for i in 0..4 {
-                (l, r) = (r, l ^ (mix(r as u32 ^ keys[i]) % (1 << h)));
+            for key in keys {
+                (l, r) = (r, l ^ (mix(r as u32 ^ key) % (1 << h)));
             }
             x = l * (1 << h) + r;
             if x < count {
@@ -108,7 +108,7 @@ mod tests {
 
     /// Whatever the size of batches, and where they straddle epochs: each image once in every `count` draws.
     #[test]
-    fn every_image_comes_once_an_epoch() {
+    fn every_image_comes_once_per_epoch() {
         for count in [1usize, 2, 3, 7, 64, 1000, 4097] {
             for n in [1, 5, 64, 3000] {
                 let rule = DrawRule { seed: 8, stream: 5, n, mirror: false };

@@ -192,7 +192,7 @@ pub struct ConvDims {
 /// image, then the cursor (U32): (epoch, place) of the batch's first image. Outputs: batch `[n,H,W,C]` = byte/127.5 − 1 = (2·byte − 255)/255, then,
 /// if `labels`, their labels `[n]` as f32.
 ///
-/// Every image comes once an epoch. Image j of the batch stands at place (place + j) % count of epoch
+/// Every image comes once per epoch. Image j of the batch stands at place (place + j) % count of epoch
 /// epoch + (place + j) / count, and is number permute(that place) of the set. With round keys K = Philox block
 /// (epoch, 0, stream, 2), b the smallest even number ≥ 2 with 2ᵇ ≥ count, h = b/2 and mask = 2ʰ − 1, permute is: x = place;
 /// repeat { l = x >> h, r = x & mask; for i in 0..4 { (l, r) = (r, l ^ (mix(r ^ K\[i\]) & mask)) }; x = l << h | r } until x < count;

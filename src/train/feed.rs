@@ -202,7 +202,7 @@ impl Feed {
         }
     }
 
-    /// The packed bytes of a resident set (four a word, the first in the low bits) and its labels, one a word; given once: the
+    /// The packed bytes of a resident set (four per word, the first in the low bits) and its labels, one per word; given once: the
     /// device holds them from then on.
     pub fn take_words(&mut self) -> Option<(Vec<u32>, Option<Vec<u32>>)> {
         match &mut self.kind {

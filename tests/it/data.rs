@@ -339,7 +339,7 @@ fn fingerprints() {
     all.push(listing(&[a.clone(), b.clone()], 8));
     assert_eq!(all[6], listing(&[a.clone(), b.clone()], 8));
     all.push(listing(&[a.clone(), b.clone()], 4));
-    all.push(listing(&[a.clone()], 8));
+    all.push(listing(std::slice::from_ref(&a), 8));
     all.push(listing(&[a.clone(), ("c.png", b.1.clone())], 8));
     all.push(listing(&[a.clone(), ("b.png", png(ramp(1)))], 8));
     all.push(listing(&[a, b, ("dataset.json", br#"{"labels": [["a.png", 0], ["b.png", 1]]}"#.to_vec())], 8));
