@@ -147,14 +147,17 @@ fn read_file(path: &Path, dimensions: usize) -> Result<(Vec<usize>, Vec<u8>)> {
 }
 
 fn parse(mut file: impl Read, dimensions: usize) -> Result<(Vec<usize>, Vec<u8>), String> {
-    let mut header = vec![0; 4 + 4 * dimensions];
-    file.read_exact(&mut header).map_err(|e| format!("too short or too damaged for an IDX header: {e}"))?;
-    let word = |i: usize| u32::from_be_bytes([header[4 * i], header[4 * i + 1], header[4 * i + 2], header[4 * i + 3]]);
-    let magic = 0x0800 + dimensions as u32;
-    if word(0) != magic {
-        return Err(format!("starts with 0x{:08x}, not 0x{magic:08x}: not an IDX file of this kind", word(0)));
+    let mut word = || {
+        let mut bytes = [0; 4];
+        let read = file.read_exact(&mut bytes);
+        read.map_err(|e| format!("too short or too damaged for an IDX header: {e}"))?;
+        Ok::<u32, String>(u32::from_be_bytes(bytes))
+    };
+    let (magic, first) = (0x0800 + dimensions as u32, word()?);
+    if first != magic {
+        return Err(format!("starts with 0x{first:08x}, not 0x{magic:08x}: not an IDX file of this kind"));
     }
-    let extents: Vec<usize> = (1..=dimensions).map(|i| word(i) as usize).collect();
+    let extents = (0..dimensions).map(|_| word().map(|e| e as usize)).collect::<Result<Vec<usize>, String>>()?;
     let size = extents.iter().try_fold(1u64, |n, &e| n.checked_mul(e as u64)).filter(|&n| n <= MAX_BYTES);
     let Some(size) = size else {
         return Err(format!("promises {extents:?} bytes, more than the limit of {} GiB", MAX_BYTES >> 30));

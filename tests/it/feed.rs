@@ -113,7 +113,8 @@ fn a_run_on_images_from_memory() {
     let source = danskin::data::Source::Faces { seed: 0, count: 10, label: None };
     let set = danskin::data::load(&danskin::data::Spec::new(source, 32), &|_, _| {}).unwrap();
     let own = DataSet::from_images("mine", set.images, None, [32, 32, 3]).unwrap();
-    let own = Trainer::new(Settings::new(&config).unwrap(), Feed::from_set(own, false), &Device::Host).unwrap();
+    let own =
+        Trainer::new(Settings::new(&config).unwrap(), Feed::from_set(own, config.data.mirror), &Device::Host).unwrap();
     assert_same(&trained(trainer(&config, &Device::Host), 3), &trained(own, 3));
 }
 
