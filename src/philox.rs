@@ -49,10 +49,11 @@ pub fn normal_at(seed: u64, stream: u32, step: u32, i: u64) -> f64 {
 /// `shaders/shared/draw.wgsl` holds the WGSL twin.
 pub fn shuffled(seed: u64, stream: u32, epoch: u32, place: u32, count: u32) -> u32 {
     let keys = block(seed, [epoch, 0, stream, 2]);
-    let bits = u32::BITS - count.saturating_sub(1).leading_zeros();
+    let count = count.max(1);
+    let bits = u32::BITS - (count - 1).leading_zeros();
     let half = bits.div_ceil(2).max(1);
     let mask = (1 << half) - 1;
-    let mut x = place;
+    let mut x = place % count;
     loop {
         let (mut l, mut r) = (x >> half, x & mask);
         for key in keys {

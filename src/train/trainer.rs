@@ -220,7 +220,9 @@ impl Trainer {
             }
             return self.device.write_u32(region, &words);
         }
-        let wanted = [Some((stream::DATA_D, self.gan.real)), self.gan.real_g.map(|g| (stream::DATA_G, g))];
+        let generator_runs = (self.step + 1).is_multiple_of(self.settings.n_critic);
+        let real_g = self.gan.real_g.filter(|_| generator_runs);
+        let wanted = [Some((stream::DATA_D, self.gan.real)), real_g.map(|g| (stream::DATA_G, g))];
         for ((stream, region), first) in wanted.into_iter().zip(first).filter_map(|(w, first)| Some((w?, first))) {
             let batch = self.feed.batch(self.seed(), self.step as u32, stream, first, n)?;
             self.device.write(region, &batch.values)?;
