@@ -94,7 +94,7 @@ impl Feed {
     }
 
     /// Batches that `f` makes: of (samples drawn from this stream before, n, stream) it gives the samples, n times
-    /// `sample_shape` ([H, W, C] in [-1,1], or [2]), and, with `labels`, n whole numbers, else none. A run that is to be
+    /// `sample_shape` (`[H, W, C]` in [-1,1], or `[2]`), and, with `labels`, n whole numbers, else none. A run that is to be
     /// resumed bit for bit wants a pure function.
     pub fn from_fn(
         sample_shape: &[usize],
@@ -165,7 +165,7 @@ impl Feed {
         })
     }
 
-    /// Extents of one sample: [H, W, C], or [2] for points.
+    /// Extents of one sample: `[H, W, C]`, or `[2]` for points.
     pub fn sample_shape(&self) -> &[usize] {
         &self.shape
     }
