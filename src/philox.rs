@@ -41,6 +41,40 @@ pub fn normal_at(seed: u64, stream: u32, step: u32, i: u64) -> f64 {
     pair[(i % 2) as usize]
 }
 
+/// Where place `place` < `count` comes in the order of an epoch: a permutation of 0..count for every (seed, stream, epoch),
+/// computed one place at a time. `count` is from 1 to 2³¹.
+///
+/// With b the smallest even number ≥ 2 such that 2ᵇ ≥ count, four Feistel rounds permute 0..2ᵇ; what falls outside of
+/// 0..count goes through them again. Round keys are the words of block (epoch, 0, stream, 2).
+/// `shaders/shared/draw.wgsl` holds the WGSL twin.
+pub fn shuffled(seed: u64, stream: u32, epoch: u32, place: u32, count: u32) -> u32 {
+    let keys = block(seed, [epoch, 0, stream, 2]);
+    let count = count.max(1);
+    let bits = u32::BITS - (count - 1).leading_zeros();
+    let half = bits.div_ceil(2).max(1);
+    let mask = (1 << half) - 1;
+    let mut x = place % count;
+    loop {
+        let (mut l, mut r) = (x >> half, x & mask);
+        for key in keys {
+            (l, r) = (r, l ^ (mix(r ^ key) & mask));
+        }
+        x = l << half | r;
+        if x < count {
+            return x;
+        }
+    }
+}
+
+/// Every bit of the result depends on every bit of `v`.
+fn mix(mut v: u32) -> u32 {
+    v ^= v >> 16;
+    v = v.wrapping_mul(0x7feb_352d);
+    v ^= v >> 15;
+    v = v.wrapping_mul(0x846c_a68b);
+    v ^ v >> 16
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
-// batch[j] = image drawn(j) of a resident set of bytes, as byte/127.5 − 1, flipped along W for a random half.
+// batch[j] = image drawn(j) of a resident set of bytes, as byte/127.5 − 1 (with one rounding), flipped along W for a random half.
 //
-// Layouts: images NHWC, four bytes a word, little-endian; batch [n,H,W,C]; rng = [seed low, seed high, step, 0].
+// Layouts: images NHWC, four bytes a word, little-endian; batch [n,H,W,C]; rng = [seed low, seed high, step, 0];
+// cursor = (epoch, place) of the batch's first image.
 // Work: a workgroup makes 1024 elements of one image (x: part of the image, z and y: image), four a thread, which spreads
 // the cost of the random numbers.
 
@@ -23,7 +24,8 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> rng: array<u32>;
 @group(0) @binding(2) var<storage, read> images: array<u32>;
-@group(0) @binding(3) var<storage, read_write> batch: array<f32>;
+@group(0) @binding(3) var<storage, read> cursor: array<u32>;
+@group(0) @binding(4) var<storage, read_write> batch: array<f32>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -32,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     let seed = vec2(rng[0], rng[1]);
-    let start = drawn(seed, rng[2], p.stream, j, p.count) * p.image;
+    let start = drawn(seed, p.stream, vec2(cursor[0], cursor[1]), j, p.count) * p.image;
     let flip = p.mirror == 1u && mirrored(seed, rng[2], p.stream, j);
     for (var part = 0u; part < 4u; part++) {
         let e = (group.x * 4u + part) * 256u + lane;
@@ -47,6 +49,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         let byte = start + element;
         let value = (images[byte >> 2u] >> (8u * (byte & 3u))) & 255u;
-        batch[j * p.image + e] = f32(value) / 127.5 - 1.0;
+        batch[j * p.image + e] = (2.0 * f32(value) - 255.0) / 255.0;
     }
 }

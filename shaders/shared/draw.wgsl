@@ -2,10 +2,37 @@
 
 #import shared/philox.wgsl
 
-// (u64(word)·count) >> 32 with word = lane j%4 of block (j/4, step, stream, 0).
-fn drawn(seed: vec2<u32>, step: u32, stream: u32, j: u32, count: u32) -> u32 {
-    let words = philox(seed, vec4(j / 4u, step, stream, 0u));
-    return wide_product(words[j % 4u], count).y;
+fn mix(word: u32) -> u32 {
+    var v = word;
+    v ^= v >> 16u;
+    v *= 0x7feb352du;
+    v ^= v >> 15u;
+    v *= 0x846ca68bu;
+    return v ^ (v >> 16u);
+}
+
+// The image `j` places after cursor = (epoch, place): every image comes once per epoch, in the order of a permutation by four
+// Feistel rounds over the next even power of two, walked until it falls inside. The twin of `philox::shuffled`.
+fn drawn(seed: vec2<u32>, stream: u32, cursor: vec2<u32>, j: u32, count: u32) -> u32 {
+    let at = cursor.y + j;
+    let keys = philox(seed, vec4(cursor.x + at / count, 0u, stream, 2u));
+    let half = max((33u - countLeadingZeros(count - 1u)) / 2u, 1u);
+    let mask = (1u << half) - 1u;
+    var x = at % count;
+    loop {
+        var l = x >> half;
+        var r = x & mask;
+        for (var i = 0u; i < 4u; i++) {
+            let next = l ^ (mix(r ^ keys[i]) & mask);
+            l = r;
+            r = next;
+        }
+        x = (l << half) | r;
+        if x < count {
+            break;
+        }
+    }
+    return x;
 }
 
 // The top bit of lane j%4 of block (j/4, step, stream, 1).

@@ -60,6 +60,8 @@ pub const KEYS: &[Key] = &[
     key("data.size", Kind::Count(1, 4096), "side of the square images"),
     key("data.channels", Kind::Count(1, 3), "1 grey, 3 colour"),
     key("data.count", Kind::Count(1, 10_000_000), "built-in faces to render"),
+    key("data.seed", Kind::Seed, "which population of built-in faces"),
+    optional("data.label", Kind::Text, "factor that labels the built-in faces: glasses, hat, smile, ..."),
     key("data.mirror", Kind::Switch, "flip half of the images left to right"),
     key("data.mode", Kind::Choice(Mode::NAMES), "where the set lives"),
     key("model.kind", Kind::Choice(ModelKind::NAMES), "architecture"),

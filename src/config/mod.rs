@@ -82,6 +82,10 @@ pub struct DataConfig {
     pub channels: usize,
     /// How many built-in faces to render.
     pub count: usize,
+    /// Seed of their population.
+    pub seed: u64,
+    /// The factor that labels them.
+    pub label: Option<String>,
     /// Flip half of the images left to right.
     pub mirror: bool,
     /// Where the set lives.

@@ -118,6 +118,11 @@ impl Config {
             }
         };
         warn(data.path.is_some() && data.source != Source::Path, "data.path", "is read only with data.source \"path\"");
+        warn(
+            data.label.is_some() && data.source != Source::Faces,
+            "data.label",
+            "is read only with data.source \"faces\"",
+        );
 
         let penalised = self.penalties().iter().any(|(_, weight)| *weight > 0.0);
         let unbounded = "has nothing that keeps the critic Lipschitz: set loss.gp_lambda (10, or 0.1 in the plane)";

@@ -1,7 +1,7 @@
 //! Zip archives as a source of files. Nothing is extracted to disk, so names lead nowhere; sizes are not believed.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,6 +39,16 @@ impl Archive {
         (0..self.directory.len()).filter_map(|i| Some((i as u32, name(i)?))).collect()
     }
 
+    /// Number of the file of this name at the root of the archive.
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.files().into_iter().find(|(_, n)| n == name).map(|(i, _)| i)
+    }
+
+    /// Size and checksum of entry `i` as the directory has them.
+    pub fn promise(&self, i: u32) -> Option<(u64, u32)> {
+        self.directory.entry(i as usize).ok().map(|e| (e.size(), e.crc32()))
+    }
+
     /// The decompressed bytes of entry `i`, whose checksum and size were checked.
     pub fn read(&self, i: u32) -> Result<Vec<u8>, String> {
         let entry = self.directory.entry(i as usize).map_err(reason)?;
@@ -51,7 +61,10 @@ impl Archive {
         let entry = entry.with_reader(&mut file, ZipReadOptions::new()).map_err(reason)?;
         // One byte more than declared is enough to catch an entry that holds more than it says.
         let mut bytes = Vec::new();
-        entry.take(size + 1).read_to_end(&mut bytes).map_err(|e| format!("damaged in the archive: {e}"))?;
+        entry.take(size + 1).read_to_end(&mut bytes).map_err(|e| match e.kind() {
+            ErrorKind::Unsupported => METHOD.into(),
+            _ => format!("damaged in the archive: {e}"),
+        })?;
         if bytes.len() as u64 != size {
             return Err(format!("the archive promises {size} bytes and holds {}", bytes.len()));
         }
@@ -59,9 +72,12 @@ impl Archive {
     }
 }
 
+const METHOD: &str = "is compressed by a method this program does not read: store or deflate it";
+
 fn reason(error: ZipError) -> String {
     match error {
         ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => "it is encrypted".into(),
+        ZipError::CompressionMethodNotSupported(_) => METHOD.into(),
         other => format!("damaged in the archive: {other}"),
     }
 }

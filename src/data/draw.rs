@@ -2,24 +2,30 @@
 
 use crate::philox;
 
-/// Number of the image at place `j` of a batch: `(word · count) >> 32`, word = lane j%4 of Philox block
-/// (j/4, step, stream, 0). `count` must be from 1 to 2³².
-pub fn draw_index(seed: u64, step: u32, stream: u32, j: usize, count: usize) -> usize {
-    let word = lane(seed, step, stream, j, 0);
-    ((u64::from(word) * count as u64) >> 32) as usize
+/// Most images of a set: numbers of images, and a place plus a batch, stay within 32 bits.
+pub const MAX_COUNT: usize = 1 << 31;
+
+/// Number of the image at `position` of a stream: the position counts the images drawn from it before. Every image of
+/// the set comes once per epoch of `count` positions, in an order of its own (`philox::shuffled`). `count` must be from 1
+/// to [`MAX_COUNT`].
+pub fn draw_index(seed: u64, stream: u32, position: u64, count: usize) -> usize {
+    let [epoch, place] = cursor(position, count);
+    philox::shuffled(seed, stream, epoch, place, count as u32) as usize
+}
+
+/// (epoch, place) of a position: what a device is told of the first image of a batch. `count` as in [`draw_index`].
+pub fn cursor(position: u64, count: usize) -> [u32; 2] {
+    let count = count.max(1) as u64;
+    [(position / count) as u32, (position % count) as u32]
 }
 
 /// Whether the image at place `j` of a batch is flipped left to right: the top bit of lane j%4 of block
 /// (j/4, step, stream, 1).
 pub fn mirror(seed: u64, step: u32, stream: u32, j: usize) -> bool {
-    lane(seed, step, stream, j, 1) >> 31 == 1
+    philox::block(seed, [(j / 4) as u32, step, stream, 1])[j % 4] >> 31 == 1
 }
 
-fn lane(seed: u64, step: u32, stream: u32, j: usize, purpose: u32) -> u32 {
-    philox::block(seed, [(j / 4) as u32, step, stream, purpose])[j % 4]
-}
-
-/// How batches are drawn; with a step and a set it gives a batch.
+/// How batches are drawn; with a position, a step and a set it gives a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrawRule {
     /// Seed of the run.
@@ -33,16 +39,18 @@ pub struct DrawRule {
 }
 
 impl DrawRule {
-    /// The batch of `step` from `count` images: (number of the image, flipped?) for each place.
-    pub fn picks(&self, step: u32, count: usize) -> impl Iterator<Item = (usize, bool)> + use<> {
+    /// The batch of `step` from `count` images, of which `first` were drawn before: (number of the image, flipped?) for each.
+    pub fn picks(&self, first: u64, step: u32, count: usize) -> impl Iterator<Item = (usize, bool)> + use<> {
         let DrawRule { seed, stream, n, mirror: flips } = *self;
-        (0..n).map(move |j| (draw_index(seed, step, stream, j, count), flips && mirror(seed, step, stream, j)))
+        let number = move |j: usize| draw_index(seed, stream, first.wrapping_add(j as u64), count);
+        (0..n).map(move |j| (number(j), flips && mirror(seed, step, stream, j)))
     }
 }
 
-/// Writes an image of bytes `[size,size,channels]` as floats in [-1,1], byte/127.5 − 1, flipped left to right if asked.
+/// Writes an image of bytes `[size,size,channels]` as floats in [-1,1], byte/127.5 − 1 with one rounding, flipped left to
+/// right if asked: the bits that the host draws from a resident set.
 pub(super) fn write_floats(bytes: &[u8], flip: bool, size: usize, channels: usize, out: &mut [f32]) {
-    let float = |b: u8| f32::from(b) / 127.5 - 1.0;
+    let float = |b: u8| (2.0 * f32::from(b) - 255.0) / 255.0;
     for (row, out) in bytes.chunks_exact(size * channels).zip(out.chunks_exact_mut(size * channels)) {
         for (x, pixel) in row.chunks_exact(channels).enumerate() {
             let at = if flip { size - 1 - x } else { x } * channels;
@@ -58,31 +66,101 @@ mod tests {
     use super::*;
 
     /// The rule of `plan::Draw`, written out once more from its text.
-    #[test]
-    fn rule_of_the_plan() {
-        let (seed, step, stream, count) = (0x1234_5678_9abc_def0, 77, 3, 1000);
-        let rule = DrawRule { seed, stream, n: 10, mirror: true };
-        let picks: Vec<_> = rule.picks(step, count).collect();
-        for j in 0..10u32 {
-            let word = philox::block(seed, [j / 4, step, stream, 0])[j as usize % 4];
-            let flip = philox::block(seed, [j / 4, step, stream, 1])[j as usize % 4] & 0x8000_0000 != 0;
-            assert_eq!(picks[j as usize], (((word as u128 * 1000) >> 32) as usize, flip));
+    fn expected(seed: u64, stream: u32, position: u64, count: u64) -> usize {
+        let (epoch, place) = (position / count, position % count);
+        let keys = philox::block(seed, [epoch as u32, 0, stream, 2]);
+        let b = (2..).step_by(2).find(|b| 1u64 << b >= count).unwrap();
+        let h = b / 2;
+        let mix = |mut v: u32| {
+            v ^= v >> 16;
+            v = v.wrapping_mul(0x7feb352d);
+            v ^= v >> 15;
+            v = v.wrapping_mul(0x846ca68b);
+            v ^= v >> 16;
+            u64::from(v)
+        };
+        let mut x = place;
+        loop {
+            let (mut l, mut r) = (x / (1 << h), x % (1 << h));
+            for key in keys {
+                (l, r) = (r, l ^ (mix(r as u32 ^ key) % (1 << h)));
+            }
+            x = l * (1 << h) + r;
+            if x < count {
+                return x as usize;
+            }
         }
     }
 
     #[test]
-    fn draws_are_even_and_in_range() {
-        let mut seen = [0usize; 7];
+    fn rule_of_the_plan() {
+        let (seed, step, stream) = (0x1234_5678_9abc_def0, 77, 3);
+        let rule = DrawRule { seed, stream, n: 10, mirror: true };
+        for count in [1, 2, 3, 4, 5, 16, 17, 1000, 65_536, 65_537, MAX_COUNT - 1, MAX_COUNT] {
+            for first in [0, 9, 994, 123_456_789, u64::from(u32::MAX) * 3] {
+                for (j, pick) in rule.picks(first, step, count).enumerate() {
+                    let flip = philox::block(seed, [j as u32 / 4, step, stream, 1])[j % 4] & 0x8000_0000 != 0;
+                    assert_eq!(pick, (expected(seed, stream, first + j as u64, count as u64), flip), "{count} {first}");
+                }
+            }
+        }
+    }
+
+    /// Whatever the size of batches, and where they straddle epochs: each image once in every `count` draws.
+    #[test]
+    fn every_image_comes_once_per_epoch() {
+        for count in [1usize, 2, 3, 7, 64, 1000, 4097] {
+            for n in [1, 5, 64, 3000] {
+                let rule = DrawRule { seed: 8, stream: 5, n, mirror: false };
+                let batches = (3 * count).div_ceil(n);
+                let drawn: Vec<usize> =
+                    (0..batches).flat_map(|b| rule.picks((b * n) as u64, b as u32, count)).map(|(k, _)| k).collect();
+                for epoch in drawn.chunks_exact(count) {
+                    let mut seen = epoch.to_vec();
+                    seen.sort_unstable();
+                    assert!(seen.into_iter().eq(0..count), "{count} images in batches of {n}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn orders_differ() {
+        let order = |seed, stream, epoch: u64| -> Vec<usize> {
+            let rule = DrawRule { seed, stream, n: 100, mirror: false };
+            rule.picks(100 * epoch, 0, 100).map(|(k, _)| k).collect()
+        };
+        let base = order(1, 2, 3);
+        assert_ne!(base, (0..100).collect::<Vec<_>>());
+        for other in [order(2, 2, 3), order(1 << 32 | 1, 2, 3), order(1, 3, 3), order(1, 2, 4)] {
+            assert_ne!(base, other);
+            // Two unrelated orders agree in one place on average; in ten hardly ever.
+            assert!(base.iter().zip(&other).filter(|(a, b)| a == b).count() < 10);
+        }
+    }
+
+    /// Over some epochs each tenth of the images comes in each tenth of the places alike, and half of the images are flipped.
+    #[test]
+    fn places_and_flips_are_even() {
+        let mut seen = [[0usize; 10]; 10];
         let mut flips = 0;
-        for step in 0..1000 {
-            for (k, flip) in (DrawRule { seed: 5, stream: 0, n: 7, mirror: true }).picks(step, 7) {
-                seen[k] += 1;
+        for epoch in 0..70 {
+            let rule = DrawRule { seed: 5, stream: 0, n: 1000, mirror: true };
+            for (place, (k, flip)) in rule.picks(1000 * epoch, epoch as u32, 1000).enumerate() {
+                seen[place / 100][k / 100] += 1;
                 flips += usize::from(flip);
             }
         }
-        // 7,000 draws: 1,000 each with a standard deviation of 29; 3,500 flips with one of 42.
-        assert!(seen.iter().all(|&n| n.abs_diff(1000) < 150), "{seen:?}");
-        assert!(flips.abs_diff(3500) < 210, "{flips}");
+        // 700 each with a standard deviation of 24; 35,000 flips with one of 132.
+        assert!(seen.iter().flatten().all(|&n| n.abs_diff(700) < 120), "{seen:?}");
+        assert!(flips.abs_diff(35_000) < 660, "{flips}");
+    }
+
+    #[test]
+    fn cursors() {
+        assert_eq!(cursor(0, 10), [0, 0]);
+        assert_eq!(cursor(29, 10), [2, 9]);
+        assert_eq!(cursor(MAX_COUNT as u64 * 5 + 7, MAX_COUNT), [5, 7]);
     }
 
     #[test]

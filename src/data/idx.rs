@@ -3,7 +3,7 @@
 //! An IDX file is a big-endian header, two zero bytes, element type, number of dimensions, then one u32 an extent, and the
 //! elements. Only unsigned bytes occur: images are [count, rows, columns], labels are [count].
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -65,6 +65,32 @@ impl Idx {
         Ok(Idx { rows, columns, bytes, labels })
     }
 
+    /// Reads the one file of images `path`, and the labels beside it where MNIST's naming finds them.
+    pub fn open(path: &Path) -> Result<Idx> {
+        let mut labels = None;
+        if let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            let names: Vec<String> = fs::read_dir(folder)
+                .map_err(|e| Error::data(folder, format!("the folder can't be read: {e}")))?
+                .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+                .collect();
+            labels = label_name(name, &names).filter(|n| *n != name).map(|n| folder.join(n));
+        }
+        Idx::read(path, labels)
+    }
+
+    /// Whether a file is to be read as IDX: by its name, or by its first bytes.
+    pub fn is_file(path: &Path) -> bool {
+        let mut start = [0; 3];
+        path.extension().is_some_and(|e| e == "gz" || e == "idx")
+            || File::open(path).and_then(|mut f| f.read_exact(&mut start)).is_ok() && start == [0, 0, 8]
+    }
+
+    /// Bytes of image k, `[rows, columns]`.
+    pub fn image(&self, k: usize) -> &[u8] {
+        &self.bytes[k * self.rows * self.columns..][..self.rows * self.columns]
+    }
+
     /// How many images.
     pub fn count(&self) -> usize {
         self.bytes.len() / (self.rows * self.columns)
@@ -73,7 +99,7 @@ impl Idx {
     /// Image k as `[size,size,channels]` bytes. One that fills three quarters of the size or more is framed with zeros, the
     /// background of these sets, so that its strokes stay sharp; others are resized on a square of zeros.
     pub fn pixels(&self, k: usize, size: usize, channels: usize) -> Vec<u8> {
-        let image = &self.bytes[k * self.rows * self.columns..][..self.rows * self.columns];
+        let image = self.image(k);
         let side = self.rows.max(self.columns);
         let framed = side <= size && side * 4 >= size * 3;
         let square = frame(image, self.rows, self.columns, if framed { size } else { side });
@@ -121,14 +147,17 @@ fn read_file(path: &Path, dimensions: usize) -> Result<(Vec<usize>, Vec<u8>)> {
 }
 
 fn parse(mut file: impl Read, dimensions: usize) -> Result<(Vec<usize>, Vec<u8>), String> {
-    let mut header = vec![0; 4 + 4 * dimensions];
-    file.read_exact(&mut header).map_err(|e| format!("too short or too damaged for an IDX header: {e}"))?;
-    let word = |i: usize| u32::from_be_bytes([header[4 * i], header[4 * i + 1], header[4 * i + 2], header[4 * i + 3]]);
-    let magic = 0x0800 + dimensions as u32;
-    if word(0) != magic {
-        return Err(format!("starts with 0x{:08x}, not 0x{magic:08x}: not an IDX file of this kind", word(0)));
+    let mut word = || {
+        let mut bytes = [0; 4];
+        let read = file.read_exact(&mut bytes);
+        read.map_err(|e| format!("too short or too damaged for an IDX header: {e}"))?;
+        Ok::<u32, String>(u32::from_be_bytes(bytes))
+    };
+    let (magic, first) = (0x0800 + dimensions as u32, word()?);
+    if first != magic {
+        return Err(format!("starts with 0x{first:08x}, not 0x{magic:08x}: not an IDX file of this kind"));
     }
-    let extents: Vec<usize> = (1..=dimensions).map(|i| word(i) as usize).collect();
+    let extents = (0..dimensions).map(|_| word().map(|e| e as usize)).collect::<Result<Vec<usize>, String>>()?;
     let size = extents.iter().try_fold(1u64, |n, &e| n.checked_mul(e as u64)).filter(|&n| n <= MAX_BYTES);
     let Some(size) = size else {
         return Err(format!("promises {extents:?} bytes, more than the limit of {} GiB", MAX_BYTES >> 30));

@@ -9,7 +9,8 @@ use super::archive::Archive;
 use super::faces::SIZES;
 use super::idx::Idx;
 use super::items::{EXTENSIONS, Items, is_image, walk};
-use super::{DataSet, Skipped, Source, Spec, Split, labels};
+use super::labels::{self, Table};
+use super::{DataSet, MAX_COUNT, Skipped, Source, Spec, Split, checksum, items};
 use crate::{Error, Result};
 
 /// Bytes of decoded images that a parallel pass holds before it hands them over.
@@ -48,19 +49,41 @@ impl Index {
     pub fn new(spec: &Spec) -> Result<Index> {
         spec.check()?;
         let path = match &spec.source {
-            Source::Faces { seed, count } => return faces(spec, *seed, *count),
+            Source::Faces { seed, count, label } => return faces(spec, *seed, *count, label.as_deref()),
             Source::Path(path) => path,
         };
         let kind = fs::metadata(path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => Error::data(path, "no such file or folder"),
             _ => Error::data(path, format!("can't be read: {e}")),
         })?;
-        if kind.is_dir() { folder(spec, path) } else { zip(spec, path) }
+        match kind.is_dir() {
+            true => folder(spec, path),
+            false if Idx::is_file(path) => {
+                undivided(spec, path)?;
+                idx(spec, path, Idx::open(path)?)
+            }
+            false => zip(spec, path),
+        }
     }
 
     /// Bytes the whole set takes in memory.
     pub fn bytes(&self) -> usize {
         self.count.saturating_mul(self.image_bytes())
+    }
+
+    /// What the set is, in a word that differs for another one: a checksum of everything a picture depends on, as far as it is
+    /// known without decoding. `faces-…` of seed, count, form and label; `listing-…` of names, sizes, form and labels of
+    /// anything else (and, for IDX files, of the pixels).
+    pub fn fingerprint(&self) -> String {
+        let mut crc = [self.count, self.size, self.channels].iter().fold(0, |crc, n| checksum::word(crc, *n as u64));
+        if let Items::Faces { seed, label } = &self.items {
+            crc = checksum::text(checksum::word(crc, *seed), label.as_deref().unwrap_or_default());
+            return format!("faces-{crc:08x}");
+        }
+        for k in 0..self.count {
+            crc = self.items.mark(k, checksum::text(crc, self.names.get(k).map_or("", |n| n)));
+        }
+        format!("listing-{:08x}", checksum::labels(crc, self.labels.as_deref()))
     }
 
     /// Decodes every image once and drops the bad ones, without keeping pixels: a set to be streamed is then known to be
@@ -154,6 +177,11 @@ impl Index {
         self.names.get(k).cloned().unwrap_or_else(|| format!("image {k}"))
     }
 
+    fn with_labels(mut self, (labels, classes): (Vec<u32>, Vec<String>)) -> Index {
+        (self.labels, self.classes) = (Some(labels), classes);
+        self
+    }
+
     fn image_bytes(&self) -> usize {
         self.size * self.size * self.channels
     }
@@ -163,16 +191,21 @@ fn pick(labels: Option<Vec<u32>>, good: &[usize]) -> Option<Vec<u32>> {
     labels.map(|labels| good.iter().map(|&k| labels[k]).collect())
 }
 
-fn faces(spec: &Spec, seed: u64, count: usize) -> Result<Index> {
-    if !(1..=1 << 32).contains(&count) {
-        return Err(Error::setting("data", "faces", count, "must be at least 1 and fit in 32 bits"));
+fn faces(spec: &Spec, seed: u64, count: usize, label: Option<&str>) -> Result<Index> {
+    if !(1..=MAX_COUNT).contains(&count) {
+        return Err(Error::setting("data", "faces", count, format!("must be from 1 to {MAX_COUNT}")));
     }
     if !SIZES.contains(&spec.size) {
         let (least, most) = (SIZES.start(), SIZES.end());
         let hint = format!("the built-in faces have sizes from {least} to {most}");
         return Err(Error::setting("data", "size", spec.size, hint));
     }
-    Ok(index(spec, Path::new("faces"), vec![], count, Items::Faces { seed }))
+    let items = Items::Faces { seed, label: label.map(str::to_owned) };
+    let index = index(spec, Path::new("faces"), vec![], count, items);
+    match label {
+        None => Ok(index),
+        Some(label) => Ok(index.with_labels(labels::of_faces(seed, count, label)?)),
+    }
 }
 
 fn folder(spec: &Spec, path: &Path) -> Result<Index> {
@@ -182,28 +215,34 @@ fn folder(spec: &Spec, path: &Path) -> Result<Index> {
         names.push(entry.map_err(problem)?.file_name().to_string_lossy().into_owned());
     }
     names.sort_unstable();
-    if let Some(idx) = Idx::find(path, &names, spec.split) {
-        let mut idx = idx?;
-        let labels = idx.labels.take();
-        let classes = labels.iter().flatten().max().map_or(0, |m| m + 1);
-        let mut index = index(spec, path, vec![], idx.count(), Items::Idx(idx));
-        index.labels = labels;
-        index.classes = (0..classes).map(|c| c.to_string()).collect();
-        return Ok(index);
+    if let Some(found) = Idx::find(path, &names, spec.split) {
+        return idx(spec, path, found?);
     }
     undivided(spec, path)?;
     let (names, paths): (Vec<_>, Vec<_>) = walk(path)?.into_iter().unzip();
-    images(spec, path, names, Items::Files(paths))
+    let table = path.join(labels::TABLE);
+    let table = table.is_file().then(|| items::read(&table));
+    images(spec, path, names, Items::Files(paths), table)
+}
+
+fn idx(spec: &Spec, path: &Path, mut idx: Idx) -> Result<Index> {
+    let labels = idx.labels.take();
+    let index = index(spec, path, vec![], idx.count(), Items::Idx(idx));
+    Ok(match labels {
+        None => index,
+        Some(labels) => index.with_labels(labels::numbered(labels)),
+    })
 }
 
 fn zip(spec: &Spec, path: &Path) -> Result<Index> {
     undivided(spec, path)?;
     let archive = Archive::open(path)?;
+    let table = archive.find(labels::TABLE).map(|i| archive.read(i));
     let mut files = archive.files();
     files.retain(|(_, name)| is_image(name));
     files.sort_unstable_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
     let (entries, names): (Vec<_>, Vec<_>) = files.into_iter().unzip();
-    images(spec, path, names, Items::Zip(archive, entries))
+    images(spec, path, names, Items::Zip(archive, entries), table)
 }
 
 fn undivided(spec: &Spec, path: &Path) -> Result<()> {
@@ -213,18 +252,33 @@ fn undivided(spec: &Spec, path: &Path) -> Result<()> {
     }
 }
 
-fn images(spec: &Spec, path: &Path, names: Vec<String>, items: Items) -> Result<Index> {
+/// `table` is the text of [`labels::TABLE`], where the source has one.
+fn images(
+    spec: &Spec,
+    path: &Path,
+    names: Vec<String>,
+    items: Items,
+    table: Option<Result<Vec<u8>, String>>,
+) -> Result<Index> {
     if names.is_empty() {
         let endings = EXTENSIONS.join(", ");
         return Err(Error::data(path, format!("holds no images ({endings}) and no IDX files such as MNIST's")));
     }
-    let labels = labels::from_folders(&names);
+    let of_table = |table: Result<Vec<u8>, String>| {
+        let labels = table.and_then(|text| labels::from_table(&text, &names));
+        labels.map_err(|reason| Error::data(path, format!("{}: {reason}", labels::TABLE)))
+    };
+    let labels = match table.map(of_table).transpose()? {
+        Some(Table::Labels(labels)) => Some(labels),
+        Some(Table::Unlabelled) => None,
+        Some(Table::Silent) | None => labels::from_folders(&names),
+    };
     let count = names.len();
-    let mut index = index(spec, path, names, count, items);
-    if let Some((labels, classes)) = labels {
-        (index.labels, index.classes) = (Some(labels), classes);
-    }
-    Ok(index)
+    let index = index(spec, path, names, count, items);
+    Ok(match labels {
+        None => index,
+        Some(labels) => index.with_labels(labels),
+    })
 }
 
 fn index(spec: &Spec, path: &Path, names: Vec<String>, count: usize, items: Items) -> Index {

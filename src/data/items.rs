@@ -18,7 +18,7 @@ pub(super) const EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "bmp", "gif", "w
 #[derive(Debug)]
 pub(super) enum Items {
     /// The built-in faces.
-    Faces { seed: u64 },
+    Faces { seed: u64, label: Option<String> },
     /// Files below a folder.
     Files(Vec<PathBuf>),
     /// Entries of an archive.
@@ -31,7 +31,9 @@ impl Items {
     /// Image k as `[size,size,channels]` bytes, or what is wrong with it.
     pub fn pixels(&self, k: usize, size: usize, channels: usize) -> Result<Vec<u8>, String> {
         match self {
-            Items::Faces { seed } => Ok(decode::with_channels(Face::from_seed(*seed, k as u64).render(size), channels)),
+            Items::Faces { seed, .. } => {
+                Ok(decode::with_channels(Face::from_seed(*seed, k as u64).render(size), channels))
+            }
             Items::Files(paths) => decode::square(&read(&paths[k])?, size, channels),
             Items::Zip(archive, entries) => decode::square(&archive.read(entries[k])?, size, channels),
             Items::Idx(idx) => Ok(idx.pixels(k, size, channels)),
@@ -41,6 +43,20 @@ impl Items {
     /// Whether an image can turn out to be bad.
     pub fn may_fail(&self) -> bool {
         matches!(self, Items::Files(_) | Items::Zip(..))
+    }
+
+    /// A checksum that goes on from `crc` over what tells image k from another without decoding it: sizes, checksums of an
+    /// archive, bytes that are in memory.
+    pub fn mark(&self, k: usize, crc: u32) -> u32 {
+        let size = |size: u64| crc32c::crc32c_append(crc, &size.to_le_bytes());
+        match self {
+            Items::Faces { .. } => crc,
+            Items::Files(paths) => size(fs::metadata(&paths[k]).map_or(0, |m| m.len())),
+            Items::Zip(archive, entries) => archive
+                .promise(entries[k])
+                .map_or(crc, |(bytes, sum)| crc32c::crc32c_append(size(bytes), &sum.to_le_bytes())),
+            Items::Idx(idx) => crc32c::crc32c_append(crc, idx.image(k)),
+        }
     }
 
     /// Keeps the images whose (ascending) numbers are given.
@@ -53,7 +69,8 @@ impl Items {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+/// The bytes of a file of reasonable size.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|e| format!("can't be opened: {e}"))?;
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| format!("can't be read: {e}"))?;

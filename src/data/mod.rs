@@ -9,6 +9,7 @@
 //! training graph); colour profiles (bytes are taken as sRGB); networks and downloads.
 
 mod archive;
+mod checksum;
 mod decode;
 mod draw;
 pub mod faces;
@@ -23,7 +24,7 @@ pub mod toys;
 use std::path::PathBuf;
 
 pub use decode::{MAX_ALLOC, MAX_FILE, MAX_SIDE};
-pub use draw::{DrawRule, draw_index, mirror};
+pub use draw::{DrawRule, MAX_COUNT, cursor, draw_index, mirror};
 pub use index::Index;
 pub use set::{DataSet, Skipped};
 pub use stream::Stream;
@@ -42,8 +43,11 @@ pub enum Source {
         seed: u64,
         /// How many.
         count: usize,
+        /// The factor of [`faces::FACTORS`] by which they are labelled; of a range its lower and upper half are the classes.
+        label: Option<String>,
     },
-    /// A folder of images (searched through its sub-folders), a zip archive of images, or a folder of IDX files.
+    /// A folder of images (searched through its sub-folders), a zip archive of images, a folder of IDX files, or one of them.
+    /// Labels are those of StyleGAN's `dataset.json` at the root, else the folders images lie in; for IDX files those beside them.
     Path(PathBuf),
 }
 

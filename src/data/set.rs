@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::draw::{DrawRule, write_floats};
+use super::draw::{DrawRule, MAX_COUNT, write_floats};
+use super::labels::{MAX_CLASSES, numbered};
+use super::{MAX_SIZE, checksum};
+use crate::{Error, Result};
 
 /// Images that could not be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +63,54 @@ pub struct DataSet {
 }
 
 impl DataSet {
+    /// One's own images, bytes `[count, h, w, c]` one after the other, with a label each if there are labels. Classes are named
+    /// by their numbers; `name` is for logs and messages.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where images are not square, larger than [`MAX_SIZE`](super::MAX_SIZE) or neither grey nor RGB, where
+    /// lengths don't fit together, and for labels above 65,535.
+    pub fn from_images(
+        name: impl Into<String>,
+        images: Vec<u8>,
+        labels: Option<Vec<u32>>,
+        [h, w, c]: [usize; 3],
+    ) -> Result<DataSet> {
+        let name = name.into();
+        let problem = |reason: String| Err(Error::data(&name, reason));
+        if h != w {
+            return problem(format!("images of {h}x{w}: a data set holds square ones; crop or pad them first"));
+        }
+        if !(1..=MAX_SIZE).contains(&h) {
+            return problem(format!("images of {h}x{w}: sides must be from 1 to {MAX_SIZE}"));
+        }
+        if c != 1 && c != 3 {
+            return problem(format!("images of {c} channels: must have 1 (grey) or 3 (colour)"));
+        }
+        let (bytes, count) = (images.len(), images.len() / (h * w * c));
+        if bytes == 0 || bytes % (h * w * c) != 0 {
+            return problem(format!("{bytes} bytes are no whole number of {h}x{w}x{c} images, at least one"));
+        }
+        if count > MAX_COUNT {
+            return problem(format!("{count} images: must be at most {MAX_COUNT}"));
+        }
+        if let Some(l) = labels.as_ref().map(Vec::len).filter(|l| *l != count) {
+            return problem(format!("{l} labels for {count} images: give each image one"));
+        }
+        if let Some(l) = labels.iter().flatten().find(|l| **l >= MAX_CLASSES) {
+            return problem(format!("label {l}: must be from 0 to {}", MAX_CLASSES - 1));
+        }
+        let (labels, classes) = labels.map(numbered).unzip();
+        let classes = classes.unwrap_or_default();
+        Ok(DataSet { name, images, labels, classes, size: h, channels: c, count, skipped: Skipped::default() })
+    }
+
+    /// What the set is, in a word that differs for another one: a checksum of its form, its images and its labels.
+    pub fn fingerprint(&self) -> String {
+        let crc = [self.count, self.size, self.channels].iter().fold(0, |crc, n| checksum::word(crc, *n as u64));
+        let crc = crc32c::crc32c_append(crc, &self.images);
+        format!("images-{:08x}", checksum::labels(crc, self.labels.as_deref()))
+    }
+
     /// Bytes of image `k`, `[size, size, channels]`.
     pub fn image(&self, k: usize) -> &[u8] {
         let bytes = self.size * self.size * self.channels;
@@ -76,20 +127,20 @@ impl DataSet {
         self.images.chunks(4).map(word).collect()
     }
 
-    /// The batch of a step, `[n, size, size, channels]` in [-1,1], as a device draws it.
-    pub fn batch(&self, rule: &DrawRule, step: u32) -> Vec<f32> {
+    /// The batch of a step, `[n, size, size, channels]` in [-1,1], as a device draws it after `first` images.
+    pub fn batch(&self, rule: &DrawRule, first: u64, step: u32) -> Vec<f32> {
         let elems = self.size * self.size * self.channels;
         let mut out = vec![0.0; rule.n * elems];
-        for ((k, flip), out) in rule.picks(step, self.count).zip(out.chunks_exact_mut(elems)) {
+        for ((k, flip), out) in rule.picks(first, step, self.count).zip(out.chunks_exact_mut(elems)) {
             write_floats(self.image(k), flip, self.size, self.channels, out);
         }
         out
     }
 
-    /// The labels of the batch of a step, `[n]`.
-    pub fn batch_labels(&self, rule: &DrawRule, step: u32) -> Option<Vec<f32>> {
+    /// The labels of the batch that starts after `first` images, `[n]`.
+    pub fn batch_labels(&self, rule: &DrawRule, first: u64) -> Option<Vec<f32>> {
         let labels = self.labels.as_ref()?;
-        Some(rule.picks(step, self.count).map(|(k, _)| labels[k] as f32).collect())
+        Some(rule.picks(first, 0, self.count).map(|(k, _)| labels[k] as f32).collect())
     }
 }
 

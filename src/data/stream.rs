@@ -1,6 +1,6 @@
 //! Batches of a set too large for memory, decoded while the device works on the one before.
 //!
-//! A batch is a pure function of the rule and its step, so a stream may start at any step, and gives what
+//! A batch is a pure function of the rule, its position and its step, so a stream may start anywhere, and gives what
 //! [`DataSet::batch`](super::DataSet::batch) would.
 
 use std::collections::VecDeque;
@@ -17,16 +17,21 @@ use crate::{Error, Result};
 /// Batches decoded ahead of the one that was asked for.
 const AHEAD: usize = 2;
 
+/// Where a batch stands: images drawn before it, and its step.
+type At = (u64, u32);
+
 /// A thread that decodes batches ahead of their use.
 #[derive(Debug)]
 pub struct Stream {
     index: Arc<Index>,
     rule: DrawRule,
     /// `None` only while the stream is dropped: closing it ends the thread.
-    requests: Option<Sender<u32>>,
+    requests: Option<Sender<At>>,
     batches: Receiver<Result<Vec<f32>>>,
-    /// Steps that were requested and not received yet, in order.
-    under_way: VecDeque<u32>,
+    /// What was requested and not received yet, in order.
+    under_way: VecDeque<At>,
+    /// What was asked for last.
+    last: Option<At>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -37,13 +42,13 @@ impl Stream {
     /// # Errors
     /// [`Error::Io`] when the system gives no thread.
     pub fn start(index: &Arc<Index>, rule: DrawRule) -> Result<Stream> {
-        let (requests, steps) = channel::<u32>();
+        let (requests, steps) = channel::<At>();
         let (done, batches) = channel();
         let source = Arc::clone(index);
         let work = move || {
             // Ends when either side of the stream is gone.
-            while let Ok(step) = steps.recv() {
-                if done.send(decode(&source, &rule, step)).is_err() {
+            while let Ok(at) = steps.recv() {
+                if done.send(decode(&source, &rule, at)).is_err() {
                     break;
                 }
             }
@@ -51,37 +56,41 @@ impl Stream {
         let thread = thread::Builder::new().name("data".into()).spawn(work);
         let thread = Some(thread.map_err(Error::io(&index.name, "starting the reading thread"))?);
         let index = Arc::clone(index);
-        Ok(Stream { index, rule, requests: Some(requests), batches, under_way: VecDeque::new(), thread })
+        Ok(Stream { index, rule, requests: Some(requests), batches, under_way: VecDeque::new(), last: None, thread })
     }
 
-    /// The batch of `step`, `[n, size, size, channels]` in [-1,1]. The ones after it are decoded meanwhile, so steps in order
-    /// are fast; any other order gives the same values.
+    /// The batch of `step` that starts after `first` images, `[n, size, size, channels]` in [-1,1]. The ones after it are
+    /// decoded meanwhile: those that start n images later each, at steps as far apart as the last two. Any other order
+    /// gives the same values, more slowly.
     ///
     /// # Errors
     /// [`Error::Data`] for an image that can't be read, or no longer.
-    pub fn batch(&mut self, step: u32) -> Result<Vec<f32>> {
-        if self.under_way.front() != Some(&step) {
+    pub fn batch(&mut self, first: u64, step: u32) -> Result<Vec<f32>> {
+        let n = self.rule.n as u64;
+        let before = self.last.replace((first, step)).filter(|(f, _)| f.wrapping_add(n) == first);
+        let stride = before.map_or(1, |(_, s)| step.wrapping_sub(s));
+        if self.under_way.front() != Some(&(first, step)) {
             while !self.under_way.is_empty() {
                 let _unwanted = self.receive()?;
             }
-            self.request(step)?;
+            self.request((first, step))?;
         }
-        let next = self.under_way.back().map_or(step, |&last| last);
-        for ahead in (1..).map_while(|i| next.checked_add(i)).take((AHEAD + 1).saturating_sub(self.under_way.len())) {
-            self.request(ahead)?;
+        while self.under_way.len() <= AHEAD {
+            let (first, step) = self.under_way.back().copied().unwrap_or((first, step));
+            self.request((first.wrapping_add(n), step.wrapping_add(stride)))?;
         }
         self.receive()?
     }
 
-    /// The labels of the batch of `step`, `[n]`, where the set has any.
-    pub fn labels(&self, step: u32) -> Option<Vec<f32>> {
+    /// The labels of the batch that starts after `first` images, `[n]`, where the set has any.
+    pub fn labels(&self, first: u64) -> Option<Vec<f32>> {
         let labels = self.index.labels.as_ref()?;
-        Some(self.rule.picks(step, self.index.count).map(|(k, _)| labels[k] as f32).collect())
+        Some(self.rule.picks(first, 0, self.index.count).map(|(k, _)| labels[k] as f32).collect())
     }
 
-    fn request(&mut self, step: u32) -> Result<()> {
-        let sent = self.requests.as_ref().is_some_and(|r| r.send(step).is_ok());
-        self.under_way.push_back(step);
+    fn request(&mut self, at: At) -> Result<()> {
+        let sent = self.requests.as_ref().is_some_and(|r| r.send(at).is_ok());
+        self.under_way.push_back(at);
         if sent { Ok(()) } else { Err(self.stopped()) }
     }
 
@@ -106,11 +115,11 @@ impl Drop for Stream {
     }
 }
 
-fn decode(index: &Index, rule: &DrawRule, step: u32) -> Result<Vec<f32>> {
+fn decode(index: &Index, rule: &DrawRule, (first, step): At) -> Result<Vec<f32>> {
     let (size, channels) = (index.size, index.channels);
     let elems = size * size * channels;
     let mut out = vec![0.0; rule.n * elems];
-    let picks: Vec<_> = rule.picks(step, index.count).collect();
+    let picks: Vec<_> = rule.picks(first, step, index.count).collect();
     out.par_chunks_exact_mut(elems).zip(picks).try_for_each(|(out, (k, flip))| {
         write_floats(&index.pixels(k)?, flip, size, channels, out);
         Ok(())

@@ -135,11 +135,14 @@ fn needs_of(work: &Work, step: &Step) -> Result<Needs, String> {
         }
         Work::Rand { .. } => plain(&[], step.outputs.first().map_or(0, |out| out.len)),
         Work::Draw(d) if d.count == 0 => return Err("a data set without images".into()),
+        Work::Draw(d) if d.count > 1 << 31 || d.n > 1 << 31 => {
+            return Err(format!("{} of {} images: both are at most 2³¹", d.n, d.count));
+        }
         Work::Draw(d) => {
             let set = d.count * product(&d.image);
             let labels = usize::from(d.labels);
             Needs {
-                inputs: [(U32, set.div_ceil(4)), (U32, d.count)][..1 + labels].to_vec(),
+                inputs: [vec![(U32, set.div_ceil(4))], vec![(U32, d.count); labels], vec![(U32, 2)]].concat(),
                 outputs: [(F32, d.n * product(&d.image)), (F32, d.n)][..1 + labels].to_vec(),
             }
         }

@@ -195,7 +195,11 @@ fn plain<T: Scalar>(work: &Work, kernel: &Kernel, rng: (u64, u32), slices: Slice
             index::sample_adjoint(Sampling { c, from, to }, a, b, out);
         }
         (Work::Rand { dist, stream }, _) => random::rand(*dist, rng.0, *stream, rng.1, out),
-        (Work::Draw(d), _) => draw::draw(d, rng, input_words[0], input_words[1], out, out1),
+        (Work::Draw(d), _) => {
+            let [images, second, third, ..] = input_words;
+            let (labels, cursor) = if d.labels { (second, third) } else { (&[][..], second) };
+            draw::draw(d, rng, (images, labels, cursor), out, out1);
+        }
         (Work::Adam, _) => {
             // Without an average the counters come one output earlier.
             let [.., fourth, fifth] = output_words;

@@ -5,29 +5,32 @@ use crate::philox;
 use crate::plan::Draw;
 use rayon::prelude::*;
 
-/// The images of a batch in [−1, 1], and their labels where the set has them.
+/// The images of a batch in [−1, 1], and their labels where the set has them; `cursor` is (epoch, place) of the first.
 pub fn draw<T: Scalar>(
     d: &Draw,
     (seed, step): (u64, u32),
-    images: &[u32],
-    labels: &[u32],
+    (images, labels, cursor): (&[u32], &[u32], &[u32]),
     batch: &mut [T],
     out_labels: &mut [T],
 ) {
-    let word = |j: usize, page: u32| philox::block(seed, [(j / 4) as u32, step, d.stream, page])[j % 4];
-    let number = |j: usize| ((u64::from(word(j, 0)) * d.count as u64) >> 32) as usize;
+    let number = |j: usize| {
+        let at = cursor[1] as usize + j;
+        let (epoch, place) = (cursor[0].wrapping_add((at / d.count) as u32), (at % d.count) as u32);
+        philox::shuffled(seed, d.stream, epoch, place, d.count as u32) as usize
+    };
+    let flipped = |j: usize| philox::block(seed, [(j / 4) as u32, step, d.stream, 1])[j % 4] >> 31 == 1;
     let [_, width, channels] = d.image;
     let size: usize = d.image.iter().product();
     batch.par_chunks_mut(size.max(1)).enumerate().for_each(|(j, out)| {
         let first = number(j) * size;
-        let mirror = d.mirror && word(j, 1) >> 31 == 1;
+        let mirror = d.mirror && flipped(j);
         let byte = |i: usize| images[(first + i) / 4] >> (8 * ((first + i) % 4)) & 0xff;
         for (row, out) in out.chunks_exact_mut(width * channels).enumerate() {
             for (x, pixel) in out.chunks_exact_mut(channels).enumerate() {
                 let x = if mirror { width - 1 - x } else { x };
                 let from = (row * width + x) * channels;
                 for (c, o) in pixel.iter_mut().enumerate() {
-                    *o = T::of(f64::from(byte(from + c)) / 127.5 - 1.0);
+                    *o = T::of((2.0 * f64::from(byte(from + c)) - 255.0) / 255.0);
                 }
             }
         }

@@ -57,8 +57,11 @@ fn draw(step: &Step, draw: &Draw) -> Result<Vec<Dispatch>> {
         stream: draw.stream,
         ..zero()
     };
-    let bindings =
-        |i: usize| vec![Binding::read(RNG_REGION), Binding::read(step.inputs[i]), Binding::write(step.outputs[i])];
+    let cursor = step.inputs[1 + usize::from(draw.labels)];
+    let bindings = |i: usize| {
+        let read = [RNG_REGION, step.inputs[i], cursor].map(Binding::read);
+        [read.to_vec(), vec![Binding::write(step.outputs[i])]].concat()
+    };
     let [y, z, _] = fold(draw.n);
     let groups = [image.div_ceil(1024).min(FOLD as usize) as u32, y, z];
     let mut launches = vec![Dispatch::file("index/draw.wgsl", params, bindings(0), groups)];

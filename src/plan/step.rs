@@ -189,13 +189,18 @@ pub struct ConvDims {
 /// Drawing a batch from a resident data set of u8 images.
 ///
 /// Inputs: images (U32 buffer; bytes packed little-endian, image i at byte i·H·W·C, NHWC), then, if `labels`, one u32 an
-/// image. Outputs: batch `[n,H,W,C]` = byte/127.5 − 1, then, if `labels`, their labels `[n]` as f32.
-/// Image j of the batch is number `(u64(word) · count) >> 32` of the set, with word = lane j%4 of Philox block
-/// (j/4, step, stream, 0); with `mirror` it is flipped along W where the top bit of lane j%4 of block (j/4, step, stream, 1)
-/// is set.
+/// image, then the cursor (U32): (epoch, place) of the batch's first image. Outputs: batch `[n,H,W,C]` = byte/127.5 − 1 = (2·byte − 255)/255, then,
+/// if `labels`, their labels `[n]` as f32.
+///
+/// Every image comes once per epoch. Image j of the batch stands at place (place + j) % count of epoch
+/// epoch + (place + j) / count, and is number permute(that place) of the set. With round keys K = Philox block
+/// (epoch, 0, stream, 2), b the smallest even number ≥ 2 with 2ᵇ ≥ count, h = b/2 and mask = 2ʰ − 1, permute is: x = place;
+/// repeat { l = x >> h, r = x & mask; for i in 0..4 { (l, r) = (r, l ^ (mix(r ^ K\[i\]) & mask)) }; x = l << h | r } until x < count;
+/// mix(v): v ^= v >> 16, v *= 0x7feb352d, v ^= v >> 15, v *= 0x846ca68b, v ^= v >> 16 in wrapping u32.
+/// With `mirror` image j is flipped along W where the top bit of lane j%4 of block (j/4, step, stream, 1) is set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Draw {
-    /// Images in the set.
+    /// Images in the set, 1 to 2³¹.
     pub count: usize,
     /// Batch.
     pub n: usize,

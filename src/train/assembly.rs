@@ -80,7 +80,9 @@ pub struct Fed {
     pub values: Region,
     /// Their labels.
     pub labels: Option<Region>,
-    /// The plan that draws it from the resident set.
+    /// Epoch and place of its first image, where it is drawn from the resident set …
+    pub cursor: Option<Region>,
+    /// … by this plan.
     draw: Option<usize>,
 }
 
@@ -131,6 +133,8 @@ pub struct Assembly {
     pub states: Vec<(StateSpec, Region)>,
     /// The resident data set, packed bytes, and its labels.
     pub data: Option<(Region, Option<Region>)>,
+    /// Where the draws of an iteration start, at multiples of [`ALIGN`], where the set is resident: written at once.
+    pub cursors: Option<Region>,
     /// Batches in the order of the game.
     pub fed: Vec<Fed>,
     /// Every per-step value, each at a multiple of [`ALIGN`]: written at once.
@@ -188,13 +192,17 @@ impl Assembly {
             })
             .collect();
         let batch = game.batch * game.sample_elems();
+        let cursors = resident
+            .filter(|_| !game.batches.is_empty())
+            .map(|_| b.buffer("cursors", game.batches.len() * ALIGN, Element::U32, Class::Scalar));
         let mut fed: Vec<Fed> = (0..game.batches.len())
             .map(|i| {
                 let spec = &game.batches[i];
                 let values = b.buffer(&spec.name, batch, Element::F32, Class::Input);
                 let name = game::labels_of(&spec.name);
                 let labels = spec.labels.then(|| b.buffer(&name, game.batch, Element::F32, Class::Input));
-                Fed { batch: i, values, labels, draw: None }
+                let cursor = cursors.map(|all| Region { offset: i * ALIGN, len: 2, ..all });
+                Fed { batch: i, values, labels, cursor, draw: None }
             })
             .collect();
 
@@ -315,6 +323,7 @@ impl Assembly {
             learners,
             states,
             data,
+            cursors,
             fed,
             scalars,
             values,
@@ -479,7 +488,7 @@ fn draw(b: &mut Builder, game: &Game, fed: &Fed, resident: Resident, data: (Regi
     let image = [game.sample[0], game.sample[1], game.sample[2]];
     let Resident { count, mirror, .. } = resident;
     let work = Work::Draw(Draw { count, n: game.batch, image, labels: spec.labels, mirror, stream: spec.stream });
-    let inputs = [Some(data.0), data.1.filter(|_| spec.labels)].into_iter().flatten().collect();
+    let inputs = [Some(data.0), data.1.filter(|_| spec.labels), fed.cursor].into_iter().flatten().collect();
     let outputs = [Some(fed.values), fed.labels].into_iter().flatten().collect();
     b.step(&format!("draw_{}", spec.name), work, inputs, outputs)
 }

@@ -1,39 +1,57 @@
-//! Real samples for an iteration: resident on the device, streamed from files, or points made on the spot.
+//! The one door for data: sets resident on the device, sets streamed from files, points made on the spot, and batches that
+//! one's own function makes.
 //!
-//! Whatever the way, the batch of a step is a pure function of (seed, step), so a resumed run sees the same images.
+//! What is built in gives batches that are pure functions of (seed, stream, position, step), so a resumed run sees the same
+//! samples.
 
 use super::assembly::Resident;
 use super::game::Game;
 use super::stream;
 use crate::config::{Config, Mode, Source};
 use crate::data::toys::{self, Toy};
-use crate::data::{self, DrawRule, Index, Skipped, Spec, Stream};
+use crate::data::{self, DataSet, DrawRule, Index, Skipped, Spec, Stream};
 use crate::{Error, Result};
 use std::sync::Arc;
 
 /// Sets up to this size stay resident in `auto` mode.
 const RESIDENT_BYTES: usize = 1 << 30;
 
-/// Where the reals of an iteration come from.
+/// Images in [`Feed::preview`].
+pub const PREVIEW: usize = 64;
+
+/// Where real samples come from.
 pub struct Feed {
     kind: Kind,
-    batch: usize,
+    shape: Vec<usize>,
+    classes: Vec<String>,
+    labelled: bool,
     mirror: bool,
+    fingerprint: String,
     /// What the data set is, for people.
     pub description: String,
     /// Files that could not be used.
     pub skipped: Skipped,
-    /// A few images of the set, NHWC in [-1, 1], to look at; empty for points.
+    /// A few images of the set, NHWC in [-1, 1], to look at; empty for anything but a set of images.
     pub preview: Vec<f32>,
 }
 
-/// Images in [`Feed::preview`].
-pub const PREVIEW: usize = 64;
+/// A batch that the host sends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Samples, `[n, H, W, C]` in [-1,1] or `[n, 2]`.
+    pub values: Vec<f32>,
+    /// Their labels `[n]`, where there are any: whole numbers.
+    pub labels: Option<Vec<f32>>,
+}
+
+/// Samples and labels of (images drawn before, batch, stream).
+type Function = Box<dyn FnMut(u64, usize, u32) -> Result<(Vec<f32>, Vec<f32>)>>;
 
 enum Kind {
-    Resident { words: Option<Vec<u32>>, count: usize },
-    Streamed { index: Arc<Index>, open: Vec<(u64, u32, Stream)> },
+    Resident { bytes: Option<(Vec<u32>, Option<Vec<u32>>)>, count: usize },
+    Streamed { index: Arc<Index>, open: Vec<(DrawRule, Stream)> },
     Toy(Toy),
+    Function(Function),
 }
 
 impl Feed {
@@ -44,57 +62,177 @@ impl Feed {
     pub fn open(config: &Config, progress: &dyn Fn(usize, usize)) -> Result<Feed> {
         let d = &config.data;
         let source = match d.source {
-            Source::Ring8 => return Ok(Feed::toy(Toy::Ring8, config.train.batch)),
-            Source::Grid25 => return Ok(Feed::toy(Toy::Grid25, config.train.batch)),
-            Source::Faces => data::Source::Faces { seed: config.train.seed, count: d.count },
+            Source::Ring8 => return Ok(Feed::toy(Toy::Ring8)),
+            Source::Grid25 => return Ok(Feed::toy(Toy::Grid25)),
+            Source::Faces => data::Source::Faces { seed: d.seed, count: d.count, label: d.label.clone() },
             Source::Path => match &d.path {
                 Some(path) => data::Source::Path(path.clone()),
                 None => return Err(Error::setting(config.place("data.path"), "data.path", "\"\"", "give --data PATH")),
             },
         };
-        let spec = Spec { channels: d.channels, ..Spec::new(source, d.size) };
-        let index = Index::new(&spec)?;
+        let index = Index::new(&Spec { channels: d.channels, ..Spec::new(source, d.size) })?;
         let resident = match d.mode {
             Mode::Resident => true,
             Mode::Stream => false,
             Mode::Auto => index.bytes() <= RESIDENT_BYTES,
         };
-        let (batch, mirror) = (config.train.batch, d.mirror);
-        let look = DrawRule { seed: config.train.seed, stream: stream::PREVIEW, n: PREVIEW, mirror: false };
+        let seed = config.train.seed;
         if resident {
+            // What is rendered is known by what it is rendered from, streamed or not.
+            let rendered = (d.source == Source::Faces).then(|| index.fingerprint());
             let set = index.load(progress)?;
-            let description = format!("{} images of {} at {}x{}", set.count, set.name, d.size, d.size);
-            let kind = Kind::Resident { words: Some(set.words()), count: set.count };
-            let preview = set.batch(&look, 0);
-            return Ok(Feed { kind, batch, mirror, description, skipped: set.skipped, preview });
+            let fingerprint = rendered.unwrap_or_else(|| set.fingerprint());
+            return Ok(Feed::resident_set(set, d.mirror, seed, fingerprint));
         }
-        let index = index.check(progress)?;
-        let description = format!("{} images of {} at {}x{}, streamed", index.count, index.name, d.size, d.size);
-        let skipped = index.skipped.clone();
-        let index = Arc::new(index);
-        let preview = Stream::start(&index, look)?.batch(0)?;
-        let kind = Kind::Streamed { index, open: vec![] };
-        Ok(Feed { kind, batch, mirror, description, skipped, preview })
+        Feed::streamed(index.check(progress)?, d.mirror, seed)
+    }
+
+    /// A set in memory, which the device will hold: one's own images by [`DataSet::from_images`], or one from [`data::load`].
+    /// `mirror` flips half of the images left to right.
+    pub fn from_set(set: DataSet, mirror: bool) -> Feed {
+        let fingerprint = set.fingerprint();
+        Feed::resident_set(set, mirror, 0, fingerprint)
+    }
+
+    /// Batches that `f` makes: of (samples drawn from this stream before, n, stream) it gives the samples, n times
+    /// `sample_shape` (`[H, W, C]` in [-1,1], or `[2]`), and, with `labels`, n whole numbers, else none. A run that is to be
+    /// resumed bit for bit wants a pure function.
+    pub fn from_fn(
+        sample_shape: &[usize],
+        labels: bool,
+        f: impl FnMut(u64, usize, u32) -> Result<(Vec<f32>, Vec<f32>)> + 'static,
+    ) -> Feed {
+        let shape: Vec<String> = sample_shape.iter().map(usize::to_string).collect();
+        Feed {
+            kind: Kind::Function(Box::new(f)),
+            shape: sample_shape.to_vec(),
+            classes: vec![],
+            labelled: labels,
+            mirror: false,
+            fingerprint: "function".into(),
+            description: format!("samples of {} from a function", shape.join("x")),
+            skipped: Skipped::default(),
+            preview: vec![],
+        }
     }
 
     /// Points of a 2-D toy.
-    pub fn toy(toy: Toy, batch: usize) -> Feed {
-        let description = format!("points of {}", toy.name());
-        Feed { kind: Kind::Toy(toy), batch, mirror: false, description, skipped: Skipped::default(), preview: vec![] }
+    pub fn toy(toy: Toy) -> Feed {
+        Feed {
+            kind: Kind::Toy(toy),
+            shape: vec![2],
+            classes: vec![],
+            labelled: false,
+            mirror: false,
+            fingerprint: format!("toy-{}", toy.name()),
+            description: format!("points of {}", toy.name()),
+            skipped: Skipped::default(),
+            preview: vec![],
+        }
+    }
+
+    fn resident_set(mut set: DataSet, mirror: bool, seed: u64, fingerprint: String) -> Feed {
+        let preview = set.batch(&look(seed), 0, 0);
+        let (count, size) = (set.count, set.size);
+        let description = format!("{count} images of {} at {size}x{size}", set.name);
+        let words = set.words();
+        let labels = set.labels.take();
+        Feed {
+            shape: vec![size, size, set.channels],
+            labelled: labels.is_some(),
+            kind: Kind::Resident { bytes: Some((words, labels)), count },
+            classes: set.classes,
+            mirror,
+            fingerprint,
+            description,
+            skipped: set.skipped,
+            preview,
+        }
+    }
+
+    fn streamed(index: Index, mirror: bool, seed: u64) -> Result<Feed> {
+        let (count, size) = (index.count, index.size);
+        let index = Arc::new(index);
+        Ok(Feed {
+            shape: vec![size, size, index.channels],
+            classes: index.classes.clone(),
+            labelled: index.labels.is_some(),
+            mirror,
+            fingerprint: index.fingerprint(),
+            description: format!("{count} images of {} at {size}x{size}, streamed", index.name),
+            skipped: index.skipped.clone(),
+            preview: Stream::start(&index, look(seed))?.batch(0, 0)?,
+            kind: Kind::Streamed { index, open: vec![] },
+        })
+    }
+
+    /// Extents of one sample: `[H, W, C]`, or `[2]` for points.
+    pub fn sample_shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Names of the classes, by label; empty where there are no labels, or they come from a function.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Whether samples have labels.
+    pub fn labelled(&self) -> bool {
+        self.labelled
+    }
+
+    /// How many samples the set has; `None` where they are endless.
+    pub fn count(&self) -> Option<usize> {
+        match &self.kind {
+            Kind::Resident { count, .. } => Some(*count),
+            Kind::Streamed { index, .. } => Some(index.count),
+            Kind::Toy(_) | Kind::Function(_) => None,
+        }
+    }
+
+    /// Whether its samples are what a game wants.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for samples of other extents, missing labels, or labels of more classes than the game has.
+    pub fn check(&self, game: &Game) -> Result<()> {
+        let refuse = |reason: String| Err(Error::data(&self.description, reason));
+        if self.shape != game.sample {
+            return refuse(format!(
+                "its samples have the extents {:?} and the game wants {:?}",
+                self.shape, game.sample
+            ));
+        }
+        if !self.labelled && game.batches.iter().any(|batch| batch.labels) {
+            return refuse(
+                "its samples have no labels, which the game wants: folders by class have, dataset.json, or IDX files"
+                    .into(),
+            );
+        }
+        let wanted = game.classes.unwrap_or(0);
+        if game.batches.iter().any(|batch| batch.labels) && wanted > 0 && self.classes.len() > wanted {
+            return refuse(format!("it has {} classes and the game knows {wanted}", self.classes.len()));
+        }
+        Ok(())
+    }
+
+    /// What the data is, in a word that differs for other data: kind and checksum (`images-1c291ca3`), `toy-ring8`, `function`.
+    pub fn fingerprint(&self) -> String {
+        self.fingerprint.clone()
     }
 
     /// What the device keeps, where the set is resident.
     pub fn resident(&self) -> Option<Resident> {
         match self.kind {
-            Kind::Resident { count, .. } => Some(Resident { count, mirror: self.mirror, labels: false }),
+            Kind::Resident { count, .. } => Some(Resident { count, mirror: self.mirror, labels: self.labelled }),
             _ => None,
         }
     }
 
-    /// The packed bytes of a resident set, once: the device holds them from then on.
+    /// The packed bytes of a resident set (four per word, the first in the low bits) and its labels, one per word; given once: the
+    /// device holds them from then on.
     pub fn take_words(&mut self) -> Option<(Vec<u32>, Option<Vec<u32>>)> {
         match &mut self.kind {
-            Kind::Resident { words, .. } => words.take().map(|words| (words, None)),
+            Kind::Resident { bytes, .. } => bytes.take(),
             _ => None,
         }
     }
@@ -107,38 +245,51 @@ impl Feed {
         }
     }
 
-    /// A batch of `n` samples of random stream `stream`, of which `first` samples were drawn before. Empty for a resident set.
-    pub fn batch(&mut self, seed: u64, step: u32, stream: u32, _first: u64, n: usize) -> Result<Batch> {
-        let values = match &mut self.kind {
-            Kind::Resident { .. } => vec![],
-            Kind::Toy(toy) => toys::batch(*toy, seed, step, stream, n),
+    /// The batch of `step` after `first` samples of this stream, for the host to send where the set is not resident.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for an image that can't be read, for a function that gives the wrong number of values, and for a
+    /// resident set; whatever the function fails with.
+    pub fn batch(&mut self, seed: u64, step: u32, stream: u32, first: u64, n: usize) -> Result<Batch> {
+        match &mut self.kind {
+            Kind::Resident { .. } => {
+                Err(Error::data(&self.description, "the device draws the batches of a resident set"))
+            }
+            Kind::Toy(toy) => Ok(Batch { values: toys::batch(*toy, seed, step, stream, n), labels: None }),
             Kind::Streamed { index, open } => {
-                let known = open.iter().position(|(s, id, _)| (*s, *id) == (seed, stream));
-                let at = match known {
+                let rule = DrawRule { seed, stream, n, mirror: self.mirror };
+                let at = match open.iter().position(|(known, _)| *known == rule) {
                     Some(at) => at,
                     None => {
-                        let rule = DrawRule { seed, stream, n, mirror: self.mirror };
-                        open.retain(|(_, id, _)| *id != stream);
-                        open.push((seed, stream, Stream::start(index, rule)?));
+                        open.retain(|(known, _)| known.stream != stream);
+                        open.push((rule, Stream::start(index, rule)?));
                         open.len() - 1
                     }
                 };
-                open[at].2.batch(step)?
+                let reader = &mut open[at].1;
+                Ok(Batch { values: reader.batch(first, step)?, labels: reader.labels(first) })
             }
-        };
-        Ok(Batch { values, labels: None })
-    }
-
-    /// Whether it fits a game.
-    pub fn check(&self, _game: &Game) -> Result<()> {
-        Ok(())
+            Kind::Function(f) => {
+                let (values, labels) = f(first, n, stream)?;
+                let wanted = n * self.shape.iter().product::<usize>();
+                let problem = |what: &str, got: usize, wanted: usize| {
+                    let reason = format!("gave {got} {what} for {n} samples of {:?}: must be {wanted}", self.shape);
+                    Err(Error::data("data function", reason))
+                };
+                let labels_wanted = if self.labelled { n } else { 0 };
+                if values.len() != wanted {
+                    return problem("values", values.len(), wanted);
+                }
+                if labels.len() != labels_wanted {
+                    return problem("labels", labels.len(), labels_wanted);
+                }
+                Ok(Batch { values, labels: self.labelled.then_some(labels) })
+            }
+        }
     }
 }
 
-/// A batch of samples.
-pub struct Batch {
-    /// Samples [n, …].
-    pub values: Vec<f32>,
-    /// Their labels `[n]`, where there are any.
-    pub labels: Option<Vec<f32>>,
+/// The images to look at.
+fn look(seed: u64) -> DrawRule {
+    DrawRule { seed, stream: stream::PREVIEW, n: PREVIEW, mirror: false }
 }

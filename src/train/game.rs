@@ -19,6 +19,8 @@ pub struct Game {
     pub batch: usize,
     /// Extents of one sample of the data: [H, W, C], or `[2]`.
     pub sample: Vec<usize>,
+    /// Classes that labels may name, where they are read.
+    pub classes: Option<usize>,
     /// Any number of them.
     pub networks: Vec<Player>,
     /// Batches of data that phases read.

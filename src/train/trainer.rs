@@ -7,6 +7,7 @@ use super::assembly::{Assembly, Learner};
 use super::feed::Feed;
 use super::game::Player;
 use super::settings::Settings;
+use crate::data::cursor;
 use crate::device::{Device, Fitted, Recomputed};
 use crate::optim::{AdamSettings, ema_beta};
 use crate::plan::{ALIGN, Class, Counters, Executor, Options, RNG, ReadId, Region};
@@ -224,12 +225,17 @@ impl Trainer {
         self.device.write_u32(RNG_WORDS, &[seed as u32, (seed >> 32) as u32, self.step as u32, 0])
     }
 
-    /// Sends the batches that the host makes.
+    /// Sends the batches that the host makes, or where the device draws its own.
     pub(super) fn write_batches(&mut self) -> Result<()> {
-        if self.feed.resident().is_some() {
-            return Ok(());
-        }
         let (seed, step, n) = (self.seed(), self.step, self.settings.game.batch);
+        if let Some((region, set)) = self.assembly.cursors.zip(self.feed.resident()) {
+            let mut words = vec![0; region.len];
+            for i in 0..self.assembly.fed.len() {
+                let first = self.assembly.times_read(i, step) * n as u64;
+                words[i * ALIGN..i * ALIGN + 2].copy_from_slice(&cursor(first, set.count));
+            }
+            return self.device.write_u32(region, &words);
+        }
         for (i, fed) in self.assembly.fed.iter().enumerate().filter(|(i, _)| self.assembly.is_read(*i, step)) {
             let first = self.assembly.times_read(i, step) * n as u64;
             let batch = self.feed.batch(seed, step as u32, self.assembly.game.batches[i].stream, first, n)?;

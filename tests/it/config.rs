@@ -36,6 +36,7 @@ fn every_preset_is_legal_and_free_of_warnings() {
 fn text_and_back_loses_nothing() {
     let all = [
         "data.path=a dir/b",
+        "data.label=glasses",
         "loss.gamma_final=0.5",
         "optim.lr_final=1e-5",
         "optim.beta2_final=.9999",

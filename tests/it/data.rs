@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use craft::*;
+use danskin::data::faces::Face;
 use danskin::data::{self, DataSet, DrawRule, Index, Source, Spec, Split, Stream};
 use danskin::grid;
 use image::{ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
@@ -153,7 +154,7 @@ fn settings_that_make_no_sense() {
     assert_eq!(refuse(Spec { size: 1 << 40, ..good.clone() }), "data: size 1099511627776: must be from 1 to 1024");
     assert!(refuse(Spec { channels: 2, ..good.clone() }).starts_with("data: channels 2"));
     assert!(refuse(Spec { split: Split::Test, ..good.clone() }).contains("no test part"));
-    let faces = |count| Source::Faces { seed: 0, count };
+    let faces = |count| Source::Faces { seed: 0, count, label: None };
     assert!(refuse(Spec { source: faces(0), ..good.clone() }).starts_with("data: faces 0"));
     assert!(refuse(Spec { source: faces(5), size: 7, ..good }).ends_with("faces have sizes from 8 to 256"));
 }
@@ -172,6 +173,13 @@ fn archives_that_lie() {
     let mut damaged = with("z.png", image.clone());
     let at = damaged.windows(4).rposition(|w| w == b"PK\x03\x04").unwrap() + 60;
     damaged[at] ^= 0x55;
+    const METHOD: &str = "is compressed by a method this program does not read: store or deflate it";
+    let method = |m| lie_about_method(with("z.png", image.clone()), m);
+    for (name, method) in [("bzip2", method(12)), ("zstd", method(93)), ("nobody's", method(77))] {
+        let folder = tempdir().unwrap();
+        let set = load(&put(folder.path(), "set.zip", &method), 4).unwrap();
+        assert_eq!((set.count, &set.skipped.first[0]), (19, &("z.png".into(), METHOD.into())), "{name}");
+    }
     let table = [
         ("smaller", lie_about_size(with("z.png", image.clone()), size - 9), ""),
         ("larger", lie_about_size(with("z.png", image.clone()), size + 9), ""),
@@ -214,6 +222,147 @@ fn a_folder_and_its_archive_are_the_same_labelled_set() {
 
     let grey = data::load(&Spec { channels: 1, ..spec(&archive, 8) }, &|_, _| {}).unwrap();
     assert_eq!((grey.images.len(), grey.channels), (4 * 64, 1));
+}
+
+/// StyleGAN's `dataset.json` labels a folder and an archive alike; folders are no classes where it is.
+#[test]
+fn labels_of_stylegan() {
+    let names = ["00000/img0.png", "00000/img1.png", "00001/img2.png", "00001/img3.png"];
+    let labels = |text: Option<&str>| {
+        let mut entries: Vec<(&str, Vec<u8>)> = names.iter().zip(0..).map(|(n, k)| (*n, png(picture(k)))).collect();
+        entries.extend(text.map(|t| ("dataset.json", t.as_bytes().to_vec())));
+        let dir = tempdir().unwrap();
+        let paths = [dir.path().join("set"), put(dir.path(), "set.zip", &zip(&entries))];
+        for (name, bytes) in &entries {
+            put(&paths[0], name, bytes);
+        }
+        paths.map(|path| load(&path, 8).map(|s| (s.labels, s.classes.join(" "))).map_err(|e| e.to_string()))
+    };
+    let rows = r#"["00000/img0.png", 2], ["00000/img1.png", 0], ["00001/img2.png", 2]"#;
+    let whole = format!(r#"{{"labels": [["00001/img3.png", 1], {rows}]}}"#);
+    assert_eq!(labels(Some(&whole)), [(); 2].map(|()| Ok((Some(vec![2, 0, 2, 1]), "0 1 2".into()))));
+    assert_eq!(labels(Some(r#"{"labels": null}"#)), [(); 2].map(|()| Ok((None, String::new()))));
+    let by_folder = Ok((Some(vec![0, 0, 1, 1]), "00000 00001".into()));
+    assert_eq!(labels(Some("{}")), [by_folder.clone(), by_folder.clone()]);
+    assert_eq!(labels(None), [by_folder.clone(), by_folder]);
+    for result in labels(Some(&format!(r#"{{"labels": [{rows}]}}"#))) {
+        let message = result.unwrap_err();
+        let reason =
+            "dataset.json: has no label for 1 image of 4, 00001/img3.png first; give each one, or set labels to null";
+        assert!(message.ends_with(reason) && message.contains("set"), "{message}");
+    }
+    for result in labels(Some("[")) {
+        assert!(result.unwrap_err().contains("dataset.json: is no JSON"));
+    }
+}
+
+/// Faces are labelled by a class, or by the half of a range; batches bring the labels of their images.
+#[test]
+fn labels_of_the_built_in_faces() {
+    let spec = |label: &str| Spec::new(Source::Faces { seed: 3, count: 40, label: Some(label.into()) }, 8);
+    let faces: Vec<Face> = (0..40).map(|k| Face::from_seed(3, k)).collect();
+    let hats = data::load(&spec("hat"), &|_, _| {}).unwrap();
+    assert_eq!(hats.labels, Some(faces.iter().map(|f| f.hat as u32).collect()));
+    assert_eq!((hats.classes.len(), hats.classes[1].as_str()), (6, "beanie"));
+    // Ranges of both kinds: from −1, and from 0.
+    for (label, high) in [
+        ("smile", faces.iter().map(|f| f.smile >= 0.0).collect::<Vec<_>>()),
+        ("age", faces.iter().map(|f| f.age >= 0.5).collect()),
+    ] {
+        let set = data::load(&spec(label), &|_, _| {}).unwrap();
+        assert_eq!(set.classes, ["low", "high"]);
+        assert_eq!(set.labels, Some(high.iter().map(|&h| u32::from(h)).collect()), "{label}");
+        assert!(high.contains(&true) && high.contains(&false), "{label}");
+    }
+    let rule = DrawRule { seed: 9, stream: 1, n: 5, mirror: true };
+    let index = Arc::new(Index::new(&spec("hat")).unwrap().check(&|_, _| {}).unwrap());
+    let labels: Vec<f32> = rule.picks(38, 0, 40).map(|(k, _)| faces[k].hat as u32 as f32).collect();
+    assert_eq!(Stream::start(&index, rule).unwrap().labels(38), Some(labels.clone()));
+    assert_eq!(hats.batch_labels(&rule, 38), Some(labels));
+
+    let message = Index::new(&spec("hats")).unwrap_err().to_string();
+    assert!(
+        message.starts_with("data: label hats: is no factor of the built-in faces; these are skin_tone, "),
+        "{message}"
+    );
+    assert!(message.ends_with("backdrop, earrings"), "{message}");
+}
+
+/// One's own arrays, and the sentence for each way in which they don't fit together.
+#[test]
+fn images_from_memory() {
+    let own =
+        |bytes: usize, labels: Option<Vec<u32>>, shape| DataSet::from_images("mine", vec![7; bytes], labels, shape);
+    let set = own(3 * 12, Some(vec![0, 2, 0]), [2, 2, 3]).unwrap();
+    assert_eq!((set.count, set.size, set.channels, set.name.as_str()), (3, 2, 3, "mine"));
+    assert_eq!((set.classes.join(" ").as_str(), set.labels), ("0 1 2", Some(vec![0, 2, 0])));
+    assert_eq!(own(4, None, [2, 2, 1]).unwrap().classes, [""; 0]);
+    for (bytes, labels, shape, reason) in [
+        (24, None, [2, 4, 3], "images of 2x4: a data set holds square ones; crop or pad them first"),
+        (24, None, [0, 0, 3], "images of 0x0: sides must be from 1 to 1024"),
+        (24, None, [2, 2, 2], "images of 2 channels: must have 1 (grey) or 3 (colour)"),
+        (0, None, [2, 2, 3], "0 bytes are no whole number of 2x2x3 images, at least one"),
+        (25, None, [2, 2, 3], "25 bytes are no whole number of 2x2x3 images, at least one"),
+        (24, Some(vec![0]), [2, 2, 3], "1 labels for 2 images: give each image one"),
+        (24, Some(vec![0, 65_536]), [2, 2, 3], "label 65536: must be from 0 to 65535"),
+    ] {
+        assert_eq!(own(bytes, labels, shape).unwrap_err().to_string(), format!("mine: {reason}"));
+    }
+}
+
+/// Whatever of a set changes, its fingerprint does; nothing else moves it.
+#[test]
+fn fingerprints() {
+    let own = |images: &[u8], labels: Option<&[u32]>, side: usize| {
+        DataSet::from_images("x", images.to_vec(), labels.map(<[u32]>::to_vec), [side, side, 1]).unwrap().fingerprint()
+    };
+    let base = [1, 2, 3, 4, 5, 6, 7, 8];
+    let mut all = vec![
+        own(&base, None, 2),
+        own(&[1, 2, 3, 4, 5, 6, 7, 9], None, 2),
+        own(&base[..4], None, 2),
+        own(&base, None, 1),
+        own(&base, Some(&[0, 1]), 2),
+        own(&base, Some(&[1, 0]), 2),
+    ];
+    assert_eq!(all[0], own(&base, None, 2));
+    assert!(all.iter().all(|f| f.len() == 15 && f.starts_with("images-")), "{all:?}");
+
+    let listing = |files: &[(&str, Vec<u8>)], size: usize| {
+        let dir = tempdir().unwrap();
+        for (name, bytes) in files {
+            put(dir.path(), name, bytes);
+        }
+        Index::new(&spec(dir.path(), size)).unwrap().fingerprint()
+    };
+    let (a, b) = (("a.png", png(picture(0))), ("b.png", png(picture(1))));
+    all.push(listing(&[a.clone(), b.clone()], 8));
+    assert_eq!(all[6], listing(&[a.clone(), b.clone()], 8));
+    all.push(listing(&[a.clone(), b.clone()], 4));
+    all.push(listing(std::slice::from_ref(&a), 8));
+    all.push(listing(&[a.clone(), ("c.png", b.1.clone())], 8));
+    all.push(listing(&[a.clone(), ("b.png", png(ramp(1)))], 8));
+    all.push(listing(&[a, b, ("dataset.json", br#"{"labels": [["a.png", 0], ["b.png", 1]]}"#.to_vec())], 8));
+    // The table's own name is no image: only labels differ from the first listing.
+    assert!(all[6..].iter().all(|f| f.len() == 16 && f.starts_with("listing-")), "{all:?}");
+
+    let faces = |seed, count, size, label: Option<&str>| {
+        let source = Source::Faces { seed, count, label: label.map(str::to_owned) };
+        Index::new(&Spec::new(source, size)).unwrap().fingerprint()
+    };
+    let rest = [
+        faces(0, 9, 8, None),
+        faces(1, 9, 8, None),
+        faces(0, 8, 8, None),
+        faces(0, 9, 9, None),
+        faces(0, 9, 8, Some("hat")),
+    ];
+    assert!(rest.iter().all(|f| f.starts_with("faces-")), "{rest:?}");
+    all.extend(rest);
+    let count = all.len();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), count, "{all:?}");
 }
 
 #[test]
@@ -263,16 +412,19 @@ fn streamed_and_resident_batches_are_equal() {
     let other = DrawRule { stream: 4, ..rule };
     let mut stream = Stream::start(&index, rule).unwrap();
     let mut twin = Stream::start(&index, other).unwrap();
-    for step in [0, 1, 2, 3, 9, 10, 2, 2, u32::MAX, 0] {
-        let batch = stream.batch(step).unwrap();
+    // In order; the next phase; skipping; back; far away; another distance between steps; anywhere.
+    let places = [(0, 0), (9, 1), (18, 2), (27, 3), (81, 9), (90, 10), (18, 2), (18, 2), (u64::MAX - 3, u32::MAX)];
+    let more = [(0, 0), (9, 5), (18, 10), (27, 15), (36, 16), (4, 1)];
+    for (first, step) in places.into_iter().chain(more) {
+        let batch = stream.batch(first, step).unwrap();
         assert_eq!(batch.len(), 9 * 192);
-        assert_eq!(batch, set.batch(&rule, step), "step {step}");
-        assert_eq!(stream.labels(step), set.batch_labels(&rule, step));
-        assert_eq!(twin.batch(step).unwrap(), set.batch(&other, step));
-        assert_ne!(batch, set.batch(&other, step));
+        assert_eq!(batch, set.batch(&rule, first, step), "step {step}");
+        assert_eq!(stream.labels(first), set.batch_labels(&rule, first));
+        assert_eq!(twin.batch(first, step).unwrap(), set.batch(&other, first, step));
+        assert_ne!(batch, set.batch(&other, first, step));
     }
     // Blue is the mark of an image, red its ramp: both directions occur in a mirrored batch, one without.
-    let flips = |rule: &DrawRule| set.batch(rule, 5).chunks(192).filter(|i| i[0] > i[21]).count();
+    let flips = |rule: &DrawRule| set.batch(rule, 45, 5).chunks(192).filter(|i| i[0] > i[21]).count();
     assert_eq!(flips(&DrawRule { mirror: false, ..rule }), 0);
     assert!((1..9).contains(&flips(&rule)));
 }
@@ -280,14 +432,14 @@ fn streamed_and_resident_batches_are_equal() {
 /// The built-in faces: image k of a set depends on seed and k alone, resident, streamed, or in a larger set.
 #[test]
 fn built_in_faces() {
-    let spec = |seed, count| Spec::new(Source::Faces { seed, count }, 16);
+    let spec = |seed, count| Spec::new(Source::Faces { seed, count, label: None }, 16);
     let set = data::load(&spec(5, 12), &|_, _| {}).unwrap();
     assert_eq!((set.name.as_str(), set.count, set.images.len()), ("faces", 12, 12 * 768));
     assert_eq!(set.image(7), data::faces::render_batch(5, 7, 1, 16));
     assert_ne!(set.image(7), data::load(&spec(6, 8), &|_, _| {}).unwrap().image(7));
     let rule = DrawRule { seed: 9, stream: 1, n: 5, mirror: true };
     let index = Arc::new(Index::new(&spec(5, 12)).unwrap().check(&|_, _| {}).unwrap());
-    assert_eq!(Stream::start(&index, rule).unwrap().batch(3).unwrap(), set.batch(&rule, 3));
+    assert_eq!(Stream::start(&index, rule).unwrap().batch(15, 3).unwrap(), set.batch(&rule, 15, 3));
 
     let grey = data::load(&Spec { channels: 1, ..spec(5, 2) }, &|_, _| {}).unwrap();
     assert_eq!(grey.images.len(), 2 * 256);
@@ -300,10 +452,10 @@ fn a_file_that_vanishes_is_an_error_of_its_batch() {
     let index = Arc::new(Index::new(&spec(folder.path(), 8)).unwrap().check(&|_, _| {}).unwrap());
     std::fs::remove_file(folder.path().join("only.png")).unwrap();
     let mut stream = Stream::start(&index, DrawRule { seed: 0, stream: 0, n: 2, mirror: false }).unwrap();
-    let message = stream.batch(0).unwrap_err().to_string();
+    let message = stream.batch(0, 0).unwrap_err().to_string();
     assert!(message.contains("only.png: can't be opened"), "{message}");
     put(folder.path(), "only.png", &png(picture(1)));
-    assert_eq!(stream.batch(100).unwrap().len(), 2 * 192, "the stream goes on once it is back");
+    assert_eq!(stream.batch(200, 100).unwrap().len(), 2 * 192, "the stream goes on once it is back");
 }
 
 #[test]
@@ -334,8 +486,31 @@ fn idx_files_under_mnist_names() {
     let index = Arc::new(Index::new(&spec(folder.path(), 32)).unwrap().check(&|_, _| {}).unwrap());
     let rule = DrawRule { seed: 1, stream: 0, n: 4, mirror: false };
     let mut stream = Stream::start(&index, rule).unwrap();
-    assert_eq!(stream.batch(0).unwrap(), set.batch(&rule, 0));
+    assert_eq!(stream.batch(0, 0).unwrap(), set.batch(&rule, 0, 0));
     assert_eq!(stream.labels(0), set.batch_labels(&rule, 0));
+}
+
+/// One file of images is a set: by its ending or its first bytes, with the labels beside it.
+#[test]
+fn single_idx_files() {
+    let dir = tempdir().unwrap();
+    let images = idx(&[2, 4, 4], &[9; 32]);
+    put(dir.path(), "train-labels-idx1-ubyte", &idx(&[2], &[1, 0]));
+    put(dir.path(), "letters-labels.idx", &idx(&[2], &[3, 3]));
+    for (name, bytes, labels) in [
+        ("train-images-idx3-ubyte.gz", gzip(&images), Some(vec![1, 0])),
+        ("t10k-images-idx3-ubyte", images.clone(), None),
+        ("letters-images.idx", images.clone(), Some(vec![3, 3])),
+        ("numbers.idx", images.clone(), None),
+        ("no ending", images.clone(), None),
+    ] {
+        let set = load(&put(dir.path(), name, &bytes), 4).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((set.count, set.images, set.labels), (2, vec![9; 96], labels), "{name}");
+    }
+    let labels = dir.path().join("train-labels-idx1-ubyte");
+    assert!(refusal(&labels).contains("starts with 0x00000801, not 0x00000803"));
+    assert!(refusal(&put(dir.path(), "text.idx", b"sixteen letters.")).contains("not an IDX file"));
+    assert!(refusal(&put(dir.path(), "text.gz", b"sixteen letters.")).contains("too damaged for an IDX header"));
 }
 
 #[test]

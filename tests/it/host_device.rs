@@ -439,19 +439,22 @@ fn batches_are_drawn() {
             bytes.chunks(4).map(|c| c.iter().enumerate().map(|(i, &b)| u32::from(b) << (8 * i)).sum()).collect();
         let mut b = Builder::new();
         let (images, marks) = (b.region(words.len(), Element::U32), b.region(11, Element::U32));
+        let cursor = b.region(2, Element::U32);
         let (batch, out) = (b.region(37 * 15, Element::F32), b.region(37, Element::F32));
         let both = 1 + usize::from(labels);
-        b.step(Work::Draw(d), &[images, marks][..both], &[batch, out][..both]);
+        let inputs = [&[images, marks][..both], &[cursor]].concat();
+        b.step(Work::Draw(d), &inputs, &[batch, out][..both]);
         let mut host = b.host::<f32>(2);
         host.write_u32(images, &words).unwrap();
         host.write_u32(marks, &(0..11).map(|i| 100 + i).collect::<Vec<_>>()).unwrap();
+        host.write_u32(cursor, &[6, 4]).unwrap();
         host.run(&[(0, 1)]).unwrap();
         let (got, got_labels) = (host.read(batch).unwrap(), host.read(out).unwrap());
         let mut mirrored = 0;
         for j in 0..37 {
-            let block = |page| philox::block(SEED, [j as u32 / 4, STEP, 4, page])[j % 4];
-            let image = ((u64::from(block(0)) * 11) >> 32) as usize;
-            let flip = mirror && block(1) >= 1 << 31;
+            let (epoch, place) = (6 + (4 + j) / 11, (4 + j) % 11);
+            let image = philox::shuffled(SEED, 4, epoch as u32, place as u32, 11) as usize;
+            let flip = mirror && philox::block(SEED, [j as u32 / 4, STEP, 4, 1])[j % 4] >= 1 << 31;
             mirrored += usize::from(flip);
             for (i, got) in got[j * 15..][..15].iter().enumerate() {
                 let x = if flip { 4 - i / 3 } else { i / 3 };

@@ -94,13 +94,20 @@ fn random_numbers() {
     }
 }
 
+/// (epoch, place) of a batch; the place of a small set is this one within it.
+const CURSOR: [u32; 2] = [3, 990];
+
 #[test]
 fn draw_a_batch() {
     let table = [
         (1, 1, [1, 1, 1], true, false),
         (7, 5, [3, 5, 3], false, false),
+        // Batches larger than the set: every epoch has an order of its own.
+        (3, 64, [1, 2, 1], true, true),
+        (17, 40, [1, 1, 3], true, false),
         (100, 65, [4, 7, 3], true, true),
-        (1000, 9, [33, 31, 1], true, true),
+        (1000, 19, [33, 31, 1], true, true),
+        (65_537, 70, [1, 1, 1], true, true),
     ];
     let bytes =
         |len: usize| -> Vec<u8> { (0..len as u64).map(|i| philox::block(5, [i as u32, 0, 0, 0])[0] as u8).collect() };
@@ -118,6 +125,7 @@ fn draw_a_batch() {
                 inputs.push(Data::U32((0..count as u32).map(|i| i % 10).collect()));
                 outputs.push(Data::poison(n));
             }
+            inputs.push(Data::U32(vec![CURSOR[0], CURSOR[1] % count as u32]));
             let work = Work::Draw(Draw { count, n, image, labels, mirror, stream });
             Case { label: format!("draw {n} of {count} images {image:?}"), work, inputs, outputs }
         })
@@ -129,9 +137,10 @@ fn draw_a_batch() {
         let set = bytes(d.count * h * w * c);
         let (mut batch, mut labels) = (vec![], vec![]);
         for j in 0..d.n {
-            let word = |kind| philox::block(SEED, [(j / 4) as u32, STEP, d.stream, kind])[j % 4];
-            let image = ((u64::from(word(0)) * d.count as u64) >> 32) as usize;
-            let flip = d.mirror && word(1) >> 31 == 1;
+            let at = CURSOR[1] as usize % d.count + j;
+            let epoch = CURSOR[0] + (at / d.count) as u32;
+            let image = philox::shuffled(SEED, d.stream, epoch, (at % d.count) as u32, d.count as u32) as usize;
+            let flip = d.mirror && philox::block(SEED, [(j / 4) as u32, STEP, d.stream, 1])[j % 4] >> 31 == 1;
             flips += usize::from(flip);
             labels.push((image % 10) as f32);
             for (y, x, k) in (0..h * w * c).map(|e| (e / (w * c), e / c % w, e % c)) {

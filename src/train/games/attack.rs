@@ -29,6 +29,7 @@ pub fn pgd(discriminator: Arc<dyn Network>, sample: &[usize], batch: usize, step
     Game {
         batch,
         sample: sample.to_vec(),
+        classes: None,
         networks: vec![Player {
             name: "D".into(),
             title: "discriminator".into(),

@@ -31,6 +31,7 @@ impl Classifier {
         Game {
             batch: self.batch,
             sample: self.sample.clone(),
+            classes: Some(self.classes),
             networks: vec![Player {
                 name: "C".into(),
                 title: "classifier".into(),

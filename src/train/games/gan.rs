@@ -94,6 +94,7 @@ impl Gan {
         Game {
             batch: self.batch,
             sample: self.sample.clone(),
+            classes: labels.then_some(self.classes),
             networks: vec![
                 player("G", "generator", &self.adam_g, Some(&self.average)),
                 player("D", "discriminator", &Adam { lazy: self.penalty_every, ..self.adam_d.clone() }, None),

@@ -52,6 +52,15 @@ pub fn lie_about_size(mut zip: Vec<u8>, size: u32) -> Vec<u8> {
     zip
 }
 
+/// Says of the last entry that another method compressed it.
+pub fn lie_about_method(mut zip: Vec<u8>, method: u16) -> Vec<u8> {
+    for (signature, field) in [(b"PK\x03\x04", 8), (b"PK\x01\x02", 10)] {
+        let at = zip.windows(4).rposition(|w| w == signature).unwrap() + field;
+        zip[at..at + 2].copy_from_slice(&method.to_le_bytes());
+    }
+    zip
+}
+
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
     gz.write_all(bytes).unwrap();
