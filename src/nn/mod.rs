@@ -10,9 +10,11 @@ pub mod layout;
 mod mlp;
 mod model;
 mod network;
+pub mod pool;
 mod r3gan;
 pub mod resample;
 mod scope;
+mod sequential;
 pub mod softmax;
 
 pub use dcgan::Dcgan;
@@ -22,3 +24,4 @@ pub use model::Model;
 pub use network::{Discriminator, Generator, Network, Pair, network};
 pub use r3gan::R3gan;
 pub use scope::{Init, Mode, ParamSpec, Scope, StateSpec, name_stream};
+pub use sequential::{Fill, Interpolation, Layer, Sequential, SequentialNetwork};
