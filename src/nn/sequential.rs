@@ -208,10 +208,15 @@ const MOST_LAYERS: usize = 1000;
 /// Extents as an image or a row, in words.
 fn words(shape: &[usize]) -> String {
     match shape {
-        [h, w, c] => format!("an image of {h}x{w} with {c} channels"),
-        [f] => format!("a row of {f} features"),
+        [h, w, c] => format!("an image of {h}x{w} with {c} {}", if *c == 1 { "channel" } else { "channels" }),
+        [f] => format!("a row of {f} {}", if *f == 1 { "feature" } else { "features" }),
         other => format!("extents {other:?}"),
     }
+}
+
+/// Product of extents, unless it overflows.
+fn elems(extents: &[usize]) -> Option<usize> {
+    extents.iter().try_fold(1usize, |product, &n| product.checked_mul(n))
 }
 
 /// Why a layer can't follow, or its extents out.
@@ -233,8 +238,9 @@ impl Sequential {
             let hint = "must be letters, digits, `_` and `-`, with dots between names";
             return Err(Error::setting(place, "prefix", format!("`{}`", self.prefix), hint));
         }
-        if !matches!(input.len(), 1 | 3) || input.contains(&0) {
-            let hint = "must be [features] or [height, width, channels], from 1 each";
+        let fits = elems(input).is_some_and(|n| (1..=MOST_SAMPLE).contains(&n));
+        if !matches!(input.len(), 1 | 3) || !fits {
+            let hint = "must be [features] or [height, width, channels], from 1 each and no more than 2^26 numbers";
             return Err(Error::setting(place, "sample", format!("{input:?}"), hint));
         }
         let mut shape = input.to_vec();
@@ -252,12 +258,9 @@ impl Sequential {
                 }
                 n => classes = n,
             }
-            let out = layer.fit(&shape).and_then(|out| {
-                let elems = out.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
-                match elems {
-                    Some(n) if n <= MOST_SAMPLE => Ok(out),
-                    _ => Err(format!("would make {}, more than {MOST_SAMPLE} numbers per sample", words(&out))),
-                }
+            let out = layer.fit(&shape).and_then(|out| match elems(&out) {
+                Some(n) if n <= MOST_SAMPLE => Ok(out),
+                _ => Err(format!("would make {}, more than {MOST_SAMPLE} numbers per sample", words(&out))),
             });
             shape = out.map_err(refuse)?;
         }
@@ -303,7 +306,7 @@ fn row(shape: &[usize]) -> std::result::Result<usize, String> {
 }
 
 fn weight(extents: &[usize]) -> std::result::Result<(), String> {
-    match extents.iter().try_fold(1usize, |product, &n| product.checked_mul(n)) {
+    match elems(extents) {
         Some(n) if n <= MOST_WEIGHT => Ok(()),
         _ => Err(format!("needs a weight of {extents:?}, more than {MOST_WEIGHT} numbers: choose fewer channels")),
     }
@@ -397,21 +400,22 @@ impl Layer {
                 if kernel > h.min(w) {
                     return Err(format!("kernel {kernel} is larger than the image"));
                 }
-                if kernel > MOST_WINDOW && matches!(self, Layer::MaxPool { .. }) {
-                    return Err(format!("kernel {kernel} must be at most {MOST_WINDOW}"));
+                let most = if matches!(self, Layer::MaxPool { .. }) { MOST_MAXIMUM } else { MOST_MEAN };
+                if kernel > most {
+                    return Err(format!("kernel {kernel} must be at most {most}"));
                 }
                 Ok(vec![pooled(h, kernel, stride), pooled(w, kernel, stride), c])
             }
             Layer::GlobalAvgPool {} => image(shape).map(|[_, _, c]| vec![1, 1, c]),
             Layer::Upsample { factor, .. } => {
                 let [h, w, c] = image(shape)?;
-                within("factor", factor as f64, (1..=MOST_FACTOR).contains(&factor), "from 1 to 64")?;
+                within("factor", factor as f64, (1..=MOST_FACTOR).contains(&factor), "from 1 to 32")?;
                 Ok(vec![h * factor, w * factor, c])
             }
             Layer::Flatten {} => Ok(vec![shape.iter().product()]),
             Layer::Reshape { shape: ref to } => {
                 let have: usize = shape.iter().product();
-                if to.iter().try_fold(1usize, |product, &n| product.checked_mul(n)) != Some(have) {
+                if elems(to) != Some(have) {
                     return Err(format!("shape {to:?} must hold the {have} numbers that arrive"));
                 }
                 match to[..] {
@@ -444,8 +448,10 @@ impl Layer {
 }
 
 /// A window of a maximum is compared pixel by pixel.
-const MOST_WINDOW: usize = 16;
-const MOST_FACTOR: usize = 64;
+const MOST_MAXIMUM: usize = 16;
+/// A filter has at most 64 taps: a mean as many as its window is wide, an interpolation twice its factor.
+const MOST_MEAN: usize = 64;
+const MOST_FACTOR: usize = 32;
 
 fn fit_groups(
     channels: usize,
