@@ -76,7 +76,8 @@ impl FirSpec {
     /// Output extent along `axis` (0 = H, 1 = W) for an input of `n`.
     pub fn output(&self, axis: usize, n: usize) -> usize {
         let padded = (n * self.up) as i64 + self.pad[axis][0] + self.pad[axis][1];
-        ((padded - self.taps.len() as i64) / self.down as i64 + 1).max(0) as usize
+        // Rounded down below zero too: a filter longer than what it reads has no output.
+        ((padded - self.taps.len() as i64).div_euclid(self.down as i64) + 1).max(0) as usize
     }
 
     /// The adjoint filter for an input of extent (`h`, `w`).

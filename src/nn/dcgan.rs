@@ -2,7 +2,7 @@
 
 use super::layers::{Conv, batch_norm, conv, conv_transpose};
 use super::model::at_least_one;
-use super::{Init, Mode, Scope};
+use super::{Init, Mode, Pair, Scope};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 
@@ -33,7 +33,15 @@ impl Dcgan {
         Dcgan { size, z: 100, ngf: 64, ndf: 64, channels: 3, d_norm: true }
     }
 
-    pub(super) fn check(&self, place: &str) -> Result<()> {
+    /// Channel multiples of the stages from 4×4 outwards: 8, 4, 2, 1 at 64.
+    fn multiples(&self) -> Vec<usize> {
+        let top = self.size / 8;
+        (0..=top.ilog2()).map(|i| top >> i).collect()
+    }
+}
+
+impl Pair for Dcgan {
+    fn check(&self, place: &str) -> Result<()> {
         at_least_one(place, &[("z", self.z), ("ngf", self.ngf), ("ndf", self.ndf), ("channels", self.channels)])?;
         if self.size < 16 || !self.size.is_power_of_two() {
             return Err(Error::setting(place, "size", self.size, "must be a power of two, 16 or more, for dcgan"));
@@ -41,15 +49,17 @@ impl Dcgan {
         Ok(())
     }
 
-    /// Channel multiples of the stages from 4×4 outwards: 8, 4, 2, 1 at 64.
-    fn multiples(&self) -> Vec<usize> {
-        let top = self.size / 8;
-        (0..=top.ilog2()).map(|i| top >> i).collect()
+    fn latent(&self) -> usize {
+        self.z
     }
 
-    pub(super) fn generator<'g>(&self, scope: &Scope<'g>, z: Tensor<'g>, mode: Mode) -> Tensor<'g> {
+    fn sample(&self) -> Vec<usize> {
+        vec![self.size, self.size, self.channels]
+    }
+
+    fn generate<'g>(&self, scope: &Scope<'g>, z: Tensor<'g>, mode: Mode) -> Tensor<'g> {
         let main = scope.child("main");
-        let mut x = z.reshape([z.dim(0), 1, 1, self.z]);
+        let mut x = z.reshape([z.dim(0), 1, 1, z.dim(1)]);
         let mut module = 0; // position in the nn.Sequential, activations included
         for (stage, multiple) in self.multiples().into_iter().enumerate() {
             let channels = self.ngf * multiple;
@@ -63,7 +73,7 @@ impl Dcgan {
         conv_transpose(&main.child(module.to_string()), x, layer, WEIGHT).tanh()
     }
 
-    pub(super) fn discriminator<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, mode: Mode) -> Tensor<'g> {
+    fn judge<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, mode: Mode) -> (Tensor<'g>, Tensor<'g>) {
         let main = scope.child("main");
         let n = x.dim(0);
         let mut x = x;
@@ -80,6 +90,6 @@ impl Dcgan {
             module += 1;
         }
         let layer = Conv { channels: 1, kernel: 4, stride: 1, pad: 0, groups: 1 };
-        conv(&main.child(module.to_string()), x, layer, WEIGHT).reshape([n, 1])
+        (conv(&main.child(module.to_string()), x, layer, WEIGHT).reshape([n, 1]), x)
     }
 }

@@ -3,9 +3,23 @@
 use super::{Init, Layout, Mode, Scope};
 use crate::graph::{Tensor, require};
 
-/// PyTorch's defaults of batch normalisation.
-const BATCH_NORM_EPS: f64 = 1e-5;
-const BATCH_NORM_MOMENTUM: f64 = 0.1;
+/// The numbers of batch normalisation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// Added to the variance.
+    pub eps: f64,
+    /// How far the running statistics move towards those of a batch.
+    pub momentum: f64,
+    /// How the scales are filled at the start.
+    pub init: Init,
+}
+
+impl BatchNorm {
+    /// PyTorch's defaults, with scales filled by `init`.
+    pub fn new(init: Init) -> BatchNorm {
+        BatchNorm { eps: 1e-5, momentum: 0.1, init }
+    }
+}
 
 /// Shape of a convolution layer; square kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +48,29 @@ pub fn linear<'g>(scope: &Scope<'g>, x: Tensor<'g>, out: usize, init: Init) -> T
     x.matmul(scope.param("weight", [x.dim(1), out], init, Layout::Linear))
 }
 
-/// Adds a parameter of one number a channel, `name`, to the last axis of x; 0 at the start.
+/// Adds a parameter of one number per channel, `name`, to the last axis of x; 0 at the start.
 pub fn bias<'g>(scope: &Scope<'g>, name: &str, x: Tensor<'g>) -> Tensor<'g> {
+    bias_of(scope, name, x, Init::Zeros)
+}
+
+/// As [`bias`], filled by `init` at the start.
+pub fn bias_of<'g>(scope: &Scope<'g>, name: &str, x: Tensor<'g>, init: Init) -> Tensor<'g> {
     let shape = x.shape();
     let channels = shape[shape.len() - 1];
-    x + over_channels(scope.param(name, [channels], Init::Zeros, Layout::Plain), shape.len())
+    x + over_channels(scope.param(name, [channels], init, Layout::Plain), shape.len())
+}
+
+/// Rows `[N,width]` of a table, one per class number of `labels` `[N]`. Parameter: `weight` `[classes,width]`.
+pub fn embedding<'g>(scope: &Scope<'g>, labels: Tensor<'g>, classes: usize, width: usize, init: Init) -> Tensor<'g> {
+    scope.param("weight", [classes, width], init, Layout::Plain).gather(labels)
+}
+
+/// The sum over the pixels of features `[N,H,W,C]`, as `[N,C]`; rows `[N,C]` stay as they are.
+pub fn sum_pool(x: Tensor<'_>) -> Tensor<'_> {
+    if x.shape().len() == 2 {
+        return x;
+    }
+    x.sum(&[1, 2]).reshape([x.dim(0), x.dim(3)])
 }
 
 /// [C] as a tensor of `rank` that broadcasts along all axes but the last.
@@ -91,6 +123,12 @@ pub fn conv_transpose<'g>(scope: &Scope<'g>, x: Tensor<'g>, layer: Conv, init: I
 ///
 /// Parameters: `weight` (filled by `init`), `bias` (0). State: `running_mean`, `running_var`.
 pub fn batch_norm<'g>(scope: &Scope<'g>, x: Tensor<'g>, mode: Mode, init: Init) -> Tensor<'g> {
+    batch_norm_by(scope, x, mode, BatchNorm::new(init))
+}
+
+/// As [`batch_norm`], by other numbers.
+pub fn batch_norm_by<'g>(scope: &Scope<'g>, x: Tensor<'g>, mode: Mode, norm: BatchNorm) -> Tensor<'g> {
+    let BatchNorm { eps, momentum, init } = norm;
     let shape = x.shape();
     let rank = shape.len();
     let channels = shape[rank - 1];
@@ -109,12 +147,12 @@ pub fn batch_norm<'g>(scope: &Scope<'g>, x: Tensor<'g>, mode: Mode, init: Init) 
             for (name, running, batch) in [("running_mean", running_mean, mean), ("running_var", running_var, unbiased)]
             {
                 let batch = batch.reshape([channels]).detach();
-                scope.update(name, running.scale(1.0 - BATCH_NORM_MOMENTUM) + batch.scale(BATCH_NORM_MOMENTUM));
+                scope.update(name, running.scale(1.0 - momentum) + batch.scale(momentum));
             }
             (mean, var)
         }
     };
-    (x - mean) * ((var + BATCH_NORM_EPS).pow(-0.5) * weight) + shift
+    (x - mean) * ((var + eps).pow(-0.5) * weight) + shift
 }
 
 /// Appends one channel: the mean over features and pixels of the standard deviation within groups of the batch

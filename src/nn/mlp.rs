@@ -2,7 +2,7 @@
 
 use super::layers::{bias, linear};
 use super::model::at_least_one;
-use super::{Init, Scope};
+use super::{Init, Mode, Pair, Scope};
 use crate::error::Result;
 use crate::graph::Tensor;
 
@@ -28,20 +28,31 @@ pub struct Mlp {
     pub activation: Activation,
 }
 
-impl Mlp {
-    pub(super) fn check(&self, place: &str) -> Result<()> {
+impl Pair for Mlp {
+    fn check(&self, place: &str) -> Result<()> {
         at_least_one(place, &[("z", self.z), ("hidden", self.hidden), ("layers", self.layers)])
     }
 
-    pub(super) fn generator<'g>(&self, scope: &Scope<'g>, z: Tensor<'g>) -> Tensor<'g> {
-        self.network(scope, z, 2)
+    fn latent(&self) -> usize {
+        self.z
     }
 
-    pub(super) fn discriminator<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+    fn sample(&self) -> Vec<usize> {
+        vec![2]
+    }
+
+    fn generate<'g>(&self, scope: &Scope<'g>, z: Tensor<'g>, _: Mode) -> Tensor<'g> {
+        self.network(scope, z, 2).0
+    }
+
+    fn judge<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, _: Mode) -> (Tensor<'g>, Tensor<'g>) {
         self.network(scope, x, 1)
     }
+}
 
-    fn network<'g>(&self, scope: &Scope<'g>, mut x: Tensor<'g>, out: usize) -> Tensor<'g> {
+impl Mlp {
+    /// (rows of `out` numbers, the features of the last hidden layer).
+    fn network<'g>(&self, scope: &Scope<'g>, mut x: Tensor<'g>, out: usize) -> (Tensor<'g>, Tensor<'g>) {
         let main = scope.child("main");
         let (slope, gain): (f64, f64) = match self.activation {
             Activation::Relu => (0.0, 2.0),
@@ -50,7 +61,7 @@ impl Mlp {
         for layer in 0..self.layers {
             x = affine(&main.child((2 * layer).to_string()), x, self.hidden, gain.sqrt()).leaky_relu(slope);
         }
-        affine(&main.child((2 * self.layers).to_string()), x, out, 1.0)
+        (affine(&main.child((2 * self.layers).to_string()), x, out, 1.0), x)
     }
 }
 

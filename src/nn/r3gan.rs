@@ -6,7 +6,7 @@
 use super::layers::{Conv, bias, conv, linear};
 use super::model::at_least_one;
 use super::resample::{down, up};
-use super::{Init, Layout, Scope};
+use super::{Init, Layout, Mode, Pair, Scope};
 use crate::error::{Error, Result};
 use crate::graph::Tensor;
 
@@ -16,7 +16,8 @@ const EXPANSION: usize = 2;
 const GROUP_WIDTH: usize = 16;
 const SLOPE: f64 = 0.2;
 
-/// The numbers of an R3GAN; the discriminator mirrors the generator.
+/// The numbers of an R3GAN; the discriminator mirrors the generator. Where the two shall differ, describe each by a value of
+/// its own: [`super::Generator`] reads one, [`super::Discriminator`] the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct R3gan {
     /// Image side: a power of two from 16 to 256.
@@ -39,7 +40,33 @@ impl R3gan {
         R3gan { size, z: 64, widths, blocks: vec![2; stages], channels: 3 }
     }
 
-    pub(super) fn check(&self, place: &str) -> Result<()> {
+    /// x after the residual blocks of the discriminator's `stage`, and the scope of the transition that follows them.
+    fn judge_blocks<'g>(&self, scope: &Scope<'g>, mut x: Tensor<'g>, stage: usize) -> (Tensor<'g>, Scope<'g>) {
+        let layers = scope.child(format!("MainLayers.{stage}.Layers"));
+        let blocks = self.blocks[self.blocks.len() - 1 - stage];
+        for block in 0..blocks {
+            x = self.residual(&layers.child(block.to_string()), x);
+        }
+        (x, layers.child(blocks.to_string()))
+    }
+
+    /// x + a block of three convolutions that starts as zero. The gain makes the variance of an update independent of
+    /// the number of blocks (fix-up initialisation, Zhang 2019).
+    fn residual<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+        let (width, inner) = (x.dim(3), EXPANSION * x.dim(3));
+        let depth = self.blocks.iter().sum::<usize>() as f64;
+        let gain = (2.0 / (1.0 + SLOPE * SLOPE)).sqrt() * depth.powf(-0.25);
+        let grouped = Conv { channels: inner, kernel: 3, stride: 1, pad: 1, groups: inner / GROUP_WIDTH };
+        let layer = |n: usize| scope.child(format!("LinearLayer{n}.Layer"));
+        let activate = |n: usize, y| bias(&scope.child(format!("NonLinearity{n}")), "Bias", y).leaky_relu(SLOPE);
+        let y = activate(1, conv(&layer(1), x, Conv::pointwise(inner), Init::scaled(gain, width)));
+        let y = activate(2, conv(&layer(2), y, grouped, Init::scaled(gain, 9 * GROUP_WIDTH)));
+        x + conv(&layer(3), y, Conv::pointwise(width), Init::Zeros)
+    }
+}
+
+impl Pair for R3gan {
+    fn check(&self, place: &str) -> Result<()> {
         at_least_one(place, &[("z", self.z), ("channels", self.channels)])?;
         if !(16..=256).contains(&self.size) || !self.size.is_power_of_two() {
             return Err(Error::setting(place, "size", self.size, "must be 16, 32, 64, 128 or 256 for r3gan"));
@@ -58,7 +85,15 @@ impl R3gan {
         Ok(())
     }
 
-    pub(super) fn generator<'g>(&self, scope: &Scope<'g>, z: Tensor<'g>) -> Tensor<'g> {
+    fn latent(&self) -> usize {
+        self.z
+    }
+
+    fn sample(&self) -> Vec<usize> {
+        vec![self.size, self.size, self.channels]
+    }
+
+    fn generate<'g>(&self, scope: &Scope<'g>, z: Tensor<'g>, _: Mode) -> Tensor<'g> {
         let mut x = z; // replaced by the basis of stage 0
         for (stage, (&width, &blocks)) in self.widths.iter().zip(&self.blocks).enumerate() {
             let layers = scope.child(format!("MainLayers.{stage}.Layers"));
@@ -75,37 +110,16 @@ impl R3gan {
         conv(&scope.child("AggregationLayer.Layer"), x, Conv::pointwise(self.channels), Init::scaled(1.0, x.dim(3)))
     }
 
-    pub(super) fn discriminator<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+    fn judge<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, _: Mode) -> (Tensor<'g>, Tensor<'g>) {
         let last = self.widths.len() - 1;
         let extract = Conv::pointwise(self.widths[last]);
         let mut x = conv(&scope.child("ExtractionLayer.Layer"), x, extract, Init::scaled(1.0, self.channels));
-        for stage in 0..=last {
-            let layers = scope.child(format!("MainLayers.{stage}.Layers"));
-            let blocks = self.blocks[last - stage];
-            for block in 0..blocks {
-                x = self.residual(&layers.child(block.to_string()), x);
-            }
-            let transition = layers.child(blocks.to_string());
-            if stage == last {
-                return discriminative_basis(&transition, x);
-            }
-            x = change_width(&transition, down(x), self.widths[last - stage - 1]);
+        for stage in 0..last {
+            let (y, transition) = self.judge_blocks(scope, x, stage);
+            x = change_width(&transition, down(y), self.widths[last - stage - 1]);
         }
-        x
-    }
-
-    /// x + a block of three convolutions that starts as zero. The gain makes the variance of an update independent of
-    /// the number of blocks (fix-up initialisation, Zhang 2019).
-    fn residual<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
-        let (width, inner) = (x.dim(3), EXPANSION * x.dim(3));
-        let depth = self.blocks.iter().sum::<usize>() as f64;
-        let gain = (2.0 / (1.0 + SLOPE * SLOPE)).sqrt() * depth.powf(-0.25);
-        let grouped = Conv { channels: inner, kernel: 3, stride: 1, pad: 1, groups: inner / GROUP_WIDTH };
-        let layer = |n: usize| scope.child(format!("LinearLayer{n}.Layer"));
-        let activate = |n: usize, y| bias(&scope.child(format!("NonLinearity{n}")), "Bias", y).leaky_relu(SLOPE);
-        let y = activate(1, conv(&layer(1), x, Conv::pointwise(inner), Init::scaled(gain, width)));
-        let y = activate(2, conv(&layer(2), y, grouped, Init::scaled(gain, 9 * GROUP_WIDTH)));
-        x + conv(&layer(3), y, Conv::pointwise(width), Init::Zeros)
+        let (y, transition) = self.judge_blocks(scope, x, last);
+        discriminative_basis(&transition, y)
     }
 }
 
@@ -124,10 +138,10 @@ fn generative_basis<'g>(scope: &Scope<'g>, z: Tensor<'g>, width: usize) -> Tenso
     basis.permute(&[1, 2, 0]).reshape([1, 4, 4, width]) * scale.reshape([z.dim(0), 1, 1, width])
 }
 
-/// One number a channel (a depthwise 4×4 convolution), then a linear map to the logit.
-fn discriminative_basis<'g>(scope: &Scope<'g>, x: Tensor<'g>) -> Tensor<'g> {
+/// One number per channel (a depthwise 4×4 convolution), then a linear map to the logit: (logit, features).
+fn discriminative_basis<'g>(scope: &Scope<'g>, x: Tensor<'g>) -> (Tensor<'g>, Tensor<'g>) {
     let (n, width) = (x.dim(0), x.dim(3));
     let depthwise = Conv { channels: width, kernel: 4, stride: 1, pad: 0, groups: width };
-    let features = conv(&scope.child("Basis"), x, depthwise, Init::scaled(1.0, 16));
-    linear(&scope.child("LinearLayer"), features.reshape([n, width]), 1, Init::scaled(1.0, width))
+    let features = conv(&scope.child("Basis"), x, depthwise, Init::scaled(1.0, 16)).reshape([n, width]);
+    (linear(&scope.child("LinearLayer"), features, 1, Init::scaled(1.0, width)), features)
 }

@@ -21,6 +21,11 @@ pub enum Init {
         /// Their standard deviation.
         std: f64,
     },
+    /// Independent numbers, uniform between −bound and bound.
+    Uniform {
+        /// The largest magnitude.
+        bound: f64,
+    },
 }
 
 impl Init {
@@ -68,6 +73,8 @@ struct Registry<'g> {
     params: Vec<ParamSpec>,
     states: Vec<StateSpec>,
     updates: Vec<(String, Tensor<'g>)>,
+    /// Random streams handed out.
+    draws: Vec<u32>,
 }
 
 /// A place in the dotted name space of one network in one graph. Clones and children share one registry.
@@ -146,6 +153,18 @@ impl<'g> Scope<'g> {
         }
     }
 
+    /// A random stream for this place: a function of its full name and of how often the name drew before in this graph, so
+    /// that a network applied twice draws twice. Streams of names have the top bit set; those listed for training have not.
+    pub fn stream(&self, name: &str) -> u32 {
+        let draws = &mut self.registry.borrow_mut().draws;
+        let mut stream = name_stream(&self.full(name)) | 1 << 31;
+        while draws.contains(&stream) {
+            stream = stream.wrapping_mul(0x0100_0193) | 1 << 31;
+        }
+        draws.push(stream);
+        stream
+    }
+
     /// Every parameter of the network so far, in order of first use.
     pub fn params(&self) -> Vec<ParamSpec> {
         self.registry.borrow().params.clone()
@@ -165,6 +184,11 @@ impl<'g> Scope<'g> {
     pub fn updates(&self) -> Vec<(String, Tensor<'g>)> {
         self.registry.borrow().updates.clone()
     }
+}
+
+/// FNV-1a of a name: the random stream that belongs to it.
+pub fn name_stream(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash: u32, b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193))
 }
 
 #[cfg(test)]
@@ -197,6 +221,18 @@ mod tests {
         assert_eq!(scope.states(), [StateSpec { name: "D.mean".into(), shape: [2].into(), init: 0.0 }]);
         let chain = graph.freeze(&scope.updates()).dump();
         assert_eq!(chain.matches("scale").count(), 2, "{chain}");
+    }
+
+    #[test]
+    fn every_use_draws_from_a_stream_of_its_own() {
+        let graph = Graph::new();
+        let d = Scope::new(&graph, "D");
+        let drawn = [d.child("1").stream("drop"), d.child("1").stream("drop"), d.child("4").stream("drop")];
+        assert!(drawn[0] != drawn[1] && drawn[1] != drawn[2] && drawn[0] != drawn[2], "{drawn:?}");
+        let again = Graph::new();
+        let d = Scope::new(&again, "D");
+        assert_eq!([d.child("1").stream("drop"), d.child("1").stream("drop")], drawn[..2]);
+        assert!(drawn.iter().all(|s| s >> 31 == 1), "{drawn:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A network's tensors in one flat buffer: the unit of the optimiser, of checkpoints and of gradient exchange.
 
-use crate::nn::{Init, ParamSpec};
+use crate::nn::{Init, ParamSpec, name_stream};
 use crate::philox;
 use crate::plan::{ALIGN, Region};
 
@@ -71,14 +71,12 @@ impl Flat {
                     Init::Normal { mean, std } => {
                         (mean + std * philox::normal_at(seed, stream, u32::MAX, i as u64)) as f32
                     }
+                    Init::Uniform { bound } => {
+                        (bound * (2.0 * philox::uniform_at(seed, stream, u32::MAX, i as u64) - 1.0)) as f32
+                    }
                 };
             }
         }
         values
     }
-}
-
-/// FNV-1a of a name: the random stream of its initial values.
-fn name_stream(name: &str) -> u32 {
-    name.bytes().fold(0x811c_9dc5, |hash: u32, b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193))
 }

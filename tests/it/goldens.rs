@@ -69,7 +69,8 @@ pub fn load(name: &str) -> Golden {
 }
 
 impl Golden {
-    fn array(&self, key: &str) -> &(Vec<usize>, Vec<f64>) {
+    /// (shape, elements) of the array `key`.
+    pub fn array(&self, key: &str) -> &(Vec<usize>, Vec<f64>) {
         self.arrays.get(key).unwrap_or_else(|| panic!("the golden file has no `{key}`"))
     }
 
@@ -171,7 +172,7 @@ pub fn initial(case: &Case, golden: &Golden, phases: &[Phase; 2]) -> Feeds {
 }
 
 /// Largest error of `got` in units of the largest number of `want`.
-fn error(got: &[f64], want: &[f64]) -> f64 {
+pub fn error(got: &[f64], want: &[f64]) -> f64 {
     assert_eq!(got.len(), want.len());
     let scale = want.iter().fold(f64::MIN_POSITIVE, |m, v| m.max(v.abs()));
     got.iter().zip(want).fold(0.0, |m: f64, (a, b)| m.max((a - b).abs())) / scale
@@ -258,11 +259,11 @@ pub fn check_trajectory(case: &Case, tolerance: f64, evaluate: impl Fn(&Dag, &Fe
     }
 }
 
-fn in_f64(dag: &Dag, feeds: &Feeds) -> Feeds {
+pub fn in_f64(dag: &Dag, feeds: &Feeds) -> Feeds {
     eval::<f64>(dag, feeds, RNG).expect("evaluation")
 }
 
-fn in_f32(dag: &Dag, feeds: &Feeds) -> Feeds {
+pub fn in_f32(dag: &Dag, feeds: &Feeds) -> Feeds {
     let narrow = |(k, v): (&String, &Vec<f64>)| (k.clone(), v.iter().map(|x| *x as f32).collect());
     let out = eval::<f32>(dag, &feeds.iter().map(narrow).collect(), RNG).expect("evaluation");
     out.into_iter().map(|(k, v)| (k, v.into_iter().map(f64::from).collect())).collect()
@@ -298,7 +299,7 @@ fn ten_steps_in_f32() {
 }
 
 /// As a plan on a device: lowered, fused, with shared memory.
-fn on(device: &Device) -> impl Fn(&Dag, &Feeds) -> Feeds {
+pub fn on(device: &Device) -> impl Fn(&Dag, &Feeds) -> Feeds {
     move |dag, feeds| {
         let leaf = |name: &String| {
             dag.nodes.iter().any(|n| matches!(&n.op, Op::Input(l) | Op::Param(l) | Op::State(l) if **l == **name))

@@ -1,6 +1,7 @@
 //! Losses against closed forms written out here, and the gradients of the classifier losses.
 
 use crate::numeric::{Feeds, check_gradient, normals, value};
+use danskin::autodiff::grad;
 use danskin::graph::{Graph, Tensor};
 use danskin::loss::Gan;
 use danskin::loss::classifier::{cross_entropy, kl, margin};
@@ -38,6 +39,24 @@ fn gan_losses_are_the_published_ones() {
         let g = value(gan.g_loss(fake, gan.generator_needs_reals().then_some(real)), &feeds)[0];
         assert!((d - mean(|p| p.0)).abs() < 1e-12, "{gan}: discriminator {d}");
         assert!((g - mean(|p| p.1)).abs() < 1e-12, "{gan}: generator {g}");
+    }
+}
+
+/// Whatever the formula: the discriminator gains by larger logits of reals and smaller ones of fakes, the generator by larger
+/// ones of fakes. Logits lie where no loss is flat and least squares has not reached its target.
+#[test]
+fn gradients_point_where_each_network_gains() {
+    let graph = Graph::new();
+    let (real, fake) = (graph.input("real", [N, 1]), graph.input("fake", [N, 1]));
+    let logits = |stream: u32| normals(stream, N).iter().map(|v| 0.5 + 0.4 * v.tanh()).collect();
+    let feeds = Feeds::from([("real".into(), logits(1)), ("fake".into(), logits(2))]);
+    for gan in Gan::ALL {
+        let d = grad(gan.d_loss(real, fake), &[real, fake]);
+        let g = grad(gan.g_loss(fake, gan.generator_needs_reals().then_some(real)), &[fake])[0];
+        for (name, gradient, sign) in [("D of reals", d[0], -1.0), ("D of fakes", d[1], 1.0), ("G", g, -1.0)] {
+            let v = value(gradient, &feeds);
+            assert!(v.iter().all(|v| v * sign > 1e-3), "{gan}: gradient of {name} {v:?}");
+        }
     }
 }
 

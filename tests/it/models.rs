@@ -74,6 +74,7 @@ fn r3gan_has_the_published_form() {
     let gain = (2.0f64 / 1.04).sqrt() * 4f64.powf(-0.25);
     assert_eq!(init("1.LinearLayer2.Layer.weight"), Init::Normal { mean: 0.0, std: gain / 12.0 });
     assert_eq!(init("1.LinearLayer3.Layer.weight"), Init::Zeros);
+    assert_eq!(init("0.Layers.0.Basis"), Init::Normal { mean: 0.0, std: 1.0 });
 }
 
 #[test]

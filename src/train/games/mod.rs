@@ -54,8 +54,8 @@ fn gan(config: &Config) -> Result<Gan> {
         sample: model.sample_shape(1)[1..].to_vec(),
         latent: model.latent(),
         classes: 0,
-        generator: Arc::new(crate::nn::Generator(model.clone())),
-        discriminator: Arc::new(crate::nn::Discriminator(model)),
+        generator: Arc::new(crate::nn::Generator::new(model.clone())),
+        discriminator: Arc::new(crate::nn::Discriminator::new(model)),
         batch: config.train.batch,
         loss: match l.kind {
             LossKind::Ns => loss::Gan::Ns,
