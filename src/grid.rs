@@ -3,18 +3,15 @@
 //! Images are floats NHWC in [-1,1], grey or RGB, and are quantised in one place: round(127.5·(x+1)), limited to 0–255.
 //! A file appears whole or not at all. Deliberately absent: tone mapping, text, other formats.
 
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, GrayImage, ImageFormat, ImageResult, Rgb, RgbImage};
 
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Pixels between images, before magnification.
 const GAP: usize = 2;
-
-/// How the names of unfinished files start; a killed process may leave one behind.
-pub(crate) const TEMPORARY: &str = ".grid-";
 
 /// A grid is magnified to about this width, pixels.
 const WIDTH: usize = 512;
@@ -109,23 +106,7 @@ fn put(path: &Path, encode: impl FnOnce(&mut Cursor<Vec<u8>>) -> ImageResult<()>
     let mut bytes = Cursor::new(Vec::new());
     encode(&mut bytes).map_err(|e| Error::io(path, "encoding a PNG")(std::io::Error::other(e)))?;
 
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = temporary().tempfile_in(folder).map_err(Error::io(path, "writing a PNG"))?;
-    file.write_all(bytes.get_ref()).map_err(Error::io(path, "writing a PNG"))?;
-    file.persist(path).map_err(|e| Error::io(path, "replacing a PNG")(e.error))?;
-    Ok(())
-}
-
-/// Temporary files with the permissions of ordinary ones, instead of the private ones that `tempfile` gives.
-fn temporary() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY).suffix(".png");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder
+    files::write(path, "writing a PNG", bytes.get_ref())
 }
 
 fn check(images: &[f32], shape: [usize; 4]) -> Result<[usize; 4]> {

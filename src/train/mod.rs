@@ -5,6 +5,7 @@
 pub mod checkpoint;
 mod feed;
 mod gan;
+mod init;
 pub mod phases;
 mod pictures;
 mod profile;
