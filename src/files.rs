@@ -23,6 +23,15 @@ pub fn write(path: &Path, action: &'static str, bytes: &[u8]) -> Result<()> {
     replace(path, |file| file.write_all(bytes)).map_err(Error::io(path, action))
 }
 
+/// [`write`] for files by the thousand that can be made again: whole whatever is killed, but the system decides when they
+/// reach the disk: waiting for it would take longer than making them.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_soon(path: &Path, action: &'static str, bytes: &[u8]) -> Result<()> {
+    put(path, false, |file| file.write_all(bytes)).map_err(Error::io(path, action))
+}
+
 /// [`write`] for what is made while it is written.
 ///
 /// # Errors
@@ -45,6 +54,11 @@ pub fn write_with(
 /// # Errors
 /// Those of the operating system.
 pub fn replace(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    put(path, true, fill)
+}
+
+/// With `waits`, for the disk.
+fn put(path: &Path, waits: bool, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
@@ -53,10 +67,12 @@ pub fn replace(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> i
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut temporary = builder.tempfile_in(folder)?;
     fill(temporary.as_file_mut())?;
-    temporary.as_file().sync_all()?;
+    if waits {
+        temporary.as_file().sync_all()?;
+    }
     temporary.persist(path)?;
     // The rename, too, must last through a power cut. Windows offers no such thing for folders.
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    if waits && cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -88,7 +104,11 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert!(write(&dir.path().join("no/folder.txt"), "writing", b"").is_err());
         std::fs::create_dir(dir.path().join("taken")).unwrap();
-        assert!(write(&dir.path().join("taken"), "writing", b"").is_err());
+        for write in [write, write_soon] {
+            assert!(write(&dir.path().join("taken"), "writing", b"").is_err());
+        }
+        write_soon(&path, "writing", b"newest").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"newest");
         assert_eq!(names(dir.path()), ["a.txt", "taken"]);
     }
 }

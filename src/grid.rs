@@ -13,6 +13,9 @@ use crate::{Error, Result, files};
 /// Pixels between images, before magnification.
 const GAP: usize = 2;
 
+/// What errors call it.
+const WRITING: &str = "writing a PNG";
+
 /// A grid is magnified to about this width, pixels.
 const WIDTH: usize = 512;
 
@@ -73,7 +76,7 @@ pub fn write(path: &Path, images: &[f32], shape: [usize; 4], cols: usize, scale:
 }
 
 /// Writes images `[n,h,w,c]` singly, unmagnified, as `00000000.png` and so on, counting from `first`; grey ones as grey PNG.
-/// The folder must exist. Gives the paths.
+/// The folder must exist. Gives the paths; when the files reach the disk is left to the system.
 ///
 /// # Errors
 /// Those of [`image()`] and [`save`].
@@ -88,7 +91,8 @@ pub fn write_each(folder: &Path, images: &[f32], shape: [usize; 4], first: usize
             RgbImage::from_raw(w as u32, h as u32, bytes).map(DynamicImage::from)
         };
         let path = folder.join(format!("{:08}.png", first + k));
-        put(&path, |out| picture.unwrap_or_default().write_to(out, ImageFormat::Png))?;
+        let bytes = png(&path, |out| picture.unwrap_or_default().write_to(out, ImageFormat::Png))?;
+        files::write_soon(&path, WRITING, &bytes)?;
         paths.push(path);
     }
     Ok(paths)
@@ -99,14 +103,14 @@ pub fn write_each(folder: &Path, images: &[f32], shape: [usize; 4], first: usize
 /// # Errors
 /// [`Error::Io`] when the folder is missing or can't be written to.
 pub fn save(path: &Path, picture: &RgbImage) -> Result<()> {
-    put(path, |out| picture.write_to(out, ImageFormat::Png))
+    files::write(path, WRITING, &png(path, |out| picture.write_to(out, ImageFormat::Png))?)
 }
 
-fn put(path: &Path, encode: impl FnOnce(&mut Cursor<Vec<u8>>) -> ImageResult<()>) -> Result<()> {
+/// The bytes of a PNG file.
+fn png(path: &Path, encode: impl FnOnce(&mut Cursor<Vec<u8>>) -> ImageResult<()>) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     encode(&mut bytes).map_err(|e| Error::io(path, "encoding a PNG")(std::io::Error::other(e)))?;
-
-    files::write(path, "writing a PNG", bytes.get_ref())
+    Ok(bytes.into_inner())
 }
 
 fn check(images: &[f32], shape: [usize; 4]) -> Result<[usize; 4]> {

@@ -23,7 +23,7 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
         output::line(format_args!("{root}: already finished at {kimg} kimg; give a larger --kimg to go on"));
         return Ok(());
     }
-    let tuning = job.tuning(&args.tuning);
+    let tuning = job.tuning(&args.tuning)?;
     let device = startup::open(job.device, &tuning)?;
     let settings = Settings::new(&job.config)?;
     let mut feed = open_data(&job.config)?;

@@ -7,6 +7,7 @@ use super::device::DeviceChoice;
 use super::seeds::Seeds;
 use crate::config::{Config, Grid};
 use crate::device::Autotune;
+use crate::kernels::Tuning as Schedules;
 use crate::train::Settings;
 use crate::train::checkpoint::{self, Checkpoint, Latest};
 use crate::train::run_folder::{RunFolder, TUNING};
@@ -79,15 +80,23 @@ impl TrainJob {
 
     /// How the device is to be tuned. A run that goes on takes the schedules it was started with, and no others, so that
     /// its numbers repeat whatever was measured since; `--tuning FILE` and `--autotune full` go before.
-    pub fn tuning(&self, asked: &Tuning) -> Tuning {
+    ///
+    /// Errors: schedules of the run that can't be read.
+    pub fn tuning(&self, asked: &Tuning) -> Result<Tuning> {
         let kept = match &self.place {
             Place::Resume(root) => root.join(TUNING),
-            _ => return asked.clone(),
+            _ => return Ok(asked.clone()),
         };
-        match kept.is_file() && asked.tuning.is_none() && asked.autotune != Autotune::Full {
-            true => Tuning { autotune: Autotune::Off, tuning: Some(kept) },
-            false => asked.clone(),
+        let others = asked.tuning.is_some() || asked.autotune == Autotune::Full;
+        if others || self.device == DeviceChoice::Host || !kept.is_file() {
+            return Ok(asked.clone());
         }
+        let text = std::fs::read_to_string(&kept).map_err(Error::io(&kept, "reading the schedules"))?;
+        if let Err(reason) = Schedules::from_json(&text) {
+            let way = "remove it to go on by those of this device, which agree within rounding";
+            return Err(Error::checkpoint(kept, format!("{reason}; {way}")));
+        }
+        Ok(Tuning { autotune: Autotune::Off, tuning: Some(kept) })
     }
 
     /// Makes or opens the run folder and locks it; for a run that goes on, with its newest good checkpoint, or without

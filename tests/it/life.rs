@@ -143,7 +143,11 @@ fn schedules_stay_with_the_run() {
     // It is what is gone on by: one that can't be used is not passed over.
     fs::write(&path, "[1").unwrap();
     let sentence = refused(dir.path(), "train --resume run --device vulkan --kimg 0.192");
-    assert!(sentence.contains("run/tuning.json: it holds no schedules"), "{sentence}");
+    let line = sentence.lines().find(|line| line.contains("tuning.json")).unwrap_or_default();
+    assert!(
+        line.starts_with("error: run/tuning.json: it holds no schedules (") && line.contains("; remove it"),
+        "{line}"
+    );
     // The host has none, and needs none.
     done(dir.path(), "train --resume run --device host --kimg 0.192");
 }
