@@ -1,6 +1,6 @@
 //! A run's life as a user meets it: where it starts from, what of it is drawn, what it keeps.
 
-use crate::program::{done, run, stderr, tree};
+use crate::program::{copy, done, run, stderr, tree};
 use danskin::train::checkpoint::{Checkpoint, Values, latest_good};
 use std::collections::BTreeMap;
 use std::fs;
@@ -88,6 +88,29 @@ fn a_run_starts_from_the_weights_of_another() {
     assert!(!dir.path().join("fourth").exists());
     let sentence = refused(dir.path(), &format!("{POINTS} --device host --init nowhere --out fourth"));
     assert!(sentence.starts_with("error: nowhere: is not a run folder: it does not exist"), "{sentence}");
+}
+
+/// What may change when a run goes on reaches its numbers, and is in force from then on.
+#[test]
+fn a_run_goes_on_with_other_rates_and_weights() {
+    let dir = tempfile::tempdir().unwrap();
+    done(dir.path(), &format!("{POINTS} --device host --kimg 0.064 --out same"));
+    let mut ends = vec![];
+    for (name, set) in [("same", ""), ("lr", "--set optim.lr=0.01"), ("gamma", "--set loss.r1_gamma=3")] {
+        if name != "same" {
+            copy(&dir.path().join("start"), &dir.path().join(name));
+        } else {
+            copy(&dir.path().join("same"), &dir.path().join("start"));
+        }
+        done(dir.path(), &format!("train --resume {name} --device host --kimg 0.128 {set}"));
+        let config = fs::read_to_string(dir.path().join(name).join("config.toml")).unwrap();
+        assert!(set.is_empty() || config.contains("lr = 0.01 ") || config.contains("r1_gamma = 3.0 "), "{config}");
+        let end = newest(&dir.path().join(name));
+        assert_eq!(end.meta["step"], "4");
+        let weights = floats(&end).into_iter().filter(|(name, _)| name.starts_with("D."));
+        ends.push(weights.map(|(_, values)| values.to_vec()).collect::<Vec<_>>());
+    }
+    assert!(ends[0] != ends[1] && ends[0] != ends[2] && ends[1] != ends[2]);
 }
 
 #[test]
