@@ -94,19 +94,8 @@ pub fn seal(path: &Path, key: &str, data: &[u8]) -> io::Result<()> {
 /// # Errors
 /// Those of the operating system.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".cache-");
-    #[cfg(unix)]
-    {
-        // The permissions of ordinary files, instead of the private ones that `tempfile` gives.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path).map(drop).map_err(|e| e.error)
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    crate::files::replace(path, |file| file.write_all(bytes))
 }
 
 #[cfg(test)]

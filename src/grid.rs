@@ -3,18 +3,18 @@
 //! Images are floats NHWC in [-1,1], grey or RGB, and are quantised in one place: round(127.5·(x+1)), limited to 0–255.
 //! A file appears whole or not at all. Deliberately absent: tone mapping, text, other formats.
 
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, GrayImage, ImageFormat, ImageResult, Rgb, RgbImage};
 
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Pixels between images, before magnification.
 const GAP: usize = 2;
 
-/// How the names of unfinished files start; a killed process may leave one behind.
-pub(crate) const TEMPORARY: &str = ".grid-";
+/// What errors call it.
+const WRITING: &str = "writing a PNG";
 
 /// A grid is magnified to about this width, pixels.
 const WIDTH: usize = 512;
@@ -76,7 +76,7 @@ pub fn write(path: &Path, images: &[f32], shape: [usize; 4], cols: usize, scale:
 }
 
 /// Writes images `[n,h,w,c]` singly, unmagnified, as `00000000.png` and so on, counting from `first`; grey ones as grey PNG.
-/// The folder must exist. Gives the paths.
+/// The folder must exist. Gives the paths; when the files reach the disk is left to the system.
 ///
 /// # Errors
 /// Those of [`image()`] and [`save`].
@@ -91,7 +91,8 @@ pub fn write_each(folder: &Path, images: &[f32], shape: [usize; 4], first: usize
             RgbImage::from_raw(w as u32, h as u32, bytes).map(DynamicImage::from)
         };
         let path = folder.join(format!("{:08}.png", first + k));
-        put(&path, |out| picture.unwrap_or_default().write_to(out, ImageFormat::Png))?;
+        let bytes = png(&path, |out| picture.unwrap_or_default().write_to(out, ImageFormat::Png))?;
+        files::write_soon(&path, WRITING, &bytes)?;
         paths.push(path);
     }
     Ok(paths)
@@ -102,30 +103,14 @@ pub fn write_each(folder: &Path, images: &[f32], shape: [usize; 4], first: usize
 /// # Errors
 /// [`Error::Io`] when the folder is missing or can't be written to.
 pub fn save(path: &Path, picture: &RgbImage) -> Result<()> {
-    put(path, |out| picture.write_to(out, ImageFormat::Png))
+    files::write(path, WRITING, &png(path, |out| picture.write_to(out, ImageFormat::Png))?)
 }
 
-fn put(path: &Path, encode: impl FnOnce(&mut Cursor<Vec<u8>>) -> ImageResult<()>) -> Result<()> {
+/// The bytes of a PNG file.
+fn png(path: &Path, encode: impl FnOnce(&mut Cursor<Vec<u8>>) -> ImageResult<()>) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     encode(&mut bytes).map_err(|e| Error::io(path, "encoding a PNG")(std::io::Error::other(e)))?;
-
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = temporary().tempfile_in(folder).map_err(Error::io(path, "writing a PNG"))?;
-    file.write_all(bytes.get_ref()).map_err(Error::io(path, "writing a PNG"))?;
-    file.persist(path).map_err(|e| Error::io(path, "replacing a PNG")(e.error))?;
-    Ok(())
-}
-
-/// Temporary files with the permissions of ordinary ones, instead of the private ones that `tempfile` gives.
-fn temporary() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY).suffix(".png");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder
+    Ok(bytes.into_inner())
 }
 
 fn check(images: &[f32], shape: [usize; 4]) -> Result<[usize; 4]> {

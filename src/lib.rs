@@ -36,6 +36,7 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod files;
 pub mod gpu;
 pub mod graph;
 pub mod grid;

@@ -3,7 +3,6 @@
 use super::clock::Timing;
 use crate::{Error, Result};
 use serde::Serialize;
-use std::io::Write;
 use std::path::Path;
 
 /// What every measurement says.
@@ -80,13 +79,5 @@ fn folder(path: &Path) -> &Path {
 /// # Errors
 /// A folder that is missing or can't be written.
 pub fn write(path: &Path, text: &str) -> Result<()> {
-    let action = "writing the file";
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are for their owner's eyes alone unless told; results are not.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder(path)).map_err(Error::io(path, action))?;
-    file.write_all(text.as_bytes()).map_err(Error::io(path, action))?;
-    file.persist(path).map_err(|e| Error::io(path, action)(e.error))?;
-    Ok(())
+    crate::files::write(path, "writing the file", text.as_bytes())
 }

@@ -24,6 +24,10 @@ pub enum Command {
     Train(TrainArgs),
     /// Draw images from a run.
     Sample(SampleArgs),
+    /// Print every setting with its meaning and value, as the TOML that --config reads.
+    Config(ConfigArgs),
+    /// Make a run of the weights in a safetensors file of another program.
+    Import(ImportArgs),
     /// List the devices of this machine.
     Devices,
     /// Show what a training step launches: kernels, floating-point operations, bytes, memory.
@@ -92,12 +96,19 @@ pub struct TrainArgs {
     /// Measured schedules.
     #[command(flatten)]
     pub tuning: Tuning,
-    /// Folder of the run; runs/PRESET-N unless given.
+    /// Folder of the run; runs/PRESET-N unless given, or runs/PRESET-DATA-N with --data PATH.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Go on with this run; --kimg and --set of lengths and intervals may change it.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "data", "batch", "precision", "seed", "out"])]
+    /// Go on with this run. --kimg, --set and --data may change what its networks do not depend on: lengths, intervals,
+    /// learning rates, weights of penalties, where the data lies.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "out"])]
     pub resume: Option<PathBuf>,
+    /// Start from the weights of another run: of its newest checkpoint, or of a file in its checkpoints/.
+    #[arg(long, value_name = "RUN", conflicts_with = "resume")]
+    pub init: Option<PathBuf>,
+    /// Go on with --resume although the data is not what it was.
+    #[arg(long, requires = "resume")]
+    pub data_changed: bool,
     /// Write where the time of a few iterations goes, kernel by kernel: for chrome://tracing or ui.perfetto.dev.
     #[arg(long, value_name = "FILE.json")]
     pub profile: Option<PathBuf>,
@@ -106,11 +117,49 @@ pub struct TrainArgs {
     pub profile_steps: u32,
 }
 
+impl TrainArgs {
+    /// As layers of a configuration.
+    pub fn overrides(&self) -> Overrides {
+        Overrides { kimg: self.kimg, seed: self.seed, ..self.settings.overrides() }
+    }
+}
+
+/// `danskin config`
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Preset, file, settings.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// `danskin import`
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Tensors under the names and in the layouts of this program's checkpoints: F32, F16, BF16 or F64.
+    #[arg(value_name = "FILE.safetensors")]
+    pub file: PathBuf,
+    /// Preset, file, settings: the networks that the tensors belong to.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Folder of the run.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Device: host, auto, list, vulkan, vulkan:1, metal, dx12.
+    #[arg(long, default_value = "host")]
+    pub device: DeviceChoice,
+    /// Measured schedules.
+    #[command(flatten)]
+    pub tuning: Tuning,
+}
+
 /// `danskin sample`
 #[derive(Debug, Args)]
 pub struct SampleArgs {
     /// Folder of the run.
     pub run: PathBuf,
+    /// Which checkpoint: thousands of images, such as 12 or 12.032, or a file; the newest unless given.
+    #[arg(long, value_name = "KIMG|FILE")]
+    pub checkpoint: Option<String>,
     /// Which images: 0-63,70,80-90. As many as the grid holds unless given.
     #[arg(long)]
     pub seeds: Option<Seeds>,
@@ -213,7 +262,7 @@ mod tests {
         assert_eq!(train.device.to_string(), "vulkan:1");
         let words = "danskin sample runs/a --seeds 0-2,9 --grid 2x2 --each d --out x.PNG";
         let Command::Sample(sample) = Cli::try_parse_from(words.split(' ')).unwrap().command else { panic!() };
-        assert_eq!(sample.seeds.unwrap().0, [0, 1, 2, 9]);
+        assert_eq!(sample.seeds.unwrap().iter().collect::<Vec<_>>(), [0, 1, 2, 9]);
         assert_eq!(sample.grid, Some(Grid { columns: 2, rows: 2 }));
     }
 
@@ -225,7 +274,8 @@ mod tests {
             ("train --set lr", "must be key=value"),
             ("train --set =3", "must be key=value"),
             ("train --resume r ring8", "cannot be used with"),
-            ("train --resume r --seed 1", "cannot be used with"),
+            ("train --data-changed", "--resume"),
+            ("train --resume r --init i", "cannot be used with"),
             ("train --resume r --out o", "cannot be used with"),
             ("train --seed 9223372036854775808", "not in 0..=9223372036854775807"),
             ("train --kimg many", "invalid"),

@@ -1,16 +1,15 @@
 //! The commands: a job is prepared, its warnings are shown, and the engine is called.
 
-use super::args::{CheckArgs, PlanArgs, SampleArgs, TrainArgs, Tuning};
+use super::args::{CheckArgs, ConfigArgs, PlanArgs, TrainArgs, Tuning};
 use super::device::DeviceChoice;
-use super::job::{PlanJob, SampleJob, TrainJob};
+use super::job::{PlanJob, TrainJob};
 use super::progress::Progress;
 use super::{interrupt, output, startup};
 use crate::bench::report;
 use crate::config::{Config, Source};
-use crate::data::toys::{self, Toy};
 use crate::device::Autotune;
-use crate::train::{Event, Feed, Outcome, Sampler, Session, Settings, Trainer};
-use crate::{Error, Result, grid, metrics};
+use crate::train::{Event, Feed, Outcome, Session, Settings, Trainer};
+use crate::{Error, Result, files};
 
 pub(super) fn train(args: &TrainArgs) -> Result<()> {
     if args.device == DeviceChoice::List {
@@ -19,21 +18,42 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
     let job = TrainJob::prepare(args)?;
     args.profile.as_deref().map(report::check_place).transpose()?;
     job.warnings.iter().for_each(output::warning);
-    let device = startup::open(job.device, &args.tuning)?;
+    if let (Some(root), Some(kimg)) = (&args.resume, job.finished()?) {
+        let root = root.display();
+        output::line(format_args!("{root}: already finished at {kimg} kimg; give a larger --kimg to go on"));
+        return Ok(());
+    }
+    let tuning = job.tuning(&args.tuning)?;
+    let device = startup::open(job.device, &tuning)?;
     let settings = Settings::new(&job.config)?;
     let mut feed = open_data(&job.config)?;
-    let (toy, reals) = (feed.toy_kind(), std::mem::take(&mut feed.preview));
+    let (toy, reals, fingerprint) = (feed.toy_kind(), std::mem::take(&mut feed.preview), feed.fingerprint());
     let mut trainer = Trainer::new(settings, feed, &device)?;
     if args.profile.is_some() {
         trainer.check_profile()?;
     }
+    if let Some(init) = &job.init {
+        trainer.init_from(&init.checkpoint, &init.path)?;
+        init.warnings.iter().for_each(output::warning);
+        output::line(format_args!("weights of {}", init.path.display()));
+    }
     let (run, latest) = job.open_run()?;
+    run.check_data(&fingerprint, args.data_changed)?.iter().for_each(output::warning);
+    // A file that is in force already stays as it is.
+    let kept = run.tuning();
+    let schedules = device.schedules(&trainer.assembly().program).filter(|_| tuning.tuning.as_ref() != Some(&kept));
     latest.iter().flat_map(|l| &l.warnings).for_each(output::warning);
     let root = run.root().to_owned();
+    if args.resume.is_some() && latest.is_none() {
+        output::line(format_args!("{}: was stopped before its first checkpoint; it starts anew", root.display()));
+    }
     output::line(format_args!("{}: {}", root.display(), trainer.describe_device()));
     trainer.recomputed().iter().for_each(output::line);
     let stop = interrupt::watch()?;
     let mut session = Session::new(job.config.clone(), trainer, toy, run, latest.as_ref())?;
+    if let Some(text) = schedules {
+        files::write(&kept, "writing the schedules", text.as_bytes())?;
+    }
     session.draw_reals(&reals)?;
     if args.profile.is_some() {
         session.profile(args.profile_steps as usize)?;
@@ -71,62 +91,16 @@ fn open_data(config: &Config) -> Result<Feed> {
     Ok(feed)
 }
 
-pub(super) fn sample(args: &SampleArgs) -> Result<()> {
-    if args.device == DeviceChoice::List {
-        return devices();
+pub(super) fn config(args: &ConfigArgs) -> Result<()> {
+    let config = Config::layered(&args.settings.overrides())?;
+    // Whoever prints a configuration to write one may not know yet where the data lies.
+    let mut complete = config.clone();
+    if config.data.source == Source::Path {
+        complete.data.path.get_or_insert_with(|| "data".into());
     }
-    let job = SampleJob::prepare(args)?;
-    let is_plane = !job.config.data.source.is_images();
-    if let Some(folder) = job.each.as_ref().filter(|_| is_plane) {
-        let hint = "this run makes points of the plane, shown in one plot; leave --each out";
-        return Err(Error::setting("command line", "--each", folder.display(), hint));
-    }
-    job.latest.warnings.iter().for_each(output::warning);
-    let device = startup::open(job.device, &args.tuning)?;
-    let seeds = job.seeds.iter().map(|&seed| sample_seed(seed)).collect::<Result<Vec<u32>>>()?;
-    let settings = Settings::new(&job.config)?;
-    let mut sampler = Sampler::new(&settings, &job.latest.checkpoint, &job.latest.path, &device)?;
-    let values = sampler.sample(&seeds)?;
-    if is_plane {
-        return plot_points(&job, &values);
-    }
-    let shape = sampler.image_shape(seeds.len());
-    if let Some((cells, path)) = &job.picture {
-        grid::write(path, &values, shape, cells.columns, grid::Scale::Auto)?;
-        output::line(path.display());
-    }
-    if let Some(folder) = &job.each {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder, "creating the folder for images"))?;
-        let each = values.chunks_exact(shape[1] * shape[2] * shape[3]);
-        for (seed, values) in seeds.iter().zip(each) {
-            grid::write_each(folder, values, [1, shape[1], shape[2], shape[3]], *seed as usize)?;
-        }
-        output::line(format_args!("{} images in {}", seeds.len(), folder.display()));
-    }
+    complete.validate()?.iter().for_each(output::warning);
+    output::line(config.explained().trim_end());
     Ok(())
-}
-
-/// Generated points of a 2-D toy over real ones.
-fn plot_points(job: &SampleJob, values: &[f32]) -> Result<()> {
-    let toy = if job.config.data.source == Source::Ring8 { Toy::Ring8 } else { Toy::Grid25 };
-    let real = toys::batch(toy, job.config.train.seed, 0, u32::MAX, values.len() / 2);
-    if let Some((_, path)) = &job.picture {
-        grid::save(path, &toys::plot(toy, &real, values, 512))?;
-        output::line(path.display());
-    }
-    let modes = metrics::modes(toy, values);
-    output::line(format_args!(
-        "{} of {} modes, {:.1} % within 3 sigma",
-        modes.covered,
-        modes.total,
-        100.0 * modes.high_quality
-    ));
-    Ok(())
-}
-
-fn sample_seed(seed: u64) -> Result<u32> {
-    let hint = format!("must be at most {}", u32::MAX);
-    u32::try_from(seed).map_err(|_| Error::setting("command line", "--seeds", seed, hint))
 }
 
 pub(super) fn devices() -> Result<()> {

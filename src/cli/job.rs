@@ -2,11 +2,15 @@
 //!
 //! Deliberately absent: devices, and files of a new run before [`TrainJob::open_run`].
 
-use super::args::{PlanArgs, SampleArgs, TrainArgs};
+use super::args::{PlanArgs, SampleArgs, TrainArgs, Tuning};
 use super::device::DeviceChoice;
+use super::seeds::Seeds;
 use crate::config::{Config, Grid};
-use crate::train::checkpoint::{self, Latest};
-use crate::train::run_folder::RunFolder;
+use crate::device::Autotune;
+use crate::kernels::Tuning as Schedules;
+use crate::train::Settings;
+use crate::train::checkpoint::{self, Checkpoint, Latest};
+use crate::train::run_folder::{RunFolder, TUNING};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +26,8 @@ pub struct TrainJob {
     pub device: DeviceChoice,
     /// Where the run goes.
     pub place: Place,
+    /// The checkpoint whose weights it starts from.
+    pub init: Option<Latest>,
     /// Sentences to show before starting.
     pub warnings: Vec<String>,
 }
@@ -29,7 +35,7 @@ pub struct TrainJob {
 /// Where a run goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// The next free `<folder>/<preset>-<n>`.
+    /// The next free `<folder>/<name>-<n>`; see [`Config::run_name`].
     Next(PathBuf),
     /// Exactly this folder.
     Exactly(PathBuf),
@@ -44,21 +50,58 @@ impl TrainJob {
     pub fn prepare(args: &TrainArgs) -> Result<TrainJob> {
         let (place, (config, warnings)) = match (&args.resume, &args.out) {
             (Some(root), _) => {
-                let config = RunFolder::open(root)?.config();
-                (Place::Resume(root.clone()), Config::resume(&config, &args.settings.set, args.kimg)?)
+                let config = RunFolder::find(root)?.config();
+                (Place::Resume(root.clone()), Config::resume(&config, &args.overrides())?)
             }
             (None, out) => {
                 let place = out.clone().map_or_else(|| Place::Next(RUNS.into()), Place::Exactly);
-                let overrides =
-                    crate::config::Overrides { kimg: args.kimg, seed: args.seed, ..args.settings.overrides() };
-                (place, Config::load(&overrides)?)
+                (place, Config::load(&args.overrides())?)
             }
         };
-        Ok(TrainJob { config, device: args.device, place, warnings })
+        let init = args.init.as_deref().map(initial).transpose()?;
+        Ok(TrainJob { config, device: args.device, place, init, warnings })
     }
 
-    /// Makes or opens the run folder and locks it; for a run that goes on, with its newest good checkpoint. Call it
-    /// after the device is there, so that a failure to find one leaves no empty run behind.
+    /// Thousands of images of a run that is to go on and has reached its length; nothing is touched then.
+    ///
+    /// Errors: a setting that makes no model; checkpoints that can't be read.
+    pub fn finished(&self) -> Result<Option<f64>> {
+        let Place::Resume(root) = &self.place else { return Ok(None) };
+        let settings = Settings::new(&self.config)?;
+        let end = settings.steps_in(self.config.train.kimg).saturating_mul(settings.game.batch as u64);
+        let folder = RunFolder::find(root)?.checkpoints();
+        // By its name first: reading one takes time.
+        if checkpoint::newest(&folder)?.is_none_or(|(images, _)| images < end) {
+            return Ok(None);
+        }
+        let images = checkpoint::latest_good(&folder)?.images;
+        Ok((images >= end).then_some(images as f64 / 1000.0))
+    }
+
+    /// How the device is to be tuned. A run that goes on takes the schedules it was started with, and no others, so that
+    /// its numbers repeat whatever was measured since; `--tuning FILE` and `--autotune full` go before.
+    ///
+    /// Errors: schedules of the run that can't be read.
+    pub fn tuning(&self, asked: &Tuning) -> Result<Tuning> {
+        let kept = match &self.place {
+            Place::Resume(root) => root.join(TUNING),
+            _ => return Ok(asked.clone()),
+        };
+        let others = asked.tuning.is_some() || asked.autotune == Autotune::Full;
+        if others || self.device == DeviceChoice::Host || !kept.is_file() {
+            return Ok(asked.clone());
+        }
+        let text = std::fs::read_to_string(&kept).map_err(Error::io(&kept, "reading the schedules"))?;
+        if let Err(reason) = Schedules::from_json(&text) {
+            let way = "remove it to go on by those of this device, which agree within rounding";
+            return Err(Error::checkpoint(kept, format!("{reason}; {way}")));
+        }
+        Ok(Tuning { autotune: Autotune::Off, tuning: Some(kept) })
+    }
+
+    /// Makes or opens the run folder and locks it; for a run that goes on, with its newest good checkpoint, or without
+    /// one where it was stopped before the first and starts anew. Call it after the device is there, so that a failure
+    /// to find one leaves no empty run behind.
     ///
     /// Errors: [`Error::Io`]; a folder in use; no checkpoint that can be read.
     pub fn open_run(&self) -> Result<(RunFolder, Option<Latest>)> {
@@ -67,11 +110,24 @@ impl TrainJob {
             Place::Exactly(root) => Ok((RunFolder::create_at(root, &self.config)?, None)),
             Place::Resume(root) => {
                 let run = RunFolder::open_to_train(root)?;
+                if run.begin_anew()? {
+                    run.write_config(&self.config)?;
+                    return Ok((run, None));
+                }
                 let latest = checkpoint::latest_good(&run.checkpoints())?;
                 Ok((run, Some(latest)))
             }
         }
     }
+}
+
+/// The newest good checkpoint of a run, or the one in this file.
+fn initial(path: &Path) -> Result<Latest> {
+    if path.is_dir() || !path.exists() {
+        return checkpoint::latest_good(&RunFolder::open(path)?.checkpoints());
+    }
+    let images = checkpoint::images_of(path).unwrap_or(0);
+    Ok(Latest { path: path.into(), images, checkpoint: Checkpoint::load(path)?, warnings: vec![] })
 }
 
 /// `danskin sample`, understood.
@@ -81,12 +137,12 @@ pub struct SampleJob {
     pub run: RunFolder,
     /// Its configuration.
     pub config: Config,
-    /// Its newest good checkpoint.
+    /// The checkpoint: the one asked for, or the newest good one.
     pub latest: Latest,
     /// Which device to open.
     pub device: DeviceChoice,
     /// Which images, in order.
-    pub seeds: Vec<u64>,
+    pub seeds: Seeds,
     /// The picture of all of them, and where it goes: at least as many cells as seeds.
     pub picture: Option<(Grid, PathBuf)>,
     /// Folder for one file an image.
@@ -100,29 +156,32 @@ impl SampleJob {
     pub fn prepare(args: &SampleArgs) -> Result<SampleJob> {
         let run = RunFolder::open(&args.run)?;
         let config = Config::read(&run.config())?;
-        let latest = checkpoint::latest_good(&run.checkpoints())?;
+        let latest = match &args.checkpoint {
+            Some(asked) => checkpoint::find(&run.checkpoints(), asked)?,
+            None => checkpoint::latest_good(&run.checkpoints())?,
+        };
         let seeds = match &args.seeds {
-            Some(seeds) => seeds.0.clone(),
-            None => (0..args.grid.unwrap_or(config.sample.count).cells() as u64).collect(),
+            Some(seeds) => seeds.clone(),
+            None => Seeds::first(args.grid.unwrap_or(config.sample.count).cells()),
         };
         // With --each alone no picture is wanted.
         let wants_picture = args.each.is_none() || args.out.is_some() || args.grid.is_some();
         let picture = match wants_picture {
-            true => Some((fit(args.grid, seeds.len())?, picture_path(args.out.as_deref(), &run, latest.images))),
+            true => Some((fit(args.grid, seeds.count())?, picture_path(args.out.as_deref(), &run, latest.images))),
             false => None,
         };
         Ok(SampleJob { run, config, latest, device: args.device, seeds, picture, each: args.each.clone() })
     }
 }
 
-fn fit(grid: Option<Grid>, seeds: usize) -> Result<Grid> {
+fn fit(grid: Option<Grid>, seeds: u128) -> Result<Grid> {
     let refuse = |key, value, hint| Err(Error::setting("command line", key, value, hint));
     match grid {
-        Some(grid) if grid.cells() < seeds => {
+        Some(grid) if (grid.cells() as u128) < seeds => {
             refuse("--grid", grid.to_string(), format!("has {} cells for {seeds} seeds", grid.cells()))
         }
         Some(grid) => Ok(grid),
-        None => match Grid::around(seeds) {
+        None => match usize::try_from(seeds).ok().and_then(Grid::around) {
             Some(grid) => Ok(grid),
             None => refuse("--seeds", format!("({seeds} of them)"), "too many for one picture; use --each DIR".into()),
         },

@@ -9,11 +9,13 @@ pub mod bench_args;
 mod bench_table;
 mod commands;
 pub mod device;
+mod import;
 pub mod interrupt;
 pub mod job;
 pub mod output;
 mod plan_table;
 pub mod progress;
+mod sample;
 pub mod seeds;
 mod startup;
 mod tune;
@@ -34,7 +36,9 @@ pub fn run() -> ExitCode {
     };
     let done = match cli.command {
         Command::Train(args) => commands::train(&args),
-        Command::Sample(args) => commands::sample(&args),
+        Command::Sample(args) => sample::sample(&args),
+        Command::Config(args) => commands::config(&args),
+        Command::Import(args) => import::import(&args),
         Command::Devices => commands::devices(),
         Command::Plan(args) => commands::plan(&args),
         Command::Tune(args) => tune::tune(&args),

@@ -13,17 +13,6 @@ const COMMAND_LINE: &str = "command line";
 /// The preset that an empty command line means.
 const FIRST_PRESET: &str = "faces32";
 
-/// Settings a run may change when it goes on: those that no number of the run so far depends on.
-const CHANGEABLE: &[&str] = &[
-    "train.kimg",
-    "log.every_steps",
-    "sample.every_kimg",
-    "sample.count",
-    "checkpoint.every_kimg",
-    "checkpoint.keep",
-    "plan.recompute",
-];
-
 /// What a command line says about a configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
@@ -50,33 +39,21 @@ impl Config {
     ///
     /// Errors: an unreadable file, an unknown or badly typed setting, or settings that do not go together.
     pub fn load(overrides: &Overrides) -> Result<(Config, Vec<String>)> {
+        let config = Config::layered(overrides)?;
+        let warnings = config.validate()?;
+        Ok((config, warnings))
+    }
+
+    /// [`Config::load`] without the rules on what goes together, and without what a run needs beside: a data path.
+    ///
+    /// Errors: an unreadable file, an unknown or badly typed setting.
+    pub fn layered(overrides: &Overrides) -> Result<Config> {
         let mut layers = match &overrides.file {
             Some(path) => Layers::file(path, overrides.preset.as_deref())?,
             None => Layers::preset(overrides.preset.as_deref().unwrap_or(FIRST_PRESET), COMMAND_LINE)?,
         };
-        for assignment in &overrides.set {
-            layers.assign(assignment, |_| true)?;
-        }
-        let mut flag = |key: &str, value: Option<Value>| match value {
-            Some(value) => layers.put(key, &value, &Origin::command_line()),
-            None => Ok(()),
-        };
-        let is_built_in = |name: &str| ["faces", "ring8", "grid25"].contains(&name);
-        if let Some(data) = &overrides.data {
-            if is_built_in(data) {
-                flag("data.source", Some(data.as_str().into()))?;
-            } else {
-                flag("data.source", Some("path".into()))?;
-                flag("data.path", Some(data.as_str().into()))?;
-            }
-        }
-        flag("train.kimg", overrides.kimg.map(Value::from))?;
-        flag("train.batch", overrides.batch.map(Value::from))?;
-        flag("train.precision", overrides.precision.clone().map(Value::from))?;
-        flag("train.seed", overrides.seed.map(|s| Value::from(i64::try_from(s).unwrap_or(-1))))?;
-        let config = layers.finish()?;
-        let warnings = config.validate()?;
-        Ok((config, warnings))
+        layers.typed(overrides)?;
+        layers.finish()
     }
 
     /// The configuration a run was started with.
@@ -86,22 +63,6 @@ impl Config {
         let config = Layers::file(path, None)?.finish()?;
         config.validate()?;
         Ok(config)
-    }
-
-    /// The configuration of a run that goes on: the one it was started with, a length and `--set` assignments over it.
-    ///
-    /// Errors: as [`Config::load`], or an assignment to a setting that the run so far depends on.
-    pub fn resume(path: &Path, set: &[String], kimg: Option<f64>) -> Result<(Config, Vec<String>)> {
-        let mut layers = Layers::file(path, None)?;
-        for assignment in set {
-            layers.assign(assignment, |key| CHANGEABLE.contains(&key))?;
-        }
-        if let Some(kimg) = kimg {
-            layers.put("train.kimg", &kimg.into(), &Origin::command_line())?;
-        }
-        let config = layers.finish()?;
-        let warnings = config.validate()?;
-        Ok((config, warnings))
     }
 }
 
@@ -176,6 +137,30 @@ impl Layers {
         Ok(layers)
     }
 
+    /// What was typed: `--set`, then flags.
+    pub fn typed(&mut self, overrides: &Overrides) -> Result<()> {
+        for assignment in &overrides.set {
+            self.assign(assignment)?;
+        }
+        let mut flag = |key: &str, value: Option<Value>| match value {
+            Some(value) => self.put(key, &value, &Origin::command_line()),
+            None => Ok(()),
+        };
+        let is_built_in = |name: &str| ["faces", "ring8", "grid25"].contains(&name);
+        if let Some(data) = &overrides.data {
+            if is_built_in(data) {
+                flag("data.source", Some(data.as_str().into()))?;
+            } else {
+                flag("data.source", Some("path".into()))?;
+                flag("data.path", Some(data.as_str().into()))?;
+            }
+        }
+        flag("train.kimg", overrides.kimg.map(Value::from))?;
+        flag("train.batch", overrides.batch.map(Value::from))?;
+        flag("train.precision", overrides.precision.clone().map(Value::from))?;
+        flag("train.seed", overrides.seed.map(|s| Value::from(i64::try_from(s).unwrap_or(-1))))
+    }
+
     /// Every value of `table` over what is here.
     fn merge(&mut self, table: Table, origin: &Origin) -> Result<()> {
         let place = origin.place.as_str();
@@ -201,8 +186,8 @@ impl Layers {
         Ok(())
     }
 
-    /// `key=value` as typed; `allowed` says which keys may be set.
-    fn assign(&mut self, assignment: &str, allowed: impl Fn(&str) -> bool) -> Result<()> {
+    /// `key=value` as typed.
+    fn assign(&mut self, assignment: &str) -> Result<()> {
         let Some((name, text)) = assignment.split_once('=') else {
             return Err(Error::setting(COMMAND_LINE, "--set", assignment, "must be key=value"));
         };
@@ -213,10 +198,6 @@ impl Layers {
         let Some(key) = key::find(name) else {
             return Err(Error::setting(COMMAND_LINE, name, text, key::suggest(name)));
         };
-        if !allowed(name) {
-            let hint = format!("can't change while a run goes on; {} can", CHANGEABLE.join(", "));
-            return Err(Error::setting(COMMAND_LINE, name, text, hint));
-        }
         self.put(name, &key.kind.read(text), &Origin::command_line())
     }
 

@@ -8,6 +8,7 @@ mod choice;
 mod key;
 mod layers;
 mod quantity;
+mod resume;
 mod text;
 mod validate;
 
@@ -15,6 +16,7 @@ pub use choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Recompute, So
 pub use key::{KEYS, Key, Kind};
 pub use layers::Overrides;
 pub use quantity::{Amount, Grid};
+pub use resume::{OnResume, on_resume};
 
 use crate::Result;
 use serde::{Deserialize, Serialize};

@@ -111,6 +111,15 @@ impl Device {
         }
     }
 
+    /// The schedules that a program of this device runs by, in the form of `danskin tune --export`: given to
+    /// [`Setup::tuning`] with nothing measured, they make the same program again. `None` for the host, which has none.
+    pub fn schedules(&self, program: &Program) -> Option<String> {
+        match self {
+            Device::Host => None,
+            Device::Gpu(device) => Some(device.in_force(program).to_json(&device.facts().key())),
+        }
+    }
+
     /// Loads a program: buffers, pipelines and bind groups are made here, once.
     ///
     /// # Errors

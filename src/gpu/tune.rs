@@ -122,6 +122,13 @@ impl Device {
         Ok((tuning != **self.tuning()).then(|| self.with_tuning(tuning)))
     }
 
+    /// The measured schedules for the products of a program that was planned by [`Device::tune`] on this device.
+    pub fn in_force(&self, program: &Program) -> Tuning {
+        let mut tuning = (**self.tuning()).clone();
+        tuning.merge(&self.tuned());
+        tuning.only(program.plans.iter().flat_map(|plan| &plan.steps))
+    }
+
     /// Measures shapes and keeps what is found.
     fn measure(&self, shapes: &BTreeMap<String, (&Step, Product)>, lowering: &Lowering) -> Result<Tuning> {
         let (mut measured, total) = (Tuning::default(), shapes.len());

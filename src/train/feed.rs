@@ -116,6 +116,12 @@ impl Feed {
         }
     }
 
+    /// No data: for a trainer that is asked for nothing but its state.
+    pub fn none(game: &Game) -> Feed {
+        let labels = game.batches.iter().any(|batch| batch.labels);
+        Feed::from_fn(&game.sample, labels, |_, _, _| Err(Error::data("no data", "there is none to train on")))
+    }
+
     /// Points of a 2-D toy.
     pub fn toy(toy: Toy) -> Feed {
         Feed {

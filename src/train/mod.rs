@@ -7,6 +7,7 @@ pub mod checkpoint;
 mod feed;
 pub mod game;
 pub mod games;
+mod init;
 mod pictures;
 mod profile;
 mod reports;

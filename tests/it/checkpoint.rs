@@ -160,6 +160,37 @@ fn the_newest_good_one_is_found() {
 }
 
 #[test]
+fn one_is_found_by_its_number_or_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |images| dir.path().join(checkpoint::file_name(images));
+    let found = |asked: &str| checkpoint::find(dir.path(), asked).map(|found| found.images);
+    let refused = |asked: &str| found(asked).unwrap_err().to_string();
+    assert!(refused("3").ends_with("holds no checkpoint at 3 kimg; there is none"), "{}", refused("3"));
+    for images in [0, 6016, 12_032, 12_800, 13_000, 13_500] {
+        of_number(images, 1).save(&path(images)).unwrap();
+    }
+    for (asked, images) in
+        [("0", 0), ("6", 6016), ("6.016", 6016), ("12.8", 12_800), ("13", 13_000), ("13.500", 13_500)]
+    {
+        assert_eq!(found(asked).unwrap(), images, "{asked}");
+    }
+    let by_file = checkpoint::find(dir.path(), path(6016).to_str().unwrap()).unwrap();
+    assert_eq!((by_file.images, by_file.checkpoint), (6016, of_number(6016, 1)));
+    let at = |reason: &str| format!("{}: {reason}", dir.path().display());
+    assert_eq!(refused("12"), at("holds several checkpoints at 12 kimg; there are 12.032, 12.800"));
+    let all = "there are 0.000, 6.016, 12.032, 12.800, 13.000, 13.500";
+    assert_eq!(refused("12.0"), at(&format!("holds no checkpoint at 12.0 kimg; {all}")));
+    assert_eq!(
+        refused("nowhere.safetensors"),
+        format!("nowhere.safetensors: is no file, and not thousands of images such as 12.032; {all}")
+    );
+    std::fs::write(path(13_500), "torn").unwrap();
+    assert!(refused("13.5").contains("000013.500.safetensors: is cut short, damaged"), "{}", refused("13.5"));
+    assert_eq!(checkpoint::newest(dir.path()).unwrap(), Some((13_500, path(13_500))));
+    assert_eq!(checkpoint::newest(Path::new("no/such")).unwrap(), None);
+}
+
+#[test]
 fn pruning_keeps_the_newest_and_the_marked() {
     let dir = tempfile::tempdir().unwrap();
     let path = |images| dir.path().join(checkpoint::file_name(images));

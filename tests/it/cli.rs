@@ -59,8 +59,8 @@ fn errors_are_one_sentence_and_leave_nothing() {
         ),
         (
             "train --resume run --set train.batch=3",
-            "command line: train.batch 3: can't change while a run goes on; train.kimg, log.every_steps, \
-             sample.every_kimg, sample.count, checkpoint.every_kimg, checkpoint.keep, plan.recompute can",
+            "command line: train.batch 3: can't change while a run goes on (it is 128): its steps are counted in batches of \
+             this size",
         ),
     ] {
         let output = run(dir.path(), words);
@@ -108,13 +108,14 @@ fn what_is_drawn() {
     let drawn = |words: &str| {
         let Asked::Sample(args) = parsed(words, dir.path()) else { panic!() };
         let job = SampleJob::prepare(&args).unwrap();
-        (job.seeds.len(), job.picture.map(|(grid, path)| (grid.to_string(), path)), job.each.is_some())
+        (job.seeds.count(), job.picture.map(|(grid, path)| (grid.to_string(), path)), job.each.is_some())
     };
     let picture = |grid: &str, path: &Path| Some((grid.to_string(), path.to_path_buf()));
     assert_eq!(drawn("sample DIR/run"), (64, picture("8x8", &samples), false));
     assert_eq!(drawn("sample DIR/run --grid 3x2"), (6, picture("3x2", &samples), false));
     assert_eq!(drawn("sample DIR/run --seeds 0-9 --out x.png"), (10, picture("4x3", Path::new("x.png")), false));
     assert_eq!(drawn("sample DIR/run --seeds 0-99999 --each d"), (100_000, None, true));
+    assert_eq!(drawn("sample DIR/run --seeds 0-4999999 --each d"), (5_000_000, None, true));
     assert_eq!(drawn("sample DIR/run --seeds 1,2 --each d --grid 2x1"), (2, picture("2x1", &samples), true));
 }
 

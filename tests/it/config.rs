@@ -1,6 +1,6 @@
 //! Configurations: layering, every refusal with its sentence, and the way to text and back.
 
-use danskin::config::{self, Config, KEYS, LossKind, Overrides, Source};
+use danskin::config::{self, Config, KEYS, Kind, LossKind, OnResume, Overrides, Source};
 use std::path::{Path, PathBuf};
 
 /// A preset under `--set` assignments.
@@ -35,7 +35,7 @@ fn every_preset_is_legal_and_free_of_warnings() {
 #[test]
 fn text_and_back_loses_nothing() {
     let all = [
-        "data.path=a dir/b",
+        "data.path=/a dir/b",
         "data.label=glasses",
         "loss.gamma_final=0.5",
         "optim.lr_final=1e-5",
@@ -327,17 +327,121 @@ fn warnings() {
     }
 }
 
+/// A value that a setting does not have, as typed.
+fn another(key: &config::Key, now: Option<&toml::Value>) -> String {
+    match key.kind {
+        Kind::Count(low, high) => (if low + 5 > high { low } else { low + 5 }).to_string(),
+        Kind::Seed => "12345".into(),
+        Kind::AtLeast(_) | Kind::Positive => "777".into(),
+        Kind::Decay => "0.123".into(),
+        Kind::Switch => (now != Some(&true.into())).to_string(),
+        Kind::Text => "elsewhere".into(),
+        Kind::Choice(words) => words.iter().find(|w| now.and_then(|v| v.as_str()) != Some(w)).unwrap().to_string(),
+        Kind::Amount => "3/255".into(),
+        Kind::Grid => "3x1".into(),
+    }
+}
+
+/// Every setting has a rule, and the rule is what happens.
 #[test]
 fn a_run_that_goes_on_keeps_what_its_numbers_depend_on() {
     let (_dir, path) = file(&Config::preset("ring8").unwrap().to_toml());
-    let (config, _) = Config::resume(&path, &["checkpoint.keep=9".into()], Some(6000.0)).unwrap();
-    assert_eq!((config.checkpoint.keep, config.train.kimg), (9, 6000.0));
-    let message = Config::resume(&path, &["optim.lr=1".into()], None).unwrap_err().to_string();
+    let resume = |set: &[&str]| {
+        let set = set.iter().map(|s| s.to_string()).collect();
+        Config::resume(&path, &Overrides { set, ..Overrides::default() })
+    };
+    let before = settings(&Config::read(&path).unwrap());
+    let value = |config: &toml::Table, name: &str| {
+        let (section, own) = name.split_once('.').unwrap();
+        config[section].get(own).cloned()
+    };
+    for key in KEYS {
+        let rule = config::on_resume(key.name).unwrap_or_else(|| panic!("{} has no rule", key.name));
+        // A word without an alternative can't change.
+        if matches!(key.kind, Kind::Choice([_])) {
+            continue;
+        }
+        let text = another(key, value(&before, key.name).as_ref());
+        let changed = resume(&[&format!("{}={text}", key.name)]);
+        match (rule, changed) {
+            (OnResume::Fixed(why), Err(error)) => {
+                let sentence = error.to_string();
+                assert!(sentence.starts_with(&format!("command line: {} ", key.name)), "{sentence}");
+                assert!(sentence.contains("can't change while a run goes on (it is "), "{sentence}");
+                assert!(sentence.ends_with(&format!("): {why}")), "{sentence}");
+            }
+            (OnResume::Free, Ok((config, _))) => {
+                assert_ne!(value(&settings(&config), key.name), value(&before, key.name), "{}", key.name);
+            }
+            // Penalties of ring8 and the attack it can't have: told below.
+            (OnResume::Weight, _) => {}
+            (rule, changed) => panic!("{} {text} by {rule:?}: {changed:?}", key.name),
+        }
+        // The value it has is no change.
+        if let Some(value) = value(&before, key.name) {
+            resume(&[&format!("{}={value}", key.name)]).unwrap();
+        }
+    }
+    let words = |set: &str| resume(&[set]).unwrap_err().to_string();
+    assert_eq!(resume(&["loss.r1_gamma=0.25", "loss.gamma_final=0"]).unwrap().0.loss.r1_gamma, 0.25);
+    let gamma = Config::read(&path).unwrap().loss.r1_gamma;
     assert_eq!(
-        message,
-        "command line: optim.lr 1: can't change while a run goes on; train.kimg, log.every_steps, sample.every_kimg, \
-         sample.count, checkpoint.every_kimg, checkpoint.keep, plan.recompute can"
+        words("loss.r1_gamma=0"),
+        format!(
+            "command line: loss.r1_gamma 0.0: can't change while a run goes on (it is {gamma:?}): the run was started \
+             with this term, which may change but not vanish"
+        )
     );
+    assert_eq!(
+        words("loss.gp_lambda=1"),
+        "command line: loss.gp_lambda 1.0: can't change while a run goes on (it is 0.0): the run was started without \
+         this term"
+    );
+    assert_eq!(config::on_resume("optim.learning_rate"), None);
+}
+
+#[test]
+fn flags_of_a_run_that_goes_on() {
+    let (_dir, path) = file(&Config::preset("faces32").unwrap().to_toml());
+    let flags = Overrides { kimg: Some(6000.0), batch: Some(32), ..Overrides::default() };
+    assert_eq!(Config::resume(&path, &flags).unwrap().0.train.kimg, 6000.0);
+    let message = Config::resume(&path, &Overrides { seed: Some(9), ..flags }).unwrap_err().to_string();
+    let sentence = "command line: train.seed 9: can't change while a run goes on (it is 0): every random number of the run \
+                    follows from it";
+    assert_eq!(message, sentence);
+    // Moved data is the same run; another source is not.
+    let data = |data: &str| Overrides { data: Some(data.into()), ..Overrides::default() };
+    let message = Config::resume(&path, &data("photos")).unwrap_err().to_string();
+    assert!(message.starts_with("command line: data.source \"path\": can't change while a run goes on"), "{message}");
+    let (started, _) = Config::load(&Overrides { data: Some("photos".into()), ..with("faces32", &[]) }).unwrap();
+    let (_dir, path) = file(&started.to_toml());
+    let (moved, _) = Config::resume(&path, &data("/elsewhere/photos")).unwrap();
+    assert_eq!(moved.data.path.as_deref(), Some(Path::new("/elsewhere/photos")));
+}
+
+/// What is printed tells what may be typed, and is read back as what it was made from.
+#[test]
+fn an_explained_configuration_is_one() {
+    let (config, _) = Config::load(&with("faces32", &["train.batch=7"])).unwrap();
+    let text = config.explained();
+    let (_dir, path) = file(&text);
+    assert_eq!(Config::read(&path).unwrap().to_toml(), config.to_toml());
+    for key in KEYS {
+        assert!(text.contains(key.about), "{}", key.name);
+    }
+    assert!(text.contains("# adversarial loss: ns, hinge, lsgan, wgan, rpgan\n"), "{text}");
+    assert!(
+        text.lines().any(|l| l.starts_with("batch = 7 ") && l.ends_with("# samples a step (preset: 32)")),
+        "{text}"
+    );
+}
+
+/// A configuration may be read in another folder than it was written in.
+#[test]
+fn the_data_path_is_written_in_full() {
+    let (config, _) = Config::load(&Overrides { data: Some("some/dir".into()), ..with("faces32", &[]) }).unwrap();
+    let full = std::env::current_dir().unwrap().join("some/dir");
+    assert_eq!(settings(&config)["data"]["path"].as_str(), full.to_str());
 }
 
 /// Settings changed in a program go through the same checks as typed ones.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// Rooms from the ground up, each with the rooms it may use. `error` and itself are open to all.
 const FLOORS: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("files", &[]),
     ("philox", &[]),
     ("graph", &[]),
     ("autodiff", &["graph"]),
@@ -15,19 +16,19 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("plan", &["graph"]),
     ("host", &["graph", "plan", "philox"]),
     ("kernels", &["graph", "plan", "philox"]),
-    ("cache", &[]),
+    ("cache", &["files"]),
     ("gpu", &["plan", "kernels", "philox", "cache"]),
     ("device", &["plan", "host", "kernels", "gpu"]),
     ("optim", &["nn", "plan", "philox"]),
     ("config", &[]),
     ("data", &["philox"]),
-    ("grid", &[]),
+    ("grid", &["files"]),
     ("metrics", &["data"]),
     (
         "train",
         &[
             "graph", "autodiff", "nn", "loss", "attack", "plan", "philox", "optim", "config", "data", "grid",
-            "metrics", "device",
+            "metrics", "device", "files",
         ],
     ),
     ("check", &["graph", "nn", "loss", "plan", "philox", "host", "device", "train"]),
@@ -35,10 +36,16 @@ const FLOORS: &[(&str, &[&str])] = &[
         "bench",
         &[
             "graph", "autodiff", "nn", "attack", "plan", "philox", "optim", "config", "host", "kernels", "gpu",
-            "device", "train",
+            "device", "train", "files",
         ],
     ),
-    ("cli", &["cache", "config", "data", "grid", "metrics", "device", "train", "check", "bench", "kernels", "plan"]),
+    (
+        "cli",
+        &[
+            "files", "cache", "config", "data", "grid", "metrics", "device", "train", "check", "bench", "kernels",
+            "plan",
+        ],
+    ),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

@@ -106,23 +106,44 @@ fn a_run_killed_twenty_times_equals_an_unbroken_one() {
     assert_eq!(unfinished.collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
-/// Whether a refusal to resume says that the run was killed before it had a checkpoint.
+/// Whether a refusal to resume says that the run was killed before it had a configuration.
 fn is_too_early(sentence: &str) -> bool {
-    let known = ["holds no checkpoint yet", "config.toml is missing", "checkpoints/ is missing"];
-    sentence.starts_with("error: killed") && sentence.lines().count() == 1 && known.iter().any(|k| sentence.contains(k))
+    sentence.starts_with("error: killed: is not a run folder: config.toml is missing") && sentence.lines().count() == 1
 }
 
 #[test]
-fn a_run_without_a_checkpoint_says_to_start_again() {
+fn a_run_killed_before_its_first_checkpoint_starts_anew() {
     let dir = tempfile::tempdir().unwrap();
-    done(dir.path(), &format!("{RUN} run --kimg 0.032"));
-    std::fs::remove_dir_all(dir.path().join("run/checkpoints")).unwrap();
-    std::fs::create_dir(dir.path().join("run/checkpoints")).unwrap();
-    let output = run(dir.path(), &format!("{RESUME} run"));
-    assert_eq!(output.status.code(), Some(1));
-    let sentence = "error: run/checkpoints: holds no checkpoint yet: the run was stopped before the first; \
-                    remove its folder and start it again\n";
-    assert_eq!(stderr(&output), sentence);
+    done(dir.path(), &format!("{RUN} unbroken"));
+    // As a kill leaves it: the configuration, the first picture, empty statistics.
+    done(dir.path(), &format!("{RUN} run --kimg 9.6 --set train.kimg=9.6"));
+    for gone in ["run/checkpoints", "run/samples"] {
+        std::fs::remove_dir_all(dir.path().join(gone)).unwrap();
+    }
+    let refused = run(dir.path(), &format!("{RESUME} run"));
+    assert_eq!(refused.status.code(), Some(1), "steps in the statistics would be lost");
+    assert!(stderr(&refused).starts_with("error: run/checkpoints: holds no checkpoint, and "), "{}", stderr(&refused));
+    std::fs::write(dir.path().join("run/stats.jsonl"), "").unwrap();
+    let text = done(dir.path(), &format!("{RESUME} run"));
+    assert!(text.contains("run: was stopped before its first checkpoint; it starts anew\n"), "{text}");
+    assert_same(&dir.path().join("run"), &dir.path().join("unbroken"));
+}
+
+#[test]
+fn a_finished_run_says_so_and_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    done(dir.path(), &format!("{RUN} run --kimg 0.1"));
+    let before = tree(&dir.path().join("run"));
+    // 0.1 thousand images are four batches of 32.
+    for words in ["", " --kimg 0.128", " --kimg 0.05", " --set optim.lr=0.5"] {
+        let text = done(dir.path(), &format!("{RESUME} run{words}"));
+        assert_eq!(text, "run: already finished at 0.128 kimg; give a larger --kimg to go on\n", "{words}");
+        assert!(tree(&dir.path().join("run")) == before, "{words}");
+    }
+    let text = done(dir.path(), &format!("{RESUME} run --kimg 0.2 --set optim.lr=1e-3"));
+    assert!(text.contains("saved run/checkpoints/000000.224.safetensors"), "{text}");
+    let config = std::fs::read_to_string(dir.path().join("run/config.toml")).unwrap();
+    assert!(config.contains("kimg = 0.2 ") && config.contains("lr = 1e-3 "), "{config}");
 }
 
 #[cfg(unix)]

@@ -20,6 +20,7 @@ mod host_eval;
 mod kernels;
 mod kernels_index;
 mod kills;
+mod life;
 mod losses;
 mod models;
 mod networks;

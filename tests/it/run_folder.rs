@@ -66,8 +66,55 @@ fn what_is_no_run_says_what_is_missing() {
     std::fs::write(&file, config().to_toml()).unwrap();
     assert_eq!(refusal(RunFolder::open(&file)), at("it is a file; name the folder above it", &file));
     assert_eq!(refusal(RunFolder::open(dir.path())), at("checkpoints/ is missing", dir.path()));
-    std::fs::create_dir(dir.path().join("checkpoints")).unwrap();
-    assert!(RunFolder::open_to_train(dir.path()).unwrap().samples().is_dir(), "a missing samples folder is made");
+    let run = RunFolder::open_to_train(dir.path()).unwrap();
+    assert!(run.samples().is_dir(), "a missing samples folder is made");
+    assert!(run.begin_anew().unwrap() && run.checkpoints().is_dir(), "and one for checkpoints");
+}
+
+#[test]
+fn data_of_the_users_own_names_the_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::preset("faces32").unwrap();
+    (config.data.source, config.data.path) = (danskin::config::Source::Path, Some("sets/My photos.zip".into()));
+    for name in ["faces32-My-photos-1", "faces32-My-photos-2"] {
+        assert_eq!(RunFolder::create(dir.path(), &config).unwrap().root(), dir.path().join(name));
+    }
+    let own = RunFolder::create(dir.path(), &Config::preset("faces32").unwrap()).unwrap();
+    assert_eq!(own.root(), dir.path().join("faces32-1"));
+}
+
+#[test]
+fn changed_data_is_refused_or_taken_aloud() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = RunFolder::create_at(&dir.path().join("run"), &config()).unwrap();
+    assert_eq!(run.check_data("10 images, 0123", false).unwrap(), None);
+    assert_eq!(run.check_data("10 images, 0123", false).unwrap(), None);
+    let message = run.check_data("11 images, 4567", false).unwrap_err().to_string();
+    let changed = "the data is not what the run was trained on (it was 10 images, 0123, it is 11 images, 4567)";
+    let way = "name the old data with --data PATH, or take the new with --data-changed";
+    assert_eq!(message, format!("{}: {changed}: {way}", run.data().display()));
+    assert_eq!(std::fs::read_to_string(run.data()).unwrap(), "10 images, 0123\n", "a refusal changes nothing");
+    let told = run.check_data("11 images, 4567", true).unwrap().unwrap();
+    assert_eq!(told, format!("{}: {changed}; going on with it", run.root().display()));
+    assert_eq!(run.check_data("11 images, 4567", false).unwrap(), None, "it is taken from then on");
+}
+
+#[test]
+fn a_run_without_checkpoints_starts_anew_unless_steps_would_be_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = RunFolder::create_at(&dir.path().join("run"), &config()).unwrap();
+    assert!(run.begin_anew().unwrap());
+    std::fs::write(run.stats(), "").unwrap();
+    assert!(run.begin_anew().unwrap() && !run.stats().exists());
+    std::fs::write(run.stats(), "{\"step\":1}\n").unwrap();
+    let message = run.begin_anew().unwrap_err().to_string();
+    assert!(
+        message.contains("checkpoints: holds no checkpoint, and stats.jsonl beside it tells of steps"),
+        "{message}"
+    );
+    assert!(run.stats().exists());
+    std::fs::write(run.checkpoint(64), "torn").unwrap();
+    assert!(!run.begin_anew().unwrap(), "one that can't be read is a checkpoint all the same");
 }
 
 #[test]

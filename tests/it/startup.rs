@@ -149,5 +149,5 @@ fn programs_that_start_together_leave_a_sound_cache() {
         assert!(text.contains(" kernels compiled in "), "{text}");
     }
     kept(&dir.path().join("cache"));
-    assert_eq!(files(&dir.path().join("cache"), ".cache-"), Vec::<PathBuf>::new());
+    assert_eq!(files(&dir.path().join("cache"), ".unfinished-"), Vec::<PathBuf>::new());
 }

@@ -1,12 +1,9 @@
 //! The folder of a run's checkpoints: names, the newest one that can be read, and which ones are kept.
 
 use super::Checkpoint;
+use crate::files::{self, TEMPORARY};
 use crate::{Error, Result};
-use std::io::Write;
 use std::path::{Path, PathBuf};
-
-/// How the names of unfinished files start.
-pub(in crate::train) const TEMPORARY: &str = ".unfinished-";
 
 /// The file that names the checkpoint marked good.
 const MARK: &str = "good";
@@ -35,6 +32,82 @@ pub struct Latest {
     pub checkpoint: Checkpoint,
     /// A sentence on each newer file that can't be read.
     pub warnings: Vec<String>,
+}
+
+/// Images and file of the newest checkpoint by name, unread; `None` where there is none, or no folder.
+///
+/// Errors: [`Error::Io`].
+pub fn newest(folder: &Path) -> Result<Option<(u64, PathBuf)>> {
+    if folder.exists() { Ok(list(folder)?.pop()) } else { Ok(None) }
+}
+
+/// The checkpoint that `asked` names: thousands of images (`12.032`, or `12` for the only one of that thousand), or a file.
+///
+/// Errors: [`Error::Checkpoint`] where there is none such, with those there are; one that can't be read; [`Error::Io`].
+pub fn find(folder: &Path, asked: &str) -> Result<Latest> {
+    let all = list(folder)?;
+    let as_file = Path::new(asked);
+    let path = match thousands(asked) {
+        None => as_file.to_path_buf(),
+        Some((images, exact)) => {
+            let fits = |at: u64| at == images || (!exact && at / 1000 == images / 1000);
+            let fitting: Vec<_> = all.iter().filter(|(at, _)| fits(*at)).collect();
+            // A round number means itself where there is such a checkpoint.
+            match fitting.iter().find(|(at, _)| *at == images).or(match fitting.as_slice() {
+                [only] => Some(only),
+                _ => None,
+            }) {
+                Some((_, path)) => path.clone(),
+                None if fitting.is_empty() => {
+                    let there = listed(all.iter());
+                    return Err(Error::checkpoint(folder, format!("holds no checkpoint at {asked} kimg; {there}")));
+                }
+                None => {
+                    let there = listed(fitting.into_iter());
+                    return Err(Error::checkpoint(
+                        folder,
+                        format!("holds several checkpoints at {asked} kimg; {there}"),
+                    ));
+                }
+            }
+        }
+    };
+    let images = images_of(&path).unwrap_or(0);
+    let checkpoint = match Checkpoint::load(&path) {
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            let reason = format!("is no file, and not thousands of images such as 12.032; {}", listed(all.iter()));
+            return Err(Error::checkpoint(path, reason));
+        }
+        loaded => loaded?,
+    };
+    Ok(Latest { path, images, checkpoint, warnings: vec![] })
+}
+
+/// Images that `12.032` or `12` means, and whether all digits were given.
+fn thousands(text: &str) -> Option<(u64, bool)> {
+    let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+    let exact = text.contains('.');
+    if whole.is_empty() || !digits(whole) || !digits(rest) || rest.len() > 3 || (exact && rest.is_empty()) {
+        return None;
+    }
+    let images = whole.parse::<u64>().ok()?.checked_mul(1000)?;
+    let rest = format!("{rest:0<3}").parse::<u64>().ok()?;
+    Some((images.checked_add(rest)?, exact))
+}
+
+/// `there are 0.000, 6.016 and 12.032`, at most the newest ten.
+fn listed<'a>(all: impl ExactSizeIterator<Item = &'a (u64, PathBuf)>) -> String {
+    const MOST: usize = 10;
+    let (count, left_out) = (all.len(), all.len().saturating_sub(MOST));
+    let names = all.skip(left_out).map(|(images, _)| format!("{}.{:03}", images / 1000, images % 1000));
+    let names = names.collect::<Vec<_>>().join(", ");
+    match (count, left_out) {
+        (0, _) => "there is none".into(),
+        (1, _) => format!("there is {names}"),
+        (_, 0) => format!("there are {names}"),
+        _ => format!("the newest of {count} are {names}"),
+    }
 }
 
 /// The newest checkpoint in `folder` that can be read.
@@ -67,7 +140,7 @@ pub fn mark_good(path: &Path) -> Result<()> {
         return Err(Error::checkpoint(path, "is not named as a checkpoint and can't be marked"));
     };
     let name = file_name(images);
-    super::write_whole(&folder.join(MARK), "marking a checkpoint", |file| file.write_all(name.as_bytes()))
+    files::write(&folder.join(MARK), "marking a checkpoint", name.as_bytes())
 }
 
 /// The checkpoint marked good, where there is one and it still exists.
@@ -110,6 +183,28 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thousands_as_typed() {
+        for (text, meant) in [
+            ("12", Some((12_000, false))),
+            ("12.032", Some((12_032, true))),
+            ("12.5", Some((12_500, true))),
+            ("0", Some((0, false))),
+            ("000012.032", Some((12_032, true))),
+            ("12.", None),
+            (".5", None),
+            ("12.0321", None),
+            ("1e3", None),
+            ("-1", None),
+            ("", None),
+            ("000012.032.safetensors", None),
+            ("99999999999999999999", None),
+            ("18446744073709551615", None),
+        ] {
+            assert_eq!(thousands(text), meant, "{text}");
+        }
+    }
 
     #[test]
     fn names_and_numbers() {

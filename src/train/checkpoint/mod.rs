@@ -4,15 +4,14 @@
 //! nothing of networks: whoever trains decides which tensors make a run and in which layout they are stored.
 
 mod folder;
+mod foreign;
 mod format;
 
-pub(super) use folder::TEMPORARY;
-pub use folder::{Latest, file_name, images_of, latest_good, mark_good, marked_good, prune};
+pub use folder::{Latest, file_name, find, images_of, latest_good, mark_good, marked_good, newest, prune};
+pub use foreign::{Foreign, read_foreign};
 
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// Numbers of a tensor, row-major.
@@ -74,11 +73,7 @@ impl Checkpoint {
     /// [`Error::Io`].
     pub fn save(&self, path: &Path) -> Result<()> {
         let header = format::header(self).map_err(|reason| Error::checkpoint(path, reason))?;
-        write_whole(path, "saving the checkpoint", |file| {
-            let mut writer = BufWriter::with_capacity(1 << 20, file);
-            format::write(&mut writer, &header, self)?;
-            writer.flush()
-        })
+        files::write_with(path, "saving the checkpoint", |file| format::write(file, &header, self))
     }
 
     /// Reads a file back, tensors sorted by name.
@@ -93,28 +88,4 @@ impl Checkpoint {
     pub fn tensor(&self, name: &str) -> Option<&NamedTensor> {
         self.tensors.iter().find(|t| t.name == name)
     }
-}
-
-/// Puts a file under its name whole or not at all: written into a temporary one beside it, brought to the disk,
-/// renamed. A killed process may leave its temporary file behind; [`prune`] removes those.
-pub(super) fn write_whole(
-    path: &Path,
-    action: &'static str,
-    fill: impl FnOnce(&mut File) -> std::io::Result<()>,
-) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY);
-    // Readable by whoever may read the folder, as any other file (temporary files are private unless told).
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let write = || {
-        let mut temporary = builder.tempfile_in(folder)?;
-        fill(temporary.as_file_mut())?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(path)?;
-        // The rename, too, must last through a power cut. Windows offers no such thing for folders.
-        if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
-    };
-    write().map_err(Error::io(path, action))
 }

@@ -1,0 +1,58 @@
+//! `danskin import`: a run that has not started yet, made of the tensors of another program.
+
+use super::args::ImportArgs;
+use super::device::DeviceChoice;
+use super::{commands, output, startup};
+use crate::Result;
+use crate::config::Config;
+use crate::train::checkpoint::{Checkpoint, NamedTensor, read_foreign};
+use crate::train::run_folder::RunFolder;
+use crate::train::{Feed, Settings, Trainer};
+
+/// Makes the run folder. It can be drawn from, gone on with, or named by `--init`.
+///
+/// # Errors
+/// A configuration that makes no model; a file that can't be read, or whose tensors are not those of the model; a folder
+/// that holds something.
+pub fn import(args: &ImportArgs) -> Result<()> {
+    if args.device == DeviceChoice::List {
+        return commands::devices();
+    }
+    let (config, warnings) = Config::load(&args.settings.overrides())?;
+    warnings.iter().for_each(output::warning);
+    let found = read_foreign(&args.file)?;
+    if !found.left_out.is_empty() {
+        let (file, names) = (args.file.display(), found.left_out.join(", "));
+        output::warning(format_args!("{file}: left out, being no floats: {names}"));
+    }
+    let (count, mut state) = (found.tensors.len(), Checkpoint { tensors: found.tensors, ..Checkpoint::default() });
+    average_as_weights(&mut state);
+    let settings = Settings::new(&config)?;
+    let device = startup::open(args.device, &args.tuning)?;
+    // No step is made.
+    let feed = Feed::none(&settings.game);
+    let mut trainer = Trainer::new(settings, feed, &device)?;
+    trainer.init_from(&state, &args.file)?;
+    let first = trainer.first_checkpoint()?;
+    let run = RunFolder::create_at(&args.out, &config)?;
+    if let Err(error) = first.save(&run.checkpoint(0)) {
+        // Without its checkpoint the folder would be a run that starts from other weights.
+        let _ = std::fs::remove_file(run.config());
+        return Err(error);
+    }
+    let out = args.out.display();
+    output::line(format_args!("{out}: {count} tensors of {}", args.file.display()));
+    output::line(format_args!("draw from it: danskin sample {out}; train it: danskin train --resume {out}"));
+    Ok(())
+}
+
+/// Where a file has no averaged weights, the weights are their own average.
+fn average_as_weights(state: &mut Checkpoint) {
+    let weights = state.tensors.iter().filter(|t| !t.name.starts_with("ema."));
+    let missing: Vec<_> = weights
+        .map(|t| (format!("ema.{}", t.name), t))
+        .filter(|(name, _)| state.tensor(name).is_none())
+        .map(|(name, t)| NamedTensor { name, ..t.clone() })
+        .collect();
+    state.tensors.extend(missing);
+}

@@ -1,0 +1,49 @@
+//! A run that starts from the weights of another.
+
+use super::checkpoint::Checkpoint;
+use super::sampler::tensor;
+use super::sums::Sums;
+use super::trainer::Trainer;
+use crate::Result;
+use crate::nn::layout;
+use crate::plan::Region;
+use std::path::Path;
+
+impl Trainer {
+    /// Takes weights, averaged weights and states (such as batch-norm statistics) of a checkpoint whose networks have the
+    /// same names and shapes; `place` is its file. Adam's moments stay 0, and the step stays where it is.
+    ///
+    /// # Errors
+    /// A tensor that the checkpoint lacks or holds in another shape, by name; nothing is taken then.
+    pub fn init_from(&mut self, checkpoint: &Checkpoint, place: &Path) -> Result<()> {
+        let mut writes: Vec<(Region, Vec<f32>)> = vec![];
+        for network in &self.assembly.learners {
+            let average = network.ema.map(|region| ("ema.", region));
+            for (prefix, region) in [Some(("", network.param)), average].into_iter().flatten() {
+                let mut values = vec![0.0; network.flat.len];
+                for entry in &network.flat.entries {
+                    let spec = &entry.spec;
+                    let shape = layout::torch_shape(spec.layout, &spec.shape);
+                    let data = tensor(checkpoint, place, &format!("{prefix}{}", spec.name), &shape)?;
+                    let span = layout::from_torch(spec.layout, &spec.shape, data);
+                    values[entry.offset..entry.offset + span.len()].copy_from_slice(&span);
+                }
+                writes.push((region, values));
+            }
+        }
+        for (spec, region) in &self.assembly.states {
+            writes.push((*region, tensor(checkpoint, place, &spec.name, &spec.shape)?.to_vec()));
+        }
+        writes.iter().try_for_each(|(region, values)| self.device.write(*region, values))
+    }
+
+    /// The checkpoint of a run that has not started: nothing was reported yet.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn first_checkpoint(&mut self) -> Result<Checkpoint> {
+        let mut state = self.checkpoint()?;
+        Sums::default().write(&mut state);
+        Ok(state)
+    }
+}
