@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod config;
 mod data;
+mod fidelity;
 mod floors;
 mod goldens;
 mod gpu;
