@@ -69,13 +69,13 @@ class Case:
 
 
 CASES = [
-    Case("dcgan", "dcgan", "ns", 32, 3, d_norm=True, mirror=True, beta2=0.999),
+    Case("dcgan", "dcgan", "ns", 32, 9, d_norm=True, mirror=True, beta2=0.999, eps=0.1),
     Case("r3gan", "r3gan", "rpgan", 16, 2**40 + 11, width=8, mirror=True, r1=1.0, r2=0.5, gamma_final=0.1, lr_final=2e-4,
          beta1=0.0, beta2=0.9, beta2_final=0.99, lr_d_scale=0.5, burn_in=26.0),
-    Case("lazy", "dcgan", "ns", 32, 5, width=8, r1=100.0, penalty_every=4, lr=3e-3, lr_d_scale=1.5),
-    Case("attack", "dcgan", "ns", 32, 6, d_norm=True, mirror=True, attack_steps=3, attack_eps=2 * 16 / 255,
-         attack_alpha=2 * 6 / 255),
-    Case("wgan", "dcgan", "wgan", 32, 7, width=8, gp=10.0, n_critic=3, beta1=0.0, beta2=0.9, ramp=0.25, half_life=50.0),
+    Case("lazy", "dcgan", "ns", 32, 7, width=8, r1=100.0, penalty_every=4, lr=3e-3, lr_d_scale=1.5),
+    Case("attack", "dcgan", "ns", 32, 10, d_norm=True, mirror=True, lr=5e-4, eps=0.1, attack_steps=3, attack_eps=2 * 8 / 255,
+         attack_alpha=2 * 3 / 255),
+    Case("wgan", "dcgan", "wgan", 32, 9, width=8, gp=10.0, n_critic=3, beta1=0.0, beta2=0.9, ramp=0.25, half_life=50.0),
 ]
 
 
@@ -302,6 +302,8 @@ def iterate(case, step, images, g, d, adam_g, adam_d, ema):
     real = batch(case, images, DATA_D, step, step)
     if case.attack_steps:
         real = attacked(case, d, real, step, row)
+    # The engine's convention: G normalises by the batch here as in its own step, and its running statistics move in that alone.
+    statistics = {name: value.clone() for name, value in g.named_buffers()}
     made = g(latents(Z_D))
     real, fake = real.requires_grad_(), made.detach().requires_grad_()
     d_real, d_fake = d(real), d(fake)
@@ -328,6 +330,7 @@ def iterate(case, step, images, g, d, adam_g, adam_d, ema):
 
     # Generator, through the discriminator as it now is.
     if (step + 1) % case.n_critic:
+        g.load_state_dict(statistics, strict=False)
         return row
     d_real = None
     if paired:
@@ -363,14 +366,38 @@ def summary(tensor):
     return torch.cat([torch.stack([flat.sum(), flat.norm()]), torch.from_numpy(u) @ flat])
 
 
-def run(case):
+def trajectory(case, noise=0.0, draw=0):
+    """Rows of the log and the final state; `noise` is the relative error of the initial weights."""
     nets = networks(case)
     g, d = (Dcgan(net["main"]) for net in nets) if case.kind == "dcgan" else nets
     initialise(case, "G", g)
     initialise(case, "D", d)
+    errors = torch.Generator().manual_seed(draw)
+    for p in [*g.parameters(), *d.parameters()]:
+        p.data *= 1 + noise * torch.randn(p.shape, generator=errors, dtype=torch.float64)
     ema = {name: p.detach().clone() for name, p in g.named_parameters()}
     adams, images = [Adam(g), Adam(d)], data_set(case.size)
     rows = [iterate(case, step, images, g, d, *adams, ema) for step in range(STEPS)]
+    return rows, g, d, adams, ema
+
+
+def conditioning(case, rows, noise=1e-6, draws=6):
+    """How far rounding moves the log: the largest change by errors of a few units in the last place of float32.
+
+    A kink that lies within rounding (an activation or a gradient's sign near 0) may fall either way, and ten steps later all
+    numbers differ in the third place: such a seed makes no golden."""
+    worst = 0.0
+    for draw in range(draws):
+        moved = trajectory(case, noise, draw)[0]
+        for name in {name: None for row in rows for name in row}:
+            pairs = [(a[name], b[name]) for a, b in zip(rows, moved) if name in a]
+            mean = sum(abs(a) for a, _ in pairs) / len(pairs)
+            worst = max([worst, *(abs(a - b) / max(abs(a), mean) for a, b in pairs)])
+    return worst
+
+
+def run(case):
+    rows, g, d, adams, ema = trajectory(case)
     out = {}
     for name in {name: None for row in rows for name in row}:
         out[f"log {name}"] = torch.tensor([row.get(name, math.nan) for row in rows], dtype=torch.float64)
@@ -383,9 +410,11 @@ def run(case):
             out[f"end adam.v.{letter}.{name}"] = summary(adam.v[name])
     for name, value in ema.items():
         out[f"end ema.G.{name}"] = summary(value)
+    moved = conditioning(case, rows)
+    assert moved < 5e-5, f"{case.name}: rounding moves the log by {moved:.1e}; choose another seed"
     path = pathlib.Path(__file__).parent / f"trainer_{case.name}.safetensors"
     save_file({k: v.contiguous() for k, v in out.items()}, path, {"rule": RULE})
-    print(f"{path}: {path.stat().st_size} bytes, rule {RULE}")
+    print(f"{path}: {path.stat().st_size} bytes, rule {RULE}; rounding moves the log by {moved:.1e}")
     for name in sorted(k for k in out if k.startswith("log ")):
         print(f"  {name[4:]:12}", " ".join(f"{v:.4g}" for v in out[name].tolist()))
 

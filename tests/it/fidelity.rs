@@ -27,8 +27,9 @@ struct Case {
     set: &'static [&'static str],
 }
 
-/// What all cases share. Adam's ε is of the size of a typical gradient: with a smaller one an update is nearly a sign, and
-/// the rounding of a gradient near 0 becomes a whole step of its weight.
+/// What all cases share. Adam's ε is of the size of a typical gradient (larger with batch norm, whose gradients are): with a
+/// smaller one an update is nearly a sign, and the rounding of a gradient near 0 becomes a whole step of its weight. Seeds are
+/// those under which trainer.py finds no activation or sign of a gradient within rounding of 0; it refuses others.
 const SHARED: &[&str] = &[
     "data.source=path",
     "data.mirror=false",
@@ -47,7 +48,7 @@ const SHARED: &[&str] = &[
 
 /// Batch norm in both networks, the generator's step on the discriminator's fakes, an average with a ramp.
 const DCGAN: Case =
-    Case { name: "dcgan", size: 32, set: &["data.mirror=true", "train.seed=3", "optim.beta2=0.999"] };
+    Case { name: "dcgan", size: 32, set: &["data.mirror=true", "train.seed=9", "optim.beta2=0.999", "optim.eps=0.1"] };
 
 /// Relativistic loss with R1 and R2, every schedule (they end during the run), a generator's step with reals and latents of
 /// its own, a seed of more than 32 bits.
@@ -89,7 +90,7 @@ const LAZY: Case = Case {
         "loss.penalty_every=4",
         "optim.lr=3e-3",
         "optim.lr_d_scale=1.5",
-        "train.seed=5",
+        "train.seed=7",
     ],
 };
 
@@ -97,7 +98,15 @@ const LAZY: Case = Case {
 const ATTACK: Case = Case {
     name: "attack",
     size: 32,
-    set: &["data.mirror=true", "attack.steps=3", "attack.eps=16/255", "attack.alpha=6/255", "train.seed=6"],
+    set: &[
+        "data.mirror=true",
+        "attack.steps=3",
+        "attack.eps=8/255",
+        "attack.alpha=3/255",
+        "optim.lr=5e-4",
+        "optim.eps=0.1",
+        "train.seed=10",
+    ],
 };
 
 /// Wasserstein loss with gradient penalty, three discriminator steps a generator step.
@@ -115,7 +124,7 @@ const WGAN: Case = Case {
         "optim.beta2=0.9",
         "ema.half_life_kimg=0.05",
         "ema.ramp=0.25",
-        "train.seed=7",
+        "train.seed=9",
     ],
 };
 
@@ -251,8 +260,10 @@ fn summary(values: &[f32]) -> [f64; 4] {
     [dot(&|_| 1.0), norm, projection(0), projection(1)]
 }
 
-/// A comparison that failed: how far off, in units of what is allowed.
+/// A number that is off.
 struct Miss {
+    /// When it was logged: what is off first tells most. The end comes last.
+    step: usize,
     what: String,
     error: f64,
 }
@@ -262,10 +273,10 @@ fn compare(case: &Case, (names, rows): &Logs, end: &Checkpoint, allowed: [f64; 2
     let golden = load(&format!("trainer_{}", case.name));
     let mut largest = [0.0f64; 2];
     let mut missed = vec![];
-    let mut check = |kind: usize, what: String, error: f64| {
+    let mut check = |kind: usize, step: usize, what: String, error: f64| {
         largest[kind] = largest[kind].max(error);
         if error.is_nan() || error > allowed[kind] {
-            missed.push(Miss { what, error });
+            missed.push(Miss { step, what, error });
         }
     };
     let mut wanted: Vec<&str> = golden.keys("log ");
@@ -280,7 +291,7 @@ fn compare(case: &Case, (names, rows): &Logs, end: &Checkpoint, allowed: [f64; 2
         let mean = logged.iter().map(|v| v.abs()).sum::<f64>() / logged.len() as f64;
         for (step, (row, want)) in rows.iter().zip(want).enumerate().filter(|(_, (_, want))| !want.is_nan()) {
             let error = (row[column] - want).abs() / want.abs().max(mean);
-            check(0, format!("{name} of step {step} is {}, not {want}", row[column]), error);
+            check(0, step, format!("{name} of step {step} is {}, not {want}", row[column]), error);
         }
     }
     let mut compared = 0;
@@ -292,7 +303,7 @@ fn compare(case: &Case, (names, rows): &Logs, end: &Checkpoint, allowed: [f64; 2
         let scale = [want[1] * (values.len() as f64).sqrt(), want[1], want[1], want[1]].map(|s| s.max(f64::MIN_POSITIVE));
         for (i, what) in ["sum", "norm", "projection 0", "projection 1"].iter().enumerate() {
             let error = (got[i] - want[i]).abs() / scale[i];
-            check(1, format!("{what} of {} is {}, not {}", tensor.name, got[i], want[i]), error);
+            check(1, STEPS, format!("{what} of {} is {}, not {}", tensor.name, got[i], want[i]), error);
         }
         compared += 1;
     }
@@ -304,14 +315,15 @@ fn check(case: &Case, device: &Device, allowed: [f64; 2]) {
     let (logs, end) = run(case, device);
     let (largest, mut missed) = compare(case, &logs, &end, allowed);
     println!("{}: logs {:.1e}, tensors {:.1e}", case.name, largest[0], largest[1]);
-    missed.sort_by(|a, b| b.error.total_cmp(&a.error));
-    let lines: Vec<String> = missed.iter().take(8).map(|m| format!("{}: {:.1e} off", m.what, m.error)).collect();
+    missed.sort_by(|a, b| a.step.cmp(&b.step).then(b.error.total_cmp(&a.error)));
+    let lines: Vec<String> = missed.iter().take(16).map(|m| format!("{}: {:.1e} off", m.what, m.error)).collect();
     assert!(lines.is_empty(), "{}: {} numbers, among them\n{}", case.name, missed.len(), lines.join("\n"));
 }
 
-/// The host's sums are short (at most a few thousand products in f32, so some 1e-6 of their size), and ten steps of a GAN
-/// amplify an error some ten times (measured by the goldens of f64 and f32 in `goldens.rs`).
-const ALLOWED: [f64; 2] = [2e-4, 1e-4];
+/// Relative errors of logs and of tensors. trainer.py moves every initial weight by 1e-6 of itself (eight units in the last
+/// place of f32, what sums of thousands of products cost) and refuses a golden whose logs then move by more than 5e-5; errors
+/// made anew at each of ten steps may add up to √10 of that.
+const ALLOWED: [f64; 2] = [1.6e-4, 1e-4];
 
 #[test]
 fn batch_norm_and_shared_fakes() {
@@ -363,7 +375,6 @@ fn check_scalars(case: &Case, steps: &[usize], closed: impl Fn(usize) -> Vec<(&'
         assert_eq!(found.len(), names.len(), "{} step {step}: found {found:?}, expected {names:?}", case.name);
         for (name, want) in wanted {
             let got = found[name];
-            println!("{} step {step}: {name} {got:.7}, {want:.7}: {:.1e}", case.name, (got / want - 1.0).abs());
             assert!((got - want).abs() <= 2e-5 * want, "{} step {step}: {name} is {got}, not {want}", case.name);
         }
     }
