@@ -69,7 +69,12 @@ pub fn load(name: &str) -> Golden {
 }
 
 impl Golden {
-    /// (shape, elements) of the array `key`.
+    /// Keys that start with `prefix`, without it.
+    pub fn keys(&self, prefix: &str) -> Vec<&str> {
+        self.arrays.keys().filter_map(|key| key.strip_prefix(prefix)).collect()
+    }
+
+    /// Shape and elements of an array.
     pub fn array(&self, key: &str) -> &(Vec<usize>, Vec<f64>) {
         self.arrays.get(key).unwrap_or_else(|| panic!("the golden file has no `{key}`"))
     }

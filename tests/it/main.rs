@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod data;
 mod feed;
+mod fidelity;
 mod floors;
 mod goldens;
 mod gpu;
