@@ -8,9 +8,8 @@ use crate::graph::{ConvSpec, Dag, Dist, FirSpec, Graph, Kind, Op, Real, Tensor};
 use crate::host::{self, Rng};
 use crate::loss;
 use crate::nn::{Activation, Dcgan, Discriminator, Generator, Mlp, Model, R3gan};
-use crate::optim::Schedule;
 use crate::plan::{Builder, Class, Element, Executor, Options, Places, RNG, Region};
-use crate::train::game::{Adam, Average};
+use crate::train::game::{Adam, Average, Schedule};
 use crate::train::games::Gan;
 use crate::{Error, Result, philox};
 use std::collections::HashMap;
@@ -370,7 +369,7 @@ pub fn games() -> Vec<(&'static str, Gan)> {
         latent: model.latent(),
         classes: 0,
         generator: Arc::new(Generator::new(model.clone())),
-        discriminator: Arc::new(Discriminator::new(model)),
+        discriminator: Some(Arc::new(Discriminator::new(model))),
         batch: 4,
         loss,
         r1: None,

@@ -24,6 +24,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Draw images from a run.
     Sample(SampleArgs),
+    /// Count how many images of a set the classifier of a run gets right.
+    Eval(EvalArgs),
     /// Print every setting with its meaning and value, as the TOML that --config reads.
     Config(ConfigArgs),
     /// Make a run of the weights in a safetensors file of another program.
@@ -163,6 +165,12 @@ pub struct SampleArgs {
     /// Which images: 0-63,70,80-90. As many as the grid holds unless given.
     #[arg(long)]
     pub seeds: Option<Seeds>,
+    /// Only this class, where the run knows classes; otherwise they take turns.
+    #[arg(long, value_name = "N")]
+    pub class: Option<u32>,
+    /// Draw from these latents instead of seeds: the tensor `latents` [n, z] of a file, numbered from 0.
+    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "seeds")]
+    pub latents: Option<PathBuf>,
     /// Columns x rows of the picture, such as 8x8.
     #[arg(long)]
     pub grid: Option<Grid>,
@@ -172,6 +180,28 @@ pub struct SampleArgs {
     /// The picture; in RUN/samples unless given.
     #[arg(long, value_name = "FILE.png", value_parser = png)]
     pub out: Option<PathBuf>,
+    /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Measured schedules.
+    #[command(flatten)]
+    pub tuning: Tuning,
+}
+
+/// `danskin eval`
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// Folder of the run.
+    pub run: PathBuf,
+    /// Which checkpoint: thousands of images, such as 12 or 12.032, or a file; the newest unless given.
+    #[arg(long, value_name = "KIMG|FILE")]
+    pub checkpoint: Option<String>,
+    /// Images with labels: a folder, archive or IDX files; those the run learns unless given.
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// The test part of a set that comes divided, such as MNIST's t10k files.
+    #[arg(long)]
+    pub test: bool,
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,

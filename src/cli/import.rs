@@ -7,7 +7,7 @@ use crate::Result;
 use crate::config::Config;
 use crate::train::checkpoint::{Checkpoint, NamedTensor, read_foreign};
 use crate::train::run_folder::RunFolder;
-use crate::train::{Feed, Settings, Trainer};
+use crate::train::{Feed, Game, Settings, Trainer};
 
 /// Makes the run folder. It can be drawn from, gone on with, or named by `--init`.
 ///
@@ -26,8 +26,8 @@ pub fn import(args: &ImportArgs) -> Result<()> {
         output::warning(format_args!("{file}: left out, being no floats: {names}"));
     }
     let (count, mut state) = (found.tensors.len(), Checkpoint { tensors: found.tensors, ..Checkpoint::default() });
-    average_as_weights(&mut state);
     let settings = Settings::new(&config)?;
+    under_network(&mut state, &settings.game);
     let device = startup::open(args.device, &args.tuning)?;
     // No step is made.
     let feed = Feed::none(&settings.game);
@@ -44,6 +44,18 @@ pub fn import(args: &ImportArgs) -> Result<()> {
     output::line(format_args!("{out}: {count} tensors of {}", args.file.display()));
     output::line(format_args!("draw from it: danskin sample {out}; train it: danskin train --resume {out}"));
     Ok(())
+}
+
+/// A file of one network alone need not say which: `main.0.weight` is `G.main.0.weight` where the game has a generator alone.
+fn under_network(state: &mut Checkpoint, game: &Game) {
+    if let [only] = game.networks.iter().filter(|n| !n.name.is_empty()).collect::<Vec<_>>()[..] {
+        let prefix = format!("{}.", only.name);
+        let named = |name: &str| name.trim_start_matches("ema.").starts_with(&prefix);
+        if state.tensors.iter().all(|t| !named(&t.name)) {
+            state.tensors.iter_mut().for_each(|t| t.name.insert_str(0, &prefix));
+        }
+    }
+    average_as_weights(state);
 }
 
 /// Where a file has no averaged weights, the weights are their own average.

@@ -143,6 +143,10 @@ pub struct SampleJob {
     pub device: DeviceChoice,
     /// Which images, in order.
     pub seeds: Seeds,
+    /// The only class to draw.
+    pub class: Option<u32>,
+    /// File of latents that take the place of seeds.
+    pub latents: Option<PathBuf>,
     /// The picture of all of them, and where it goes: at least as many cells as seeds.
     pub picture: Option<(Grid, PathBuf)>,
     /// Folder for one file an image.
@@ -170,7 +174,8 @@ impl SampleJob {
             true => Some((fit(args.grid, seeds.count())?, picture_path(args.out.as_deref(), &run, latest.images))),
             false => None,
         };
-        Ok(SampleJob { run, config, latest, device: args.device, seeds, picture, each: args.each.clone() })
+        let (device, each, class, latents) = (args.device, args.each.clone(), args.class, args.latents.clone());
+        Ok(SampleJob { run, config, latest, device, seeds, class, latents, picture, each })
     }
 }
 

@@ -9,6 +9,7 @@ pub mod bench_args;
 mod bench_table;
 mod commands;
 pub mod device;
+mod eval;
 mod import;
 pub mod interrupt;
 pub mod job;
@@ -36,6 +37,7 @@ pub fn run() -> ExitCode {
     };
     let done = match cli.command {
         Command::Train(args) => commands::train(&args),
+        Command::Eval(args) => eval::eval(&args),
         Command::Sample(args) => sample::sample(&args),
         Command::Config(args) => commands::config(&args),
         Command::Import(args) => import::import(&args),

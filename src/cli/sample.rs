@@ -4,11 +4,13 @@ use super::args::SampleArgs;
 use super::device::DeviceChoice;
 use super::job::SampleJob;
 use super::{commands, output, startup};
-use crate::config::Source;
+use crate::config::{Grid, Source};
 use crate::data::toys::{self, Toy};
+use crate::train::checkpoint::{NamedTensor, Values, read_foreign};
 use crate::train::{Sampler, Settings};
 use crate::{Error, Result, grid, metrics};
 use rayon::prelude::*;
+use std::path::Path;
 
 /// Images drawn before they are written: memory stays at this many, however many are asked for.
 const AT_ONCE: usize = 256;
@@ -35,35 +37,46 @@ pub(super) fn sample(args: &SampleArgs) -> Result<()> {
     if let Some(folder) = &job.each {
         std::fs::create_dir_all(folder).map_err(Error::io(folder, "creating the folder for images"))?;
     }
-    let values = draw(&job, &mut sampler)?;
+    let latents = job.latents.as_deref().map(|file| read_latents(file, &sampler)).transpose()?;
+    let values = draw(&job, &mut sampler, latents.as_deref())?;
     if is_plane {
         return plot_points(&job, &values);
     }
     let [_, height, width, channels] = sampler.image_shape(1);
     if let Some((cells, path)) = &job.picture {
         let count = values.len() / (height * width * channels);
-        grid::write(path, &values, [count, height, width, channels], cells.columns, grid::Scale::Auto)?;
+        let columns =
+            if latents.is_some() { Grid::around(count).map_or(cells.columns, |g| g.columns) } else { cells.columns };
+        grid::write(path, &values, [count, height, width, channels], columns, grid::Scale::Auto)?;
         output::line(path.display());
     }
     if let Some(folder) = &job.each {
-        output::line(format_args!("{} images in {}", job.seeds.count(), folder.display()));
+        let count = latents.map_or(job.seeds.count(), |latents| (latents.len() / sampler.latent().max(1)) as u128);
+        output::line(format_args!("{count} images in {}", folder.display()));
     }
     Ok(())
 }
 
 /// Draws all images and writes those that are wanted singly; the values of all come back where a picture is wanted.
-fn draw(job: &SampleJob, sampler: &mut Sampler) -> Result<Vec<f32>> {
+fn draw(job: &SampleJob, sampler: &mut Sampler, latents: Option<&[f32]>) -> Result<Vec<f32>> {
     let [_, height, width, channels] = sampler.image_shape(1);
-    let total = usize::try_from(job.seeds.count()).unwrap_or(usize::MAX);
+    let extent = sampler.latent();
+    let rows = latents.map(|latents| latents.len() / extent);
+    let total = rows.unwrap_or(usize::try_from(job.seeds.count()).unwrap_or(usize::MAX));
     let bar = (total > AT_ONCE).then(|| output::counter("images"));
-    let mut seeds = job.seeds.iter().map(|seed| seed as u32);
+    let all: Box<dyn Iterator<Item = u32>> = match rows {
+        Some(rows) => Box::new(0..rows as u32),
+        None => Box::new(job.seeds.iter().map(|seed| seed as u32)),
+    };
+    let mut seeds = all;
     let (mut kept, mut done) = (vec![], 0);
     loop {
         let chunk: Vec<u32> = seeds.by_ref().take(AT_ONCE).collect();
         if chunk.is_empty() {
             break;
         }
-        let values = sampler.sample(&chunk)?;
+        let given = latents.map(|all| &all[done * extent..(done + chunk.len()) * extent]);
+        let values = sampler.draw(&chunk, given, job.class)?;
         if let Some(folder) = &job.each {
             let images = values.par_chunks_exact(height * width * channels).zip(&chunk);
             images.try_for_each(|(values, seed)| {
@@ -78,6 +91,22 @@ fn draw(job: &SampleJob, sampler: &mut Sampler) -> Result<Vec<f32>> {
     }
     bar.iter().for_each(|bar| bar.finish_and_clear());
     Ok(kept)
+}
+
+/// The latents of a file: as many rows as it has, each as long as the run's.
+fn read_latents(file: &Path, sampler: &Sampler) -> Result<Vec<f32>> {
+    let refuse = |reason: String| Err(Error::checkpoint(file, reason));
+    let found = read_foreign(file)?;
+    let z = sampler.latent();
+    match found.tensors.into_iter().find(|t| t.name == "latents") {
+        None => refuse(format!("holds no tensor `latents` of shape [n, {z}]")),
+        Some(NamedTensor { shape, data: Values::F32(values), .. })
+            if shape.len() == 2 && shape[1] == z && shape[0] > 0 =>
+        {
+            Ok(values)
+        }
+        Some(tensor) => refuse(format!("`latents` has shape {:?}, this run needs [n, {z}]", tensor.shape)),
+    }
 }
 
 /// Generated points of a 2-D toy over real ones.

@@ -67,6 +67,18 @@ choice! {
         R3gan = "r3gan",
         /// Fully connected, for points of the plane.
         Mlp = "mlp",
+        /// Lists of layers: `model.g`, `model.d`, `model.c`.
+        Sequential = "sequential",
+    }
+}
+
+choice! {
+    /// What is trained.
+    Task {
+        /// A generator against a discriminator.
+        Gan = "gan",
+        /// A classifier.
+        Classifier = "classifier",
     }
 }
 

@@ -3,7 +3,7 @@
 //! The table is what unknown and badly typed settings are measured against, and where the comments of a written
 //! configuration come from. `Config`'s fields carry the same names (a test holds the two together).
 
-use super::choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Recompute, Source};
+use super::choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Recompute, Source, Task};
 use super::quantity::{Amount, Grid};
 use toml::Value;
 
@@ -30,6 +30,8 @@ pub enum Kind {
     Amount,
     /// Columns by rows.
     Grid,
+    /// A table with a list of layers.
+    Layers,
 }
 
 /// A setting.
@@ -72,6 +74,10 @@ pub const KEYS: &[Key] = &[
     key("model.blocks", Kind::Count(1, 64), "residual blocks a resolution (r3gan)"),
     key("model.hidden", Kind::Count(1, 65_536), "units a layer (mlp)"),
     key("model.layers", Kind::Count(1, 64), "hidden layers (mlp)"),
+    key("model.classes", Kind::Count(0, 65_536), "classes both networks are told of, or the classifier tells apart"),
+    optional("model.g", Kind::Layers, "layers of the generator (sequential)"),
+    optional("model.d", Kind::Layers, "layers of the discriminator (sequential)"),
+    optional("model.c", Kind::Layers, "layers of the classifier (sequential)"),
     key("loss.kind", Kind::Choice(LossKind::NAMES), "adversarial loss"),
     key("loss.r1_gamma", Kind::AtLeast(0.0), "weight of the gradient penalty on reals"),
     key("loss.r2_gamma", Kind::AtLeast(0.0), "weight of the gradient penalty on fakes"),
@@ -88,11 +94,13 @@ pub const KEYS: &[Key] = &[
     key("optim.lr_d_scale", Kind::Positive, "the discriminator's learning rate in units of lr"),
     key("optim.burn_in_kimg", Kind::AtLeast(0.0), "length of the cosine from start to final values; 0: constant"),
     key("ema.half_life_kimg", Kind::AtLeast(0.0), "half-life of the generator's moving average"),
+    optional("ema.half_life_start_kimg", Kind::AtLeast(0.0), "half-life at the start of the burn-in"),
     key("ema.ramp", Kind::AtLeast(0.0), "half-life is at most this share of the images seen; 0: no ramp"),
     key("attack.steps", Kind::Count(0, 1000), "attack steps on the images D sees; 0: off"),
     key("attack.eps", Kind::Amount, "largest change of a pixel: 0 to 1, or a fraction"),
     optional("attack.alpha", Kind::Amount, "change a step; 2.5 eps / steps unless given"),
     key("attack.kind", Kind::Choice(AttackKind::NAMES), "how the change is found"),
+    key("train.task", Kind::Choice(Task::NAMES), "what is trained"),
     key("train.kimg", Kind::Positive, "length of the run in thousands of real images"),
     key("train.batch", Kind::Count(1, 65_536), "samples a step"),
     key("train.seed", Kind::Seed, "seed of every random number of the run"),
@@ -144,6 +152,10 @@ impl Kind {
             Kind::Amount => match value {
                 Value::String(s) => s.parse::<Amount>().map(|_| value.clone()),
                 _ => number(value, |v| Amount::from_pixel(v).is_some(), Amount::HINT),
+            },
+            Kind::Layers => match value {
+                Value::Table(table) if table.get("layers").is_some_and(Value::is_array) => Ok(value.clone()),
+                _ => Err("must be a table with a list `layers`, each a table with a `type`".into()),
             },
             Kind::Grid => match value {
                 Value::String(s) => s.parse::<Grid>().map(|_| value.clone()),

@@ -12,7 +12,7 @@ mod resume;
 mod text;
 mod validate;
 
-pub use choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Recompute, Source};
+pub use choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Recompute, Source, Task};
 pub use key::{KEYS, Key, Kind};
 pub use layers::Overrides;
 pub use quantity::{Amount, Grid};
@@ -114,6 +114,14 @@ pub struct ModelConfig {
     pub hidden: usize,
     /// Hidden layers (mlp).
     pub layers: usize,
+    /// Classes that both networks of a GAN are told of, or that a classifier tells apart; 0 is none.
+    pub classes: usize,
+    /// Layers of the generator (sequential): `prefix`, `init`, and a list `layers` of tables. See `nn::Sequential`.
+    pub g: Option<toml::Table>,
+    /// Layers of the discriminator (sequential).
+    pub d: Option<toml::Table>,
+    /// Layers of the classifier (sequential).
+    pub c: Option<toml::Table>,
 }
 
 /// `[loss]`: losses and penalties.
@@ -164,6 +172,8 @@ pub struct OptimConfig {
 pub struct EmaConfig {
     /// Half-life in thousands of images; 0 copies the weights.
     pub half_life_kimg: f64,
+    /// Half-life at the start, where it grows to `half_life_kimg` during the burn-in.
+    pub half_life_start_kimg: Option<f64>,
     /// The half-life is at most this share of the images seen so far; 0 leaves it as it is.
     pub ramp: f64,
 }
@@ -201,6 +211,8 @@ impl AttackConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
+    /// What is trained.
+    pub task: Task,
     /// Length of the run in thousands of real images.
     pub kimg: f64,
     /// Samples a step.

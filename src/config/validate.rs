@@ -1,6 +1,6 @@
 //! What goes together: rules over more than one setting. Single values are checked by the table of keys.
 
-use super::{Config, KEYS, LossKind, ModelKind, Source, text};
+use super::{Config, KEYS, LossKind, ModelKind, Source, Task, text};
 use crate::{Error, Result};
 
 /// A batch of images larger than this many bytes is a slip of the hand: its activations would be fifty times larger.
@@ -47,30 +47,67 @@ impl Config {
             return Err(Error::setting(self.place("data.source"), "data.path", "is not set", hint));
         }
         self.require(data.channels != 2, "data.channels", "must be 1 (grey) or 3 (colour)")?;
+        if self.model.kind == ModelKind::Sequential {
+            return self.check_layers();
+        }
         let is_plane = self.model.kind == ModelKind::Mlp;
         let why = "points of the plane want \"mlp\", images \"dcgan\" or \"r3gan\"";
         self.together(is_plane != data.source.is_images(), ["model.kind", "data.source"], why)
     }
 
+    /// A sequential model has the lists of layers that its task wants.
+    fn check_layers(&self) -> Result<()> {
+        let m = &self.model;
+        let (key, given) = match self.train.task {
+            Task::Gan => ("model.g", m.g.is_some()),
+            Task::Classifier => ("model.c", m.c.is_some()),
+        };
+        let hint = format!("model.kind \"sequential\" wants [{key}] with a list of layers");
+        self.require(given, key, hint)
+    }
+
+    fn check_task(&self) -> Result<()> {
+        if self.train.task == Task::Gan {
+            return self.together(
+                self.model.classes == 0 || self.data.source.is_images(),
+                ["model.classes", "data.source"],
+                "points of the plane have no classes",
+            );
+        }
+        let why = "a classifier tells images apart";
+        self.together(self.data.source.is_images(), ["train.task", "data.source"], why)?;
+        let why = "a classifier is a list of layers: set model.kind=sequential and give [model.c]";
+        self.together(self.model.kind == ModelKind::Sequential, ["train.task", "model.kind"], why)?;
+        self.require(self.model.classes >= 2, "model.classes", "must be at least 2 for a classifier")?;
+        let labelled = self.data.source != Source::Faces || self.data.label.is_some();
+        self.require(
+            labelled,
+            "data.label",
+            "must name a factor of the built-in faces, such as glasses, for a classifier",
+        )
+    }
+
     fn check_model(&self) -> Result<()> {
+        self.check_task()?;
         let size = self.data.size;
         let (fits, sizes) = match self.model.kind {
             ModelKind::Dcgan => ([32, 64].contains(&size), "it makes images of 32 or 64"),
             ModelKind::R3gan => ([16, 32, 64, 128, 256].contains(&size), "it makes images of 16, 32, 64, 128 or 256"),
-            ModelKind::Mlp => (true, ""),
+            ModelKind::Mlp | ModelKind::Sequential => (true, ""),
         };
         self.together(fits, ["data.size", "model.kind"], sizes)?;
         for (key, width) in [("model.g_width", self.model.g_width), ("model.d_width", self.model.d_width)] {
             let whole_groups = self.model.kind != ModelKind::R3gan || width % 8 == 0;
             self.require(whole_groups, key, "must be a multiple of 8 with model.kind \"r3gan\"")?;
         }
-        let has_norm = self.model.kind == ModelKind::Dcgan;
+        let has_norm = matches!(self.model.kind, ModelKind::Dcgan | ModelKind::Sequential);
         self.together(has_norm || !self.model.d_norm, ["model.d_norm", "model.kind"], "only \"dcgan\" has batch norm")
     }
 
     fn check_penalties(&self) -> Result<()> {
         for (key, weight) in self.penalties() {
-            let alone = weight == 0.0 || !self.model.d_norm;
+            // Of a list of layers it is looked at when it is read.
+            let alone = weight == 0.0 || !self.model.d_norm || self.model.kind == ModelKind::Sequential;
             let why = "the penalty is on each sample's own gradient, and batch norm couples samples";
             self.together(alone, [key, "model.d_norm"], why)?;
         }
@@ -125,6 +162,9 @@ impl Config {
         );
 
         let penalised = self.penalties().iter().any(|(_, weight)| *weight > 0.0);
+        let labelled = data.source != Source::Faces || data.label.is_some();
+        let unlabelled = "asks for labels, and the built-in faces have them only where data.label names a factor";
+        warn(self.model.classes > 0 && !labelled, "model.classes", unlabelled);
         let unbounded = "has nothing that keeps the critic Lipschitz: set loss.gp_lambda (10, or 0.1 in the plane)";
         warn(loss.kind == LossKind::Wgan && !penalised, "loss.kind", unbounded);
         warn(loss.penalty_every > 1 && !penalised, "loss.penalty_every", "has no effect without a penalty");

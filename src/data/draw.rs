@@ -47,10 +47,19 @@ impl DrawRule {
     }
 }
 
+/// A byte as a number in [-1, 1]: (2·byte − 255)/255.
+fn float(byte: u8) -> f32 {
+    (2.0 * f32::from(byte) - 255.0) / 255.0
+}
+
+/// Bytes of an image as numbers in [-1, 1], in the same order.
+pub fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    bytes.iter().map(|&byte| float(byte))
+}
+
 /// Writes an image of bytes `[size,size,channels]` as floats in [-1,1], byte/127.5 − 1 with one rounding, flipped left to
 /// right if asked: the bits that the host draws from a resident set.
 pub(super) fn write_floats(bytes: &[u8], flip: bool, size: usize, channels: usize, out: &mut [f32]) {
-    let float = |b: u8| (2.0 * f32::from(b) - 255.0) / 255.0;
     for (row, out) in bytes.chunks_exact(size * channels).zip(out.chunks_exact_mut(size * channels)) {
         for (x, pixel) in row.chunks_exact(channels).enumerate() {
             let at = if flip { size - 1 - x } else { x } * channels;

@@ -478,7 +478,7 @@ fn learner(b: &mut Builder, player: &Player, params: Vec<ParamSpec>, trains: boo
         bad: buffer("bad", flat.entries.len(), Element::U32, Class::Output),
         scaler,
     });
-    let ema = (trains && player.average.is_some()).then(|| buffer("ema", len, Element::F32, Class::Ema));
+    let ema = player.average.is_some().then(|| buffer("ema", len, Element::F32, Class::Ema));
     Learner { name: name.clone(), flat, param, training, ema }
 }
 

@@ -61,15 +61,12 @@ impl Feed {
     /// Those of [`data::load`]; a set that must be resident and is too large.
     pub fn open(config: &Config, progress: &dyn Fn(usize, usize)) -> Result<Feed> {
         let d = &config.data;
-        let source = match d.source {
+        match d.source {
             Source::Ring8 => return Ok(Feed::toy(Toy::Ring8)),
             Source::Grid25 => return Ok(Feed::toy(Toy::Grid25)),
-            Source::Faces => data::Source::Faces { seed: d.seed, count: d.count, label: d.label.clone() },
-            Source::Path => match &d.path {
-                Some(path) => data::Source::Path(path.clone()),
-                None => return Err(Error::setting(config.place("data.path"), "data.path", "\"\"", "give --data PATH")),
-            },
-        };
+            Source::Faces | Source::Path => {}
+        }
+        let source = Feed::source(config)?;
         let index = Index::new(&Spec { channels: d.channels, ..Spec::new(source, d.size) })?;
         let resident = match d.mode {
             Mode::Resident => true,
@@ -85,6 +82,27 @@ impl Feed {
             return Ok(Feed::resident_set(set, d.mirror, seed, fingerprint));
         }
         Feed::streamed(index.check(progress)?, d.mirror, seed)
+    }
+
+    /// Where the images of a configuration come from.
+    ///
+    /// # Errors
+    /// A path that is not set; points, which are no images.
+    pub fn source(config: &Config) -> Result<data::Source> {
+        let d = &config.data;
+        match (d.source, &d.path) {
+            (Source::Faces, _) => Ok(data::Source::Faces { seed: d.seed, count: d.count, label: d.label.clone() }),
+            (Source::Path, Some(path)) => Ok(data::Source::Path(path.clone())),
+            (Source::Path, None) => {
+                Err(Error::setting(config.place("data.path"), "data.path", "is not set", "give --data PATH"))
+            }
+            (points, _) => Err(Error::setting(
+                config.place("data.source"),
+                "data.source",
+                points.name(),
+                "makes points, not images",
+            )),
+        }
     }
 
     /// A set in memory, which the device will hold: one's own images by [`DataSet::from_images`], or one from [`data::load`].

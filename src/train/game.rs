@@ -7,7 +7,7 @@
 use crate::autodiff::grad;
 use crate::graph::{Dag, Graph, Shape, Tensor};
 use crate::nn::{ParamSpec, Scope, StateSpec};
-use crate::optim::Schedule;
+pub use crate::optim::Schedule;
 use crate::plan::LOSS_SCALE;
 use crate::{Error, Result};
 use std::sync::Arc;

@@ -52,14 +52,15 @@ impl Sampler {
     /// # Errors
     /// A device that fails; an inference that is not of latents.
     pub fn sample(&mut self, seeds: &[u32]) -> Result<Vec<f32>> {
-        self.sample_class(seeds, None)
+        self.draw(seeds, None, None)
     }
 
-    /// One sample per seed, all of one class.
+    /// One sample per seed, by `latents` [n, latent] instead of the seeds' own where they are given, and of one class where one
+    /// is named: otherwise classes take turns.
     ///
     /// # Errors
-    /// As [`Sampler::sample`]; a class that the game does not have.
-    pub fn sample_class(&mut self, seeds: &[u32], class: Option<u32>) -> Result<Vec<f32>> {
+    /// As [`Sampler::sample`]; a class that the game does not have; latents of another length.
+    pub fn draw(&mut self, seeds: &[u32], latents: Option<&[f32]>, class: Option<u32>) -> Result<Vec<f32>> {
         if let Some(class) = class.filter(|&class| class as usize >= self.inference.classes) {
             let hint = match self.inference.classes {
                 0 => "this run knows no classes; leave it out".to_owned(),
@@ -67,12 +68,29 @@ impl Sampler {
             };
             return Err(Error::setting("command line", "--class", class, hint));
         }
+        let z = self.latent();
+        if let Some(latents) = latents.filter(|latents| latents.len() != seeds.len() * z) {
+            let (found, wanted) = (latents.len(), seeds.len() * z);
+            return Err(Error::Training(format!(
+                "{found} latent numbers for {} samples: must be {wanted}",
+                seeds.len()
+            )));
+        }
         let mut samples = Vec::with_capacity(seeds.len() * self.per_row());
-        for chunk in seeds.chunks(self.inference.rows) {
-            let values = given(&self.inference, self.seed, chunk, class)?;
+        for (i, chunk) in seeds.chunks(self.inference.rows).enumerate() {
+            let mut values = given(&self.inference, self.seed, chunk, class)?;
+            if let Some(latents) = latents {
+                let from = i * self.inference.rows * z;
+                values[0][..chunk.len() * z].copy_from_slice(&latents[from..from + chunk.len() * z]);
+            }
             samples.extend(self.run(&values, chunk.len())?);
         }
         Ok(samples)
+    }
+
+    /// Latent numbers per sample.
+    pub fn latent(&self) -> usize {
+        self.inference.inputs.first().map_or(0, |(_, extents)| extents.iter().product())
     }
 
     /// The output for any number of rows: `values` holds one list per input, in the order of [`Inference::inputs`].

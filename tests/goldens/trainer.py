@@ -382,7 +382,7 @@ def conditioning(case, rows, noise=1e-6, draws=6):
         moved = trajectory(case, noise, draw)[0]
         for name in {name: None for row in rows for name in row}:
             pairs = [(a[name], b[name]) for a, b in zip(rows, moved) if name in a]
-            mean = sum(abs(a) for a, _ in pairs) / len(pairs)
+            mean = sum(abs(a) for a, _ in pairs) / len(pairs) or 1.0  # a count of nothing stays nothing
             worst = max([worst, *(abs(a - b) / max(abs(a), mean) for a, b in pairs)])
     return worst
 

@@ -339,6 +339,7 @@ fn another(key: &config::Key, now: Option<&toml::Value>) -> String {
         Kind::Choice(words) => words.iter().find(|w| now.and_then(|v| v.as_str()) != Some(w)).unwrap().to_string(),
         Kind::Amount => "3/255".into(),
         Kind::Grid => "3x1".into(),
+        Kind::Layers => "{ layers = [{ type = \"relu\" }] }".into(),
     }
 }
 

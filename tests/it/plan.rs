@@ -11,7 +11,9 @@ use danskin::train::{Assembly, Resident};
 /// The program of a GAN.
 pub fn program(gan: &Gan, fuse: bool) -> Assembly {
     let resident = (gan.sample.len() == 3).then_some(Resident { count: 10, mirror: true, labels: false });
-    Assembly::new(&gan.game(), resident, 8, Options { fuse, ..Options::default() }).unwrap()
+    let mut game = gan.game();
+    game.inference.iter_mut().for_each(|inference| inference.rows = gan.batch);
+    Assembly::new(&game, resident, 8, Options { fuse, ..Options::default() }).unwrap()
 }
 
 fn dispatches(program: &Program) -> usize {

@@ -41,7 +41,9 @@ fn the_most_memory_falls_and_no_plan_gets_dearer_by_more_than_a_third() {
 fn no_repeated_step_reads_and_writes_one_buffer_or_a_value_of_another_kind() {
     for (name, spec) in games() {
         for precision in [Precision::F32, Precision::F16] {
-            let [plain, again] = [false, true].map(|on| program(&spec.game(), Options { precision, ..with(on) }));
+            let mut game = spec.game();
+            game.inference.iter_mut().for_each(|inference| inference.rows = spec.batch);
+            let [plain, again] = [false, true].map(|on| program(&game, Options { precision, ..with(on) }));
             assert!(Recomputed::between(&plain, &again).is_some(), "{name}: nothing is recomputed");
             let element = |p: &Program, buffer: usize| p.buffers[buffer].element;
             for (plain, plan) in plain.plans.iter().map(|p| (&plain, p)).zip(&again.plans) {

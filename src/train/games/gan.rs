@@ -4,7 +4,7 @@
 use crate::Result;
 use crate::attack::{self, Bounds, Norm};
 use crate::autodiff::grad;
-use crate::graph::{Dist, Tensor};
+use crate::graph::{Dist, Tensor, refuse};
 use crate::loss;
 use crate::nn::{Mode, Network, Scope};
 use crate::optim::Schedule;
@@ -18,7 +18,8 @@ pub struct Gan {
     /// Latents `[N, latent]` to samples.
     pub generator: Arc<dyn Network>,
     /// Samples to logits `[N,1]`; larger means more real.
-    pub discriminator: Arc<dyn Network>,
+    /// Without one, the game draws samples and trains nothing.
+    pub discriminator: Option<Arc<dyn Network>>,
     /// Extents of a sample: [H, W, C] or `[2]`.
     pub sample: Vec<usize>,
     /// Latent numbers per sample.
@@ -90,15 +91,22 @@ impl Gan {
             phases.iter().map(|phase: &Phase| phase.name.clone()).filter(|name| name.starts_with('d')).collect();
         let ahead = (!fresh).then(|| Ahead { makes: "fake".into(), before });
         phases.push(Phase { ahead, ..phase("g", Gan::generate).when(When::last_of(self.n_critic)) });
+        let adam_d = Adam { lazy: self.penalty_every, ..self.adam_d.clone() };
+        if self.discriminator.is_none() {
+            phases.clear();
+        }
         let gan = self.clone();
         Game {
             batch: self.batch,
             sample: self.sample.clone(),
             classes: labels.then_some(self.classes),
-            networks: vec![
-                player("G", "generator", &self.adam_g, Some(&self.average)),
-                player("D", "discriminator", &Adam { lazy: self.penalty_every, ..self.adam_d.clone() }, None),
-            ],
+            networks: [
+                Some(player("G", "generator", &self.adam_g, Some(&self.average))),
+                self.discriminator.as_ref().map(|_| player("D", "discriminator", &adam_d, None)),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             batches: batches.into_iter().flatten().collect(),
             values,
             phases,
@@ -123,6 +131,13 @@ impl Gan {
         }
     }
 
+    fn judge<'g>(&self, d: &Scope<'g>, x: Tensor<'g>, labels: Option<Tensor<'g>>, mode: Mode) -> Tensor<'g> {
+        match &self.discriminator {
+            Some(network) => network.forward(d, x, labels, mode),
+            None => refuse("a game without a discriminator trains nothing".into()),
+        }
+    }
+
     fn labels<'g>(&self, p: &PhaseGraph<'g>, batch: &str) -> Option<Tensor<'g>> {
         (self.classes > 0).then(|| p.labels(batch))
     }
@@ -143,8 +158,8 @@ impl Gan {
             p.shared("fake", p.batch_shape())
         };
         // Two passes: batch statistics of reals and fakes must not mix.
-        let d_real = self.discriminator.forward(&d, real, labels, Mode::Train);
-        let d_fake = self.discriminator.forward(&d, fake, labels, Mode::Train);
+        let d_real = self.judge(&d, real, labels, Mode::Train);
+        let d_fake = self.judge(&d, fake, labels, Mode::Train);
         let mut loss = self.loss.d_loss(d_real, d_fake);
         p.log("d_loss", loss);
         p.log("d_real", d_real.mean_all());
@@ -160,7 +175,7 @@ impl Gan {
             loss = loss + r2;
         }
         if penalties && self.gp.is_some() {
-            let critic = |x| self.discriminator.forward(&d, x, labels, Mode::Train);
+            let critic = |x| self.judge(&d, x, labels, Mode::Train);
             let gp = loss::gradient_penalty(critic, real, fake, stream::PENALTY) * p.value("gp_lambda");
             p.log_penalty("gp", gp);
             loss = loss + gp;
@@ -177,8 +192,8 @@ impl Gan {
         let (batch, latents) = if fresh { ("real_g", stream::Z_G) } else { ("real", stream::Z_D) };
         let labels = self.labels(p, batch);
         let fake = self.fakes(p, &g, latents, labels);
-        let d_real = fresh.then(|| self.discriminator.forward(&d, p.batch(batch), labels, Mode::Train));
-        let d_fake = self.discriminator.forward(&d, fake, labels, Mode::Train);
+        let d_real = fresh.then(|| self.judge(&d, p.batch(batch), labels, Mode::Train));
+        let d_fake = self.judge(&d, fake, labels, Mode::Train);
         let loss = self.loss.g_loss(d_fake, d_real);
         p.log("g_loss", loss);
         if !fresh {
@@ -201,7 +216,7 @@ impl Gan {
     /// the gradient of a saturated one would be zero.
     fn attack_step(&self, p: &mut PhaseGraph) -> Result<()> {
         let (real, x) = (p.batch("real"), p.shared("x_adv", p.batch_shape()));
-        let logits = self.discriminator.forward(&p.network("D")?, x, self.labels(p, "real"), Mode::Eval);
+        let logits = self.judge(&p.network("D")?, x, self.labels(p, "real"), Mode::Eval);
         // Summed, not averaged: each example has its own attack.
         let harm = -logits.sum_all();
         p.log("attack_loss", harm.scale(1.0 / self.batch as f64));

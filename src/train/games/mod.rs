@@ -8,8 +8,10 @@ pub use classifier::Classifier;
 pub use gan::Gan;
 
 use super::game::{Adam, Average, Game};
-use crate::config::{Config, LossKind, ModelKind};
-use crate::nn::{Activation, Dcgan, Mlp, Model, R3gan};
+use crate::config::{Config, LossKind, ModelKind, Task};
+use crate::nn::{
+    Activation, Dcgan, Discriminator, Generator, Mlp, Model, Network, R3gan, Sequential, SequentialNetwork,
+};
 use crate::optim::Schedule;
 use crate::{Error, Result, loss};
 use std::sync::Arc;
@@ -19,7 +21,10 @@ use std::sync::Arc;
 /// # Errors
 /// A setting that makes no model.
 pub fn of(config: &Config) -> Result<Game> {
-    Ok(gan(config)?.game())
+    match config.train.task {
+        Task::Gan => gan(config).map(|gan| gan.game()),
+        Task::Classifier => classifier(config).map(|classifier| classifier.game()),
+    }
 }
 
 /// The attack of a configuration, alone, on its discriminator.
@@ -28,34 +33,23 @@ pub fn of(config: &Config) -> Result<Game> {
 /// A setting that makes no model; no attack.
 pub fn attack_of(config: &Config) -> Result<Game> {
     let gan = gan(config)?;
-    match gan.attack {
-        Some((steps, eps, alpha)) => Ok(attack::pgd(gan.discriminator, &gan.sample, gan.batch, steps, eps, alpha)),
-        None => Err(Error::setting("command line", "attack.steps", 0, "must be at least 1 to measure an attack")),
+    match (gan.attack, gan.discriminator) {
+        (Some((steps, eps, alpha)), Some(d)) => Ok(attack::pgd(d, &gan.sample, gan.batch, steps, eps, alpha)),
+        _ => Err(Error::setting("command line", "attack.steps", 0, "must be at least 1 to measure an attack")),
     }
 }
 
 fn gan(config: &Config) -> Result<Gan> {
-    let model = model(config)?;
-    model.check(config.place("model"))?;
-    let (l, o) = (&config.loss, &config.optim);
-    let course = |from: f64, to: Option<f64>| match to {
-        Some(to) => Schedule::Cosine { from, to, kimg: o.burn_in_kimg },
-        None => Schedule::Constant(from),
-    };
-    let gamma = |from: f64| (from > 0.0).then(|| course(from, l.gamma_final));
-    let adam = Adam {
-        lr: course(o.lr, o.lr_final),
-        beta2: course(o.beta2, o.beta2_final),
-        eps: o.eps,
-        ..Adam::new(o.lr, o.beta1, o.beta2)
-    };
-    let attack = &config.attack;
+    let Pair { generator, discriminator, latent, sample } = networks(config)?;
+    let l = &config.loss;
+    let gamma = |from: f64| (from > 0.0).then(|| course(config, from, l.gamma_final));
+    let (adam, attack) = (adam(config), &config.attack);
     Ok(Gan {
-        sample: model.sample_shape(1)[1..].to_vec(),
-        latent: model.latent(),
-        classes: 0,
-        generator: Arc::new(crate::nn::Generator::new(model.clone())),
-        discriminator: Arc::new(crate::nn::Discriminator::new(model)),
+        sample,
+        latent,
+        classes: generator.classes(),
+        generator,
+        discriminator,
         batch: config.train.batch,
         loss: match l.kind {
             LossKind::Ns => loss::Gan::Ns,
@@ -70,20 +64,130 @@ fn gan(config: &Config) -> Result<Gan> {
         n_critic: u64::from(l.n_critic),
         penalty_every: u64::from(l.penalty_every),
         attack: (attack.steps > 0).then(|| (attack.steps, attack.radius(), attack.step_size())),
-        adam_d: Adam { lr_scale: o.lr_d_scale, ..adam.clone() },
+        adam_d: Adam { lr_scale: config.optim.lr_d_scale, ..adam.clone() },
         adam_g: adam,
-        average: Average { half_life_kimg: Schedule::Constant(config.ema.half_life_kimg), ramp: config.ema.ramp },
+        average: average(config),
     })
 }
 
-fn model(config: &Config) -> Result<Model> {
+fn classifier(config: &Config) -> Result<Classifier> {
+    let sample = sample_extents(config);
+    let network = sequential(config, "model.c", config.model.c.as_ref(), &sample)?;
+    expect(config, "model.c", &network.output(), &[config.model.classes])?;
+    Ok(Classifier {
+        network: Arc::new(network),
+        sample,
+        classes: config.model.classes,
+        batch: config.train.batch,
+        adam: adam(config),
+        average: Some(average(config)),
+    })
+}
+
+fn adam(config: &Config) -> Adam {
+    let o = &config.optim;
+    let (lr, beta2) = (course(config, o.lr, o.lr_final), course(config, o.beta2, o.beta2_final));
+    Adam { lr, beta2, eps: o.eps, ..Adam::new(o.lr, o.beta1, o.beta2) }
+}
+
+fn average(config: &Config) -> Average {
+    let e = &config.ema;
+    let half_life_kimg = match e.half_life_start_kimg {
+        Some(start) => course(config, start, Some(e.half_life_kimg)),
+        None => Schedule::Constant(e.half_life_kimg),
+    };
+    Average { half_life_kimg, ramp: e.ramp }
+}
+
+/// A value that goes to another within the burn-in, where there is another.
+fn course(config: &Config, from: f64, to: Option<f64>) -> Schedule {
+    match to {
+        Some(to) => Schedule::Cosine { from, to, kimg: config.optim.burn_in_kimg },
+        None => Schedule::Constant(from),
+    }
+}
+
+fn sample_extents(config: &Config) -> Vec<usize> {
+    let data = &config.data;
+    if data.source.is_images() { vec![data.size, data.size, data.channels] } else { vec![2] }
+}
+
+/// The networks of a GAN. A list of layers may stand for a generator alone.
+struct Pair {
+    generator: Arc<dyn Network>,
+    discriminator: Option<Arc<dyn Network>>,
+    latent: usize,
+    sample: Vec<usize>,
+}
+
+fn networks(config: &Config) -> Result<Pair> {
+    let (m, place) = (&config.model, config.place("model"));
+    if m.kind == ModelKind::Sequential {
+        let sample = sample_extents(config);
+        let g = sequential(config, "model.g", m.g.as_ref(), &[m.z])?;
+        expect(config, "model.g", &g.output(), &sample)?;
+        let discriminator: Option<Arc<dyn Network>> = match &m.d {
+            None => None,
+            Some(layers) => {
+                let d = sequential(config, "model.d", Some(layers), &sample)?;
+                expect(config, "model.d", &d.output(), &[1])?;
+                if d.classes() != g.classes() {
+                    let (d, g) = (d.classes(), g.classes());
+                    let hint = format!("must be those of model.g, {g}: an embedding and a projection of as many");
+                    return Err(Error::setting(config.place("model.d"), "model.d", format!("knows {d} classes"), hint));
+                }
+                Some(Arc::new(d))
+            }
+        };
+        return Ok(Pair { generator: Arc::new(g), discriminator, latent: m.z, sample });
+    }
+    let [g_model, d_model] = [model(config, m.g_width)?, model(config, m.d_width)?];
+    let (latent, sample) = (g_model.latent(), g_model.sample_shape(1)[1..].to_vec());
+    // A class is told to the generator by as many numbers as its latents have.
+    let g = Generator::conditional(g_model, m.classes, if m.classes > 0 { latent } else { 0 });
+    let d = Discriminator::conditional(d_model, m.classes);
+    g.check(place)?;
+    d.check(place)?;
+    Ok(Pair { generator: Arc::new(g), discriminator: Some(Arc::new(d)), latent, sample })
+}
+
+/// The network of a list of layers; `key` is where the list stands.
+fn sequential(config: &Config, key: &str, layers: Option<&toml::Table>, input: &[usize]) -> Result<SequentialNetwork> {
+    let refuse = |value: String, hint: &str| Err(Error::setting(config.place(key), key, value, hint));
+    let Some(table) = layers else { return refuse("is not set".into(), "give it a list of layers") };
+    let list: Sequential = match table.clone().try_into() {
+        Ok(list) => list,
+        Err(error) => {
+            let reason: &toml::de::Error = &error;
+            return refuse("can't be read".into(), reason.message().trim());
+        }
+    };
+    let l = &config.loss;
+    let penalised = key == "model.d" && [l.r1_gamma, l.r2_gamma, l.gp_lambda].iter().any(|weight| *weight > 0.0);
+    let normalised = list.layers.iter().position(|layer| layer.name() == "batch_norm");
+    if let Some(at) = normalised.filter(|_| penalised) {
+        let hint = "does not go with a gradient penalty, which is on each sample's own gradient: leave one of them out";
+        return refuse(format!("layer {at} (batch_norm)"), hint);
+    }
+    list.network(input, &format!("{}: {key}", config.place(key)))
+}
+
+fn expect(config: &Config, key: &str, found: &[usize], wanted: &[usize]) -> Result<()> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(Error::setting(config.place(key), key, format!("ends in {found:?}"), format!("must end in {wanted:?}")))
+}
+
+/// The model of a configuration with this width; each network is taken from that of its own.
+fn model(config: &Config, width: usize) -> Result<Model> {
     let (m, data) = (&config.model, &config.data);
     Ok(match m.kind {
         ModelKind::Dcgan => Model::Dcgan(Dcgan {
             size: data.size,
             z: m.z,
-            ngf: m.g_width,
-            ndf: m.d_width,
+            ngf: width,
+            ndf: width,
             channels: data.channels,
             d_norm: m.d_norm,
         }),
@@ -91,13 +195,9 @@ fn model(config: &Config) -> Result<Model> {
             if data.size < 16 {
                 return Err(Error::setting(config.place("data.size"), "data.size", data.size, "must be at least 16"));
             }
-            if m.d_width != m.g_width {
-                let hint = format!("r3gan gives both networks the same widths: set it to model.g_width, {}", m.g_width);
-                return Err(Error::setting(config.place("model.d_width"), "model.d_width", m.d_width, hint));
-            }
             let stages = (data.size / 4).ilog2() as usize + 1;
             // Channels double from the largest resolution down to 8x8 and stay there.
-            let widths = (0..stages).map(|s| m.g_width << (stages - 1 - s).min(stages.saturating_sub(2))).collect();
+            let widths = (0..stages).map(|s| width << (stages - 1 - s).min(stages.saturating_sub(2))).collect();
             Model::R3gan(R3gan {
                 size: data.size,
                 z: m.z,
@@ -105,6 +205,10 @@ fn model(config: &Config) -> Result<Model> {
                 blocks: vec![m.blocks; stages],
                 channels: data.channels,
             })
+        }
+        ModelKind::Sequential => {
+            let hint = "is built from its lists of layers";
+            return Err(Error::setting(config.place("model.kind"), "model.kind", "sequential", hint));
         }
         ModelKind::Mlp => Model::Mlp(Mlp { z: m.z, hidden: m.hidden, layers: m.layers, activation: Activation::Leaky }),
     })
