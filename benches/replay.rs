@@ -1,4 +1,4 @@
-//! What replaying a plan costs the host: microseconds a launch to record it, and to record and submit it.
+//! What replaying a plan costs the host: microseconds per launch to record it, and to record and submit it.
 //!
 //! `cargo bench --bench replay`. The device is `DANSKIN_DEVICE` (default: the first adapter, a software one too). The plan is a
 //! ring of scalings of a few numbers, so that the device has next to nothing to do; medians over repeats, and the seconds of
@@ -43,7 +43,7 @@ fn thread_seconds() -> Option<f64> {
     Some(stat.split_whitespace().next()?.parse::<f64>().ok()? / 1e9)
 }
 
-/// Median wall and thread microseconds a launch.
+/// Median wall and thread microseconds per launch.
 fn median(launches: usize, mut run: impl FnMut() -> Result<()>) -> Result<[f64; 2]> {
     let mut times = vec![];
     for _ in 0..REPEATS {

@@ -67,7 +67,7 @@ const RELATIVE: f64 = 2e-5;
 /// … and of its largest value; a leaky ReLU that flips at a rounding error from 0 moves single gradients further.
 const LARGEST: f64 = 1e-3;
 
-/// Runs every case on `device`; `show` gets a line a row.
+/// Runs every case on `device`; `show` gets a line per row.
 ///
 /// # Errors
 /// A device that fails. A miss is no error here.

@@ -1,7 +1,7 @@
 // Weight gradient of a depthwise convolution, Cin = groups: w[kh,kw,0,co] = Σ x[n, oy·s + kh − pad, ox·s + kw − pad, co/m] · y[n,oy,ox,co]
 // over all outputs, with m = Cout/Cin.
 //
-// A workgroup makes four neighbouring taps of 64 channels over one part of the rows (n,oy): four threads a channel share
+// A workgroup makes four neighbouring taps of 64 channels over one part of the rows (n,oy): four threads per channel share
 // the rows, each walks whole rows (at stride 1 with one new pixel of x a step), and their sums meet in workgroup memory.
 // Part s goes to w[s] and `sum_splits` adds the parts, in order.
 

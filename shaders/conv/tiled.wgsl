@@ -1,4 +1,4 @@
-// y = conv(x, w) as an implicit matrix product a group: rows are outputs (n,oy,ox), the depth is (kh,kw,ci), columns are co.
+// y = conv(x, w) as an implicit matrix product per group: rows are outputs (n,oy,ox), the depth is (kh,kw,ci), columns are co.
 //
 // Tiles are those of shared/tile.wgsl; nothing like im2col is stored. A thread stages one depth of up to eight outputs:
 // it decomposes these outputs once, and walks its (kh,kw,ci) with carries. Parts of the depth go to y[part] and
@@ -69,18 +69,18 @@ struct Lanes {
     b1: vec4<u32>,
 }
 
-fn fetch(seats: Seats, lanes: Lanes, tap: vec3<u32>, k0: u32, end: u32) -> Stage {
+fn fetch(thread_slots: ThreadSlots, lanes: Lanes, tap: vec3<u32>, k0: u32, end: u32) -> Stage {
     var stage: Stage;
-    if k0 + seats.a0.depth < end {
+    if k0 + thread_slots.a0.depth < end {
         stage.a0 = fetch_x(lanes.a0, tap);
         // At the same depth, since THREADS is a multiple of DEPTH.
         if A_VECS > THREADS {
             stage.a1 = fetch_x(lanes.a1, tap);
         }
     }
-    stage.b0 = fetch_w(lanes.b0, k0 + seats.b0.depth, end);
+    stage.b0 = fetch_w(lanes.b0, k0 + thread_slots.b0.depth, end);
     if B_VECS > THREADS {
-        stage.b1 = fetch_w(lanes.b1, k0 + seats.b1.depth, end);
+        stage.b1 = fetch_w(lanes.b1, k0 + thread_slots.b1.depth, end);
     }
     return stage;
 }
@@ -97,27 +97,27 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let begin = job.part * p.part;
     let end = min(begin + p.part, p.kernel.x * p.kernel.y * p.group_cin);
 
-    let seats = Seats(
+    let thread_slots = ThreadSlots(
         along_depth(t, ROW_SLOTS), along_depth(t + THREADS, ROW_SLOTS),
         along_slots(t, COL_SLOTS), along_slots(t + THREADS, COL_SLOTS),
     );
     let channel = vec2(job.group * p.group_cin, job.group * p.group_cout);
     let lanes = Lanes(
-        sites(origin.x, seats.a0.slot, channel.x),
-        sites(origin.x, seats.a1.slot, channel.x),
-        channel.y + elements(origin.y, seats.b0.slot, COL_SLOTS, p.group_cout),
-        channel.y + elements(origin.y, seats.b1.slot, COL_SLOTS, p.group_cout),
+        sites(origin.x, thread_slots.a0.slot, channel.x),
+        sites(origin.x, thread_slots.a1.slot, channel.x),
+        channel.y + elements(origin.y, thread_slots.b0.slot, COL_SLOTS, p.group_cout),
+        channel.y + elements(origin.y, thread_slots.b1.slot, COL_SLOTS, p.group_cout),
     );
     // The depth of the thread as (kh, kw, ci).
     let radix = vec2(p.kernel.y, p.group_cin);
     let step = digits(DEPTH, radix);
-    var tap = digits(begin + seats.a0.depth, radix);
+    var tap = digits(begin + thread_slots.a0.depth, radix);
     var sums: Sums;
-    var next = fetch(seats, lanes, tap, begin, end);
+    var next = fetch(thread_slots, lanes, tap, begin, end);
     for (var k0 = begin; k0 < end; k0 += DEPTH) {
-        stash(seats, next);
+        stash(thread_slots, next);
         tap = advance(tap, step, radix);
-        next = fetch(seats, lanes, tap, k0 + DEPTH, end);
+        next = fetch(thread_slots, lanes, tap, k0 + DEPTH, end);
         multiply(&sums, t);
     }
     put(Place(job.part * rows() * p.cout + channel.y), origin, t, sums);

@@ -1,4 +1,4 @@
-// w = the weight gradient of y = conv(x, w), as an implicit matrix product a group: rows are taps (kh,kw,ci), the depth is all
+// w = the weight gradient of y = conv(x, w), as an implicit matrix product per group: rows are taps (kh,kw,ci), the depth is all
 // outputs (n,oy,ox), columns are co.
 //
 // The depth is long and the matrix small, so it is split: part s goes to w[s] and `sum_splits` adds the parts, in order.
@@ -77,17 +77,17 @@ struct Pixels {
     a1: vec3<u32>,
 }
 
-fn fetch(seats: Seats, lanes: Lanes, pixels: Pixels, k0: u32, end: u32) -> Stage {
+fn fetch(thread_slots: ThreadSlots, lanes: Lanes, pixels: Pixels, k0: u32, end: u32) -> Stage {
     var stage: Stage;
-    if k0 + seats.a0.depth < end {
+    if k0 + thread_slots.a0.depth < end {
         stage.a0 = fetch_x(lanes.a0, pixels.a0);
     }
-    if A_VECS > THREADS && k0 + seats.a1.depth < end {
+    if A_VECS > THREADS && k0 + thread_slots.a1.depth < end {
         stage.a1 = fetch_x(lanes.a1, pixels.a1);
     }
-    stage.b0 = fetch_y(lanes.b0, k0 + seats.b0.depth, end);
+    stage.b0 = fetch_y(lanes.b0, k0 + thread_slots.b0.depth, end);
     if B_VECS > THREADS {
-        stage.b1 = fetch_y(lanes.b1, k0 + seats.b1.depth, end);
+        stage.b1 = fetch_y(lanes.b1, k0 + thread_slots.b1.depth, end);
     }
     return stage;
 }
@@ -104,28 +104,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let begin = job.part * p.part;
     let end = min(begin + p.part, p.n * p.output.x * p.output.y);
 
-    let seats = Seats(
+    let thread_slots = ThreadSlots(
         along_slots(t, ROW_SLOTS), along_slots(t + THREADS, ROW_SLOTS),
         along_slots(t, COL_SLOTS), along_slots(t + THREADS, COL_SLOTS),
     );
     let channel = vec2(job.group * p.group_cin, job.group * p.group_cout);
     let lanes = Lanes(
-        sites(origin.x, seats.a0.slot, channel.x),
-        sites(origin.x, seats.a1.slot, channel.x),
-        channel.y + elements(origin.y, seats.b0.slot, COL_SLOTS, p.group_cout),
-        channel.y + elements(origin.y, seats.b1.slot, COL_SLOTS, p.group_cout),
+        sites(origin.x, thread_slots.a0.slot, channel.x),
+        sites(origin.x, thread_slots.a1.slot, channel.x),
+        channel.y + elements(origin.y, thread_slots.b0.slot, COL_SLOTS, p.group_cout),
+        channel.y + elements(origin.y, thread_slots.b1.slot, COL_SLOTS, p.group_cout),
     );
     let step = digits(DEPTH, p.output);
-    var pixels = Pixels(digits(begin + seats.a0.depth, p.output), digits(begin + seats.a1.depth, p.output));
+    var pixels = Pixels(digits(begin + thread_slots.a0.depth, p.output), digits(begin + thread_slots.a1.depth, p.output));
     var sums: Sums;
-    var next = fetch(seats, lanes, pixels, begin, end);
+    var next = fetch(thread_slots, lanes, pixels, begin, end);
     for (var k0 = begin; k0 < end; k0 += DEPTH) {
-        stash(seats, next);
+        stash(thread_slots, next);
         pixels.a0 = advance(pixels.a0, step, p.output);
         if A_VECS > THREADS {
             pixels.a1 = advance(pixels.a1, step, p.output);
         }
-        next = fetch(seats, lanes, pixels, k0 + DEPTH, end);
+        next = fetch(thread_slots, lanes, pixels, k0 + DEPTH, end);
         multiply(&sums, t);
     }
     put(Place(job.part * rows() * p.cout + channel.y), origin, t, sums);

@@ -1,4 +1,4 @@
-// x = transposed conv(y, w) as implicit matrix products, one a group and phase.
+// x = transposed conv(y, w) as implicit matrix products, one per group and phase.
 //
 // The phases (shared/phase.wgsl) are numbered as further groups: rows are the pixels (n,u,v) of one, the depth is its taps
 // (j,i,co), columns are ci. A thread stages one depth of up to eight rows and eight columns; it decomposes the rows once
@@ -73,15 +73,15 @@ struct Lanes {
 }
 
 // THREADS is a multiple of DEPTH, so that all a thread stages has one depth.
-fn fetch(seats: Seats, lanes: Lanes, tap: vec3<u32>, k0: u32, end: u32) -> Stage {
+fn fetch(thread_slots: ThreadSlots, lanes: Lanes, tap: vec3<u32>, k0: u32, end: u32) -> Stage {
     var stage: Stage;
-    if k0 + seats.a0.depth < end {
+    if k0 + thread_slots.a0.depth < end {
         stage.a0 = fetch_y(lanes.a0, tap);
         if A_VECS > THREADS {
             stage.a1 = fetch_y(lanes.a1, tap);
         }
     }
-    if k0 + seats.b0.depth < end {
+    if k0 + thread_slots.b0.depth < end {
         stage.b0 = fetch_w(lanes.b0, tap);
         if B_VECS > THREADS {
             stage.b1 = fetch_w(lanes.b1, tap);
@@ -111,27 +111,27 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let begin = part * p.part;
     let end = min(begin + p.part, phase.taps.x * phase.taps.y * p.group_cout);
 
-    let seats = Seats(
+    let thread_slots = ThreadSlots(
         along_depth(t, ROW_SLOTS), along_depth(t + THREADS, ROW_SLOTS),
         along_depth(t, COL_SLOTS), along_depth(t + THREADS, COL_SLOTS),
     );
     let channel = vec2(job.group * p.group_cin, job.group * p.group_cout);
     let lanes = Lanes(
-        sites(phase, origin.x, seats.a0.slot, channel.y),
-        sites(phase, origin.x, seats.a1.slot, channel.y),
-        columns(phase, origin.y, seats.b0.slot, channel.y),
-        columns(phase, origin.y, seats.b1.slot, channel.y),
+        sites(phase, origin.x, thread_slots.a0.slot, channel.y),
+        sites(phase, origin.x, thread_slots.a1.slot, channel.y),
+        columns(phase, origin.y, thread_slots.b0.slot, channel.y),
+        columns(phase, origin.y, thread_slots.b1.slot, channel.y),
     );
     // The depth of the thread as (j, i, co); a phase without taps has none and stores zeros.
     let radix = max(vec2(phase.taps.y, p.group_cout), vec2(1u));
     let step = digits(DEPTH, radix);
-    var tap = digits(begin + min(seats.a0.depth, seats.b0.depth), radix);
+    var tap = digits(begin + min(thread_slots.a0.depth, thread_slots.b0.depth), radix);
     var sums: Sums;
-    var next = fetch(seats, lanes, tap, begin, end);
+    var next = fetch(thread_slots, lanes, tap, begin, end);
     for (var k0 = begin; k0 < end; k0 += DEPTH) {
-        stash(seats, next);
+        stash(thread_slots, next);
         tap = advance(tap, step, radix);
-        next = fetch(seats, lanes, tap, k0 + DEPTH, end);
+        next = fetch(thread_slots, lanes, tap, k0 + DEPTH, end);
         multiply(&sums, t);
     }
     let len = p.n * p.input.x * p.input.y * p.cin;

@@ -1,6 +1,6 @@
 // batch[j] = image drawn(j) of a resident set of bytes, as byte/127.5 − 1 (with one rounding), flipped along W for a random half.
 //
-// Layouts: images NHWC, four bytes a word, little-endian; batch [n,H,W,C]; rng = [seed low, seed high, step, 0];
+// Layouts: images NHWC, four bytes per word, little-endian; batch [n,H,W,C]; rng = [seed low, seed high, step, 0];
 // cursor = (epoch, place) of the batch's first image.
 // Work: a workgroup makes 1024 elements of one image (x: part of the image, z and y: image), four a thread, which spreads
 // the cost of the random numbers.

@@ -1,6 +1,6 @@
 // out[j] = label of image drawn(j): the companion of index/draw.wgsl, which draws the images themselves.
 //
-// Layouts: one u32 an image; cursor = (epoch, place) of the first; out [n] as f32. Work: one thread a label.
+// Layouts: one u32 per image; cursor = (epoch, place) of the first; out [n] as f32. Work: one thread per label.
 
 #import shared/index.wgsl
 #import shared/draw.wgsl

@@ -1,6 +1,6 @@
 // out[b, c] = table[index[b], c].
 //
-// Layouts: table [rows, cols], index [count], out [count, cols]. Work: one thread an element of out.
+// Layouts: table [rows, cols], index [count], out [count, cols]. Work: one thread per element of out.
 
 #import shared/index.wgsl
 #import shared/row.wgsl

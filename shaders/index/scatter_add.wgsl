@@ -1,6 +1,6 @@
 // out[r, c] = Σ_{b: index[b] = r} values[b, c], added in order of b.
 //
-// Layouts: values [count, cols], index [count], out [rows, cols]. Work: one thread an element of out, which looks at every
+// Layouts: values [count, cols], index [count], out [rows, cols]. Work: one thread per element of out, which looks at every
 // index: no atomics, so the sum has a fixed order, and no zeroing pass. Right for embeddings, where count is a batch.
 
 #import shared/index.wgsl

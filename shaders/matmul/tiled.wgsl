@@ -50,8 +50,8 @@ fn put_row(place: Place, row: u32, col: u32, v: vec4<f32>) {
     if cols.w < p.n { c[at + cols.w] = after(v.w, at + cols.w); }
 }
 
-fn seats(t: u32) -> Seats {
-    var s = Seats(
+fn thread_slots(t: u32) -> ThreadSlots {
+    var s = ThreadSlots(
         along_slots(t, ROW_SLOTS), along_slots(t + THREADS, ROW_SLOTS),
         along_slots(t, COL_SLOTS), along_slots(t + THREADS, COL_SLOTS),
     );
@@ -90,15 +90,15 @@ fn fetch_b(lane: vec4<u32>, k: u32, end: u32) -> vec4<f32> {
     return vec4(b[at.x], b[at.y], b[at.z], b[at.w]);
 }
 
-fn fetch(seats: Seats, lanes: Lanes, k0: u32, end: u32) -> Stage {
+fn fetch(thread_slots: ThreadSlots, lanes: Lanes, k0: u32, end: u32) -> Stage {
     var stage: Stage;
-    stage.a0 = fetch_a(lanes.a0, k0 + seats.a0.depth, end);
-    stage.b0 = fetch_b(lanes.b0, k0 + seats.b0.depth, end);
+    stage.a0 = fetch_a(lanes.a0, k0 + thread_slots.a0.depth, end);
+    stage.b0 = fetch_b(lanes.b0, k0 + thread_slots.b0.depth, end);
     if A_VECS > THREADS {
-        stage.a1 = fetch_a(lanes.a1, k0 + seats.a1.depth, end);
+        stage.a1 = fetch_a(lanes.a1, k0 + thread_slots.a1.depth, end);
     }
     if B_VECS > THREADS {
-        stage.b1 = fetch_b(lanes.b1, k0 + seats.b1.depth, end);
+        stage.b1 = fetch_b(lanes.b1, k0 + thread_slots.b1.depth, end);
     }
     return stage;
 }
@@ -118,18 +118,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let begin = part * p.part;
     let end = min(begin + p.part, p.k);
 
-    let seats = seats(t);
+    let thread_slots = thread_slots(t);
     let lanes = Lanes(
-        elements(origin.x, seats.a0.slot, ROW_SLOTS, p.m) * p.a_row,
-        elements(origin.x, seats.a1.slot, ROW_SLOTS, p.m) * p.a_row,
-        elements(origin.y, seats.b0.slot, COL_SLOTS, p.n) * p.b_col,
-        elements(origin.y, seats.b1.slot, COL_SLOTS, p.n) * p.b_col,
+        elements(origin.x, thread_slots.a0.slot, ROW_SLOTS, p.m) * p.a_row,
+        elements(origin.x, thread_slots.a1.slot, ROW_SLOTS, p.m) * p.a_row,
+        elements(origin.y, thread_slots.b0.slot, COL_SLOTS, p.n) * p.b_col,
+        elements(origin.y, thread_slots.b1.slot, COL_SLOTS, p.n) * p.b_col,
     );
     var sums: Sums;
-    var next = fetch(seats, lanes, begin, end);
+    var next = fetch(thread_slots, lanes, begin, end);
     for (var k0 = begin; k0 < end; k0 += DEPTH) {
-        stash(seats, next);
-        next = fetch(seats, lanes, k0 + DEPTH, end);
+        stash(thread_slots, next);
+        next = fetch(thread_slots, lanes, k0 + DEPTH, end);
         multiply(&sums, t);
     }
     put(Place(part * p.m * p.n), origin, t, sums);

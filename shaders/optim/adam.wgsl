@@ -3,7 +3,7 @@
 //
 // Layouts: flat buffers of a whole network; scalars = [lr, β₁, β₂, ε, c₁ = 1/(1−β₁ᵗ), c₂ = 1/(1−β₂ᵗ), β, gradient scale]; owner = tensor of
 // each block of 64 elements; counters = gradients of each tensor that were not finite, added up.
-// Work: one thread an element. A network without a moving average has a kernel without it (src/kernels/adam.rs). Whether a gradient is finite is read from its bits: a compiler may assume that comparisons
+// Work: one thread per element. A network without a moving average has a kernel without it (src/kernels/adam.rs). Whether a gradient is finite is read from its bits: a compiler may assume that comparisons
 // of floats never see NaN. The counters are integers, whose sums don't depend on order.
 
 #import shared/index.wgsl

@@ -1,6 +1,6 @@
 // out[i] = uniform in (0,1) or standard normal number of lane i%4 of Philox block (i/4, step, stream, 0).
 //
-// Layout: rng = [seed low, seed high, step, 0]. Work: one thread a block, so four numbers. The integers are the same on
+// Layout: rng = [seed low, seed high, step, 0]. Work: one thread per block, so four numbers. The integers are the same on
 // every device; logarithm, sine and cosine are made here where the built-ins of some drivers are good to 2⁻¹¹ only.
 
 #import shared/index.wgsl

@@ -30,8 +30,8 @@ override B_SIZE: u32 = B_PITCH * DEPTH;
 var<workgroup> a_tile: array<vec4<f32>, A_SIZE>;
 var<workgroup> b_tile: array<vec4<f32>, B_SIZE>;
 
-// Where a thread stages a vec4. Seats run along the depth or along the slots, whichever is contiguous in memory.
-struct Seat {
+// Where a thread stages a vec4. ThreadSlots run along the depth or along the slots, whichever is contiguous in memory.
+struct ThreadSlot {
     slot: u32,
     depth: u32,
 }
@@ -39,18 +39,18 @@ struct Seat {
 // A depth that no operand has: the thread stages nothing.
 const IDLE = 0x40000000u;
 
-fn along_depth(l: u32, slots: u32) -> Seat {
+fn along_depth(l: u32, slots: u32) -> ThreadSlot {
     if l >= slots * DEPTH {
-        return Seat(0u, IDLE);
+        return ThreadSlot(0u, IDLE);
     }
-    return Seat(l / DEPTH, l % DEPTH);
+    return ThreadSlot(l / DEPTH, l % DEPTH);
 }
 
-fn along_slots(l: u32, slots: u32) -> Seat {
+fn along_slots(l: u32, slots: u32) -> ThreadSlot {
     if l >= slots * DEPTH {
-        return Seat(0u, IDLE);
+        return ThreadSlot(0u, IDLE);
     }
-    return Seat(l % slots, l / slots);
+    return ThreadSlot(l % slots, l / slots);
 }
 
 // The four elements of a slot; past the extent its last one, whose product nobody stores.
@@ -58,12 +58,12 @@ fn elements(origin: u32, slot: u32, slots: u32, extent: u32) -> vec4<u32> {
     return min(origin + slot + vec4(0u, 1u, 2u, 3u) * slots, vec4(extent - 1u));
 }
 
-// The seats of a thread: it stages up to two vec4s of each operand.
-struct Seats {
-    a0: Seat,
-    a1: Seat,
-    b0: Seat,
-    b1: Seat,
+// The thread_slots of a thread: it stages up to two vec4s of each operand.
+struct ThreadSlots {
+    a0: ThreadSlot,
+    a1: ThreadSlot,
+    b0: ThreadSlot,
+    b1: ThreadSlot,
 }
 
 // What a thread has fetched for the next stage.
@@ -74,28 +74,28 @@ struct Stage {
     b1: vec4<f32>,
 }
 
-fn stash_a(seat: Seat, v: vec4<f32>) {
-    if seat.depth < DEPTH {
-        a_tile[seat.depth * A_PITCH + seat.slot] = v;
+fn stash_a(thread_slot: ThreadSlot, v: vec4<f32>) {
+    if thread_slot.depth < DEPTH {
+        a_tile[thread_slot.depth * A_PITCH + thread_slot.slot] = v;
     }
 }
 
-fn stash_b(seat: Seat, v: vec4<f32>) {
-    if seat.depth < DEPTH {
-        b_tile[seat.depth * B_PITCH + seat.slot] = v;
+fn stash_b(thread_slot: ThreadSlot, v: vec4<f32>) {
+    if thread_slot.depth < DEPTH {
+        b_tile[thread_slot.depth * B_PITCH + thread_slot.slot] = v;
     }
 }
 
 // Replaces the staged tiles; called by all threads of the workgroup.
-fn stash(seats: Seats, stage: Stage) {
+fn stash(thread_slots: ThreadSlots, stage: Stage) {
     workgroupBarrier();
-    stash_a(seats.a0, stage.a0);
-    stash_b(seats.b0, stage.b0);
+    stash_a(thread_slots.a0, stage.a0);
+    stash_b(thread_slots.b0, stage.b0);
     if A_VECS > THREADS {
-        stash_a(seats.a1, stage.a1);
+        stash_a(thread_slots.a1, stage.a1);
     }
     if B_VECS > THREADS {
-        stash_b(seats.b1, stage.b1);
+        stash_b(thread_slots.b1, stage.b1);
     }
     workgroupBarrier();
 }

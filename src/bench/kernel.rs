@@ -30,7 +30,7 @@ pub struct KernelRow {
     pub flops: u64,
     /// Bytes that must be read and written.
     pub bytes: u64,
-    /// 10⁹ of those bytes a second, by the median.
+    /// 10⁹ of those bytes per second, by the median.
     pub gbytes_per_s: f64,
     /// Operations a byte.
     pub intensity: f64,

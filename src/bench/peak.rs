@@ -23,9 +23,9 @@ pub struct PeakRow {
     /// What was measured, and how long it took.
     #[serde(flatten)]
     pub common: Common,
-    /// 10⁹ operations a second in the fastest sample.
+    /// 10⁹ operations per second in the fastest sample.
     pub gflops_best: Option<f64>,
-    /// 10⁹ bytes a second, read and written, by the median.
+    /// 10⁹ bytes per second, read and written, by the median.
     pub gbytes_per_s: Option<f64>,
     /// The same in the fastest sample.
     pub gbytes_per_s_best: Option<f64>,
@@ -74,7 +74,7 @@ impl Peaks {
         [&self.fma, &self.copy].into_iter().chain(&self.update)
     }
 
-    /// 10⁹ floating-point operations a second at best.
+    /// 10⁹ floating-point operations per second at best.
     pub fn gflops(&self) -> f64 {
         self.fma.gflops_best.unwrap_or(0.0)
     }
@@ -84,7 +84,7 @@ impl Peaks {
         self.rows().filter_map(|row| row.gbytes_per_s_best).fold(0.0, f64::max)
     }
 
-    /// What a kernel with so many operations a byte could reach at best, in 10⁹ operations a second.
+    /// What a kernel with so many operations per byte could reach at best, in 10⁹ operations per second.
     pub fn roof(&self, intensity: f64) -> f64 {
         self.gflops().min(intensity * self.gbytes_per_s())
     }

@@ -25,7 +25,7 @@ pub struct Common {
     pub threads: usize,
     /// What else must be known.
     pub note: String,
-    /// 10⁹ floating-point operations a second, by the median.
+    /// 10⁹ floating-point operations per second, by the median.
     pub gflops: Option<f64>,
 }
 

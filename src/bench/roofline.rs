@@ -1,4 +1,4 @@
-//! A roofline (Williams 2009) as SVG: operations a second over operations a byte, both logarithmic, with the device's
+//! A roofline (Williams 2009) as SVG: operations per second over operations per byte, both logarithmic, with the device's
 //! two measured peaks as the roof and one numbered dot a kernel. A legend beside it tells the numbers.
 
 use super::kernel::KernelRow;

@@ -118,7 +118,7 @@ impl Item {
         Item::one(format!("fir:{n},{h},{w},{c},{up},{down}"), "fir", operands, Work::Fir { spec, input }, 1, flops)
     }
 
-    /// leaky_relu(x·scale + shift) with a number a channel of 64, as batch norm applies it.
+    /// leaky_relu(x·scale + shift) with a number per channel of 64, as batch norm applies it.
     fn pointwise(len: usize) -> Item {
         let channels = if len.is_multiple_of(64) { 64 } else { 1 };
         let view = |strides: [usize; 2]| View { strides: strides.to_vec(), offset: 0 };
@@ -163,7 +163,7 @@ impl Item {
         self.steps.iter().map(|s| s.flops).sum()
     }
 
-    /// Bytes that must be read and written, each element once a step.
+    /// Bytes that must be read and written, each element once per step.
     pub fn bytes(&self) -> u64 {
         let touched =
             |s: &ItemStep| s.inputs.iter().chain(&s.outputs).map(|&i| self.operands[i].len as u64).sum::<u64>();

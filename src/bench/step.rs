@@ -28,7 +28,7 @@ pub struct Phase {
     pub dispatches: Option<f64>,
     /// Floating-point operations.
     pub flops: f64,
-    /// Bytes read and written, each element once a step.
+    /// Bytes read and written, each element once per step.
     pub bytes: f64,
     /// Milliseconds of its kernels, timed one by one.
     pub ms: Option<f64>,
@@ -48,7 +48,7 @@ pub struct StepRow {
     pub submissions: f64,
     /// Its floating-point operations.
     pub flops: f64,
-    /// Bytes it reads and writes, each element once a step.
+    /// Bytes it reads and writes, each element once per step.
     pub bytes: f64,
     /// Bytes of device memory held.
     pub memory_bytes: u64,

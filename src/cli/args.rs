@@ -57,7 +57,7 @@ pub struct Settings {
     /// Built-in source (faces, ring8, grid25), or a folder, archive or IDX file.
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
-    /// Samples a step.
+    /// Samples per step.
     #[arg(long)]
     pub batch: Option<u32>,
     /// How activations are stored: f32, or f16 on GPUs that have 16-bit floats.
@@ -174,7 +174,7 @@ pub struct SampleArgs {
     /// Columns x rows of the picture, such as 8x8.
     #[arg(long)]
     pub grid: Option<Grid>,
-    /// Folder for one file an image.
+    /// Folder for one file per image.
     #[arg(long, value_name = "DIR")]
     pub each: Option<PathBuf>,
     /// The picture; in RUN/samples unless given.

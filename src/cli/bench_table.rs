@@ -56,7 +56,7 @@ pub fn step(row: &StepRow) -> String {
     let mut out = format!("{} on {}, batch {}\n", common.workload, common.device, common.batch);
     let _ = writeln!(
         out,
-        "{:.3} ms an iteration (min {:.3}, {} samples){}; {:.1} img/s, {:.3} s/kimg; first step after {:.3} s",
+        "{:.3} ms per iteration (min {:.3}, {} samples){}; {:.1} img/s, {:.3} s/kimg; first step after {:.3} s",
         1e3 * timing.median_s,
         1e3 * timing.min_s,
         timing.reps,

@@ -149,7 +149,7 @@ pub struct SampleJob {
     pub latents: Option<PathBuf>,
     /// The picture of all of them, and where it goes: at least as many cells as seeds.
     pub picture: Option<(Grid, PathBuf)>,
-    /// Folder for one file an image.
+    /// Folder for one file per image.
     pub each: Option<PathBuf>,
 }
 

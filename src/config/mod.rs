@@ -100,17 +100,17 @@ pub struct DataConfig {
 pub struct ModelConfig {
     /// Architecture.
     pub kind: ModelKind,
-    /// Latent numbers a sample.
+    /// Latent numbers per sample.
     pub z: usize,
-    /// Channels of the generator: of the stage next to the image (dcgan), or at 4×4 (r3gan; a multiple of 8).
+    /// Channels of the generator at full resolution; they double towards 4×4 (r3gan: a multiple of 8, doubling down to 8×8).
     pub g_width: usize,
     /// Channels of the discriminator, likewise.
     pub d_width: usize,
     /// Batch norm in the discriminator (dcgan).
     pub d_norm: bool,
-    /// Residual blocks a resolution (r3gan).
+    /// Residual blocks per resolution (r3gan).
     pub blocks: usize,
-    /// Units a layer (mlp).
+    /// Units per layer (mlp).
     pub hidden: usize,
     /// Hidden layers (mlp).
     pub layers: usize,
@@ -138,7 +138,7 @@ pub struct LossConfig {
     pub gp_lambda: f64,
     /// Both γ after the burn-in, where they change at all.
     pub gamma_final: Option<f64>,
-    /// Discriminator steps a generator step.
+    /// Discriminator steps per generator step.
     pub n_critic: u32,
     /// Lazy regularisation: penalties are computed every so many discriminator steps.
     pub penalty_every: u32,
@@ -186,7 +186,7 @@ pub struct AttackConfig {
     pub steps: u32,
     /// Largest change of a pixel.
     pub eps: Amount,
-    /// Change a step; see [`AttackConfig::step_size`].
+    /// Change per step; see [`AttackConfig::step_size`].
     pub alpha: Option<Amount>,
     /// How the change is found.
     pub kind: AttackKind,
@@ -215,7 +215,7 @@ pub struct TrainConfig {
     pub task: Task,
     /// Length of the run in thousands of real images.
     pub kimg: f64,
-    /// Samples a step.
+    /// Samples per step.
     pub batch: usize,
     /// Seed of every random number of the run.
     pub seed: u64,

@@ -23,7 +23,7 @@ pub(super) struct Idx {
     rows: usize,
     columns: usize,
     bytes: Vec<u8>,
-    /// One an image, if there is a file of labels.
+    /// One per image, if there is a file of labels.
     pub labels: Option<Vec<u32>>,
 }
 

@@ -27,7 +27,7 @@ pub struct Index {
     pub channels: usize,
     /// How many images; at least 1. Before [`Index::check`] or [`Index::load`] some of them may be bad.
     pub count: usize,
-    /// One an image, where the source has classes.
+    /// One per image, where the source has classes.
     pub labels: Option<Vec<u32>>,
     /// Names of the classes; empty without labels.
     pub classes: Vec<String>,

@@ -14,7 +14,7 @@ pub(super) const TABLE: &str = "dataset.json";
 /// Most classes a set may have.
 pub(super) const MAX_CLASSES: u32 = 1 << 16;
 
-/// One label an image, and the names of the classes.
+/// One label per image, and the names of the classes.
 type Labels = (Vec<u32>, Vec<String>);
 
 /// What `dataset.json` says.
@@ -85,7 +85,7 @@ pub(super) fn of_faces(seed: u64, count: usize, name: &str) -> Result<Labels> {
     })
 }
 
-/// One label an image and the names of the classes, from names such as `set/cats/one.png`: below the folder that all images
+/// One label per image and the names of the classes, from names such as `set/cats/one.png`: below the folder that all images
 /// share, the next folder is the class, and classes are numbered in the order of their names. `None` when some image lies
 /// in no such folder.
 pub(super) fn from_folders(names: &[String]) -> Option<Labels> {

@@ -48,7 +48,7 @@ pub struct DataSet {
     pub name: String,
     /// Bytes `[count, size, size, channels]`.
     pub images: Vec<u8>,
-    /// One an image, where the source has classes: IDX labels, or numbers of sub-folders.
+    /// One per image, where the source has classes: IDX labels, or numbers of sub-folders.
     pub labels: Option<Vec<u32>>,
     /// Names of the classes; empty without labels.
     pub classes: Vec<String>,

@@ -160,7 +160,7 @@ impl Device {
     }
 }
 
-/// A line a device, the one that `auto` takes marked, with what it can do.
+/// A line per device, the one that `auto` takes marked, with what it can do.
 pub fn list() -> Vec<String> {
     let adapters = gpu::list();
     let auto = adapters.iter().position(|facts| !facts.is_software());

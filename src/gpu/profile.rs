@@ -39,7 +39,7 @@ impl Gpu {
         Ok(timeline)
     }
 
-    /// Seconds to record and submit, and two timestamps a launch.
+    /// Seconds to record and submit, and two timestamps per launch.
     pub(super) fn time(&self, launches: &[(usize, &Launch)]) -> Result<(f64, Vec<u64>)> {
         let begin = Instant::now();
         let (device, queue) = (&self.device.0.device, &self.device.0.queue);

@@ -88,7 +88,7 @@ enum Verdict {
 impl Device {
     /// The same device with measured schedules for the shapes of `program`, where the setup asks for measuring and there
     /// are shapes to measure. The program has to be planned again for the new handle: schedules decide how much room for
-    /// partial results a step needs.
+    /// partial results per step needs.
     ///
     /// # Errors
     /// A device that fails, or lacks the memory for one of the products.

@@ -59,7 +59,7 @@ impl Dag {
         (0..self.nodes.len()).map(|id| self.node_flops(id)).sum()
     }
 
-    /// Floating-point operations of one node: exact for products, one an element elsewhere.
+    /// Floating-point operations of one node: exact for products, one per element elsewhere.
     pub fn node_flops(&self, id: NodeId) -> u64 {
         let node = &self.nodes[id];
         let elems = |i: usize| self.nodes[node.src[i]].shape.elems() as u64;

@@ -1,4 +1,4 @@
-//! Scratch memory that is grown on first use and kept: one lane a thread, and one area shared by the tasks of a step.
+//! Scratch memory that is grown on first use and kept: one lane per thread, and one area shared by the tasks of a step.
 
 use super::Scalar;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -39,7 +39,7 @@ impl<T: Scalar> Aligned<T> {
     }
 }
 
-/// One lane of scratch a thread. A lane is borrowed for the length of one task and holds whatever the last one left.
+/// One lane of scratch per thread. A lane is borrowed for the length of one task and holds whatever the last one left.
 pub struct Lanes<T>(Vec<Mutex<Aligned<T>>>);
 
 impl<T: Scalar> Lanes<T> {

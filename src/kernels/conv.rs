@@ -198,7 +198,7 @@ impl Conv {
         })
     }
 
-    /// One thread a pixel.
+    /// One thread per pixel.
     fn narrow(&self, step: &Step, after: Option<&After>) -> Result<Vec<Dispatch>> {
         let groups = fold((step.outputs[0].len / self.d.cin).div_ceil(64));
         in_parts(step, after, 1, "conv/narrow_x.wgsl", |out, tail| {

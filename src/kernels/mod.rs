@@ -1,4 +1,4 @@
-//! From a planned step to kernel launches: one launcher a kernel family, pure data in and out.
+//! From a planned step to kernel launches: one launcher per kernel family, pure data in and out.
 //!
 //! A launcher is a module with `lower(&Step) -> Result<Vec<Dispatch>>` and, where a kernel needs room for partial
 //! results, `scratch(&Work) -> usize`. Uses `graph` and `plan`. Deliberately absent: wgpu (only `gpu` names it) and WGSL

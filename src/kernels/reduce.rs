@@ -42,7 +42,7 @@ impl Cut {
             all.product::<usize>() / if summed == rows { width } else { 1 }
         };
         let (outputs, terms) = (count(false), count(true));
-        // Rows: a few terms a thread. Columns: 16 neighbouring outputs at least, where there are so many.
+        // Rows: a few terms per thread. Columns: 16 neighbouring outputs at least, where there are so many.
         let wanted = terms.div_ceil(TERMS).next_power_of_two();
         let term_lanes = match rows {
             true => wanted.min(THREADS),

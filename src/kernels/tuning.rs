@@ -18,7 +18,7 @@ pub struct Choice {
     pub tile: String,
     /// Parts of the depth.
     pub parts: usize,
-    /// Milliseconds a launch on the device that was measured.
+    /// Milliseconds per launch on the device that was measured.
     pub ms: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Losses of classifiers: logits `[N,K]` and labels `[N]` (whole numbers) to one number an example, `[N,1]`.
+//! Losses of classifiers: logits `[N,K]` and labels `[N]` (whole numbers) to one number per example, `[N,1]`.
 
 use crate::graph::{Tensor, require};
 use crate::nn::softmax::{log_softmax, one_hot, row_max};

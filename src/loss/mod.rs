@@ -1,5 +1,5 @@
 //! Losses: functions of tensors that return `[1]` (GAN losses and penalties, means over the batch) or `[N,1]` (classifier
-//! losses, one number an example: the caller takes the mean, or the sum where the raw input gradient matters).
+//! losses, one number per example: the caller takes the mean, or the sum where the raw input gradient matters).
 //!
 //! Uses `graph`, `autodiff`, `error`, and rows of scores from `nn`. Deliberately absent: networks, schedules, devices.
 

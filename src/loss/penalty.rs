@@ -55,7 +55,7 @@ pub fn r2_penalty<'g>(logits: Tensor<'g>, x: Tensor<'g>, gamma: impl Into<Coeffi
 /// WGAN-GP (Gulrajani 2017): mean over N of (‖∇D(x̂)‖₂ − 1)² at x̂ = α·real + (1−α)·fake, as `[1]`; the caller weighs
 /// it (10 for images, 0.1 for points).
 ///
-/// α is uniform, one a sample, drawn from random stream `stream`. `fake` must be detached; `critic` is D.
+/// α is uniform, one per sample, drawn from random stream `stream`. `fake` must be detached; `critic` is D.
 pub fn gradient_penalty<'g>(
     critic: impl FnOnce(Tensor<'g>) -> Tensor<'g>,
     real: Tensor<'g>,

@@ -74,7 +74,7 @@ impl Pair for R3gan {
         let stages = (self.size / 4).ilog2() as usize + 1;
         for (key, list) in [("widths", &self.widths), ("blocks", &self.blocks)] {
             if list.len() != stages || list.contains(&0) {
-                let hint = format!("must be {stages} numbers from 1, one a resolution from 4 to {}", self.size);
+                let hint = format!("must be {stages} numbers from 1, one per resolution from 4 to {}", self.size);
                 return Err(Error::setting(place, key, format!("{list:?}"), hint));
             }
         }

@@ -1,4 +1,4 @@
-//! Values that change with training progress, computed in f64 on the host and sent to the device once a step.
+//! Values that change with training progress, computed in f64 on the host and sent to the device once per step.
 
 /// Cosine from `start` to `end` while `t` goes from 0 to 1; `end` after that (R3GAN's burn-in).
 pub fn cosine(start: f64, end: f64, t: f64) -> f64 {

@@ -253,7 +253,7 @@ pub enum Work {
     ///
     /// Inputs: scalars `[8]` = lr, β₁, β₂, ε, 1/(1−β₁ᵗ), 1/(1−β₂ᵗ), EMA β, gradient scale (0: nothing is done); gradients; owner (U32: index of the tensor
     /// that owns each block of [`ALIGN`] elements). Outputs, all read and written: weights, first moment, second moment,
-    /// EMA weights (or none: four outputs), counters (U32, one a tensor: gradients that were not finite, added up).
+    /// EMA weights (or none: four outputs), counters (U32, one per tensor: gradients that were not finite, added up).
     /// Gradients: scaled, NaN → 0, then limited to ±1e5. p −= lr·(m·c₁)/(√(v·c₂)+ε), then ema = p + β(ema − p).
     Adam,
     /// Dynamic loss scaling (Micikevicius 2018), between a network's gradients and its [`Work::Adam`].
@@ -358,7 +358,7 @@ pub struct Plan {
 pub struct Program {
     /// Persistent and work buffers.
     pub buffers: Vec<Buffer>,
-    /// One a phase.
+    /// One per phase.
     pub plans: Vec<Plan>,
 }
 

@@ -8,10 +8,14 @@ use super::stats::{Report, StatsLog};
 use super::sums::Sums;
 use super::tensorboard::{EventWriter, Picture};
 use super::trainer::{LogRow, Logged, Trainer};
-use crate::Result;
 use crate::metrics::Modes;
+use crate::{Error, Result};
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Instant;
+
+/// Steps left out in a row before a run ends: the scale of losses has then fallen below any use.
+const MOST_LEFT_OUT: u64 = 200;
 
 /// The reports of a run.
 pub(super) struct Reports {
@@ -20,6 +24,8 @@ pub(super) struct Reports {
     sums: Sums,
     /// Gradients that were not finite when training last (re)started.
     known_nonfinite: u64,
+    /// By network, where losses are scaled: steps left out so far, and the last step that was not.
+    left_out: HashMap<String, (f32, u64)>,
     /// Time and step at the last report.
     clock: (Instant, u64),
 }
@@ -28,7 +34,14 @@ impl Reports {
     /// Those of a new run.
     pub fn create(run: &RunFolder) -> Result<Reports> {
         let (stats, events) = (StatsLog::create(&run.stats())?, EventWriter::create(run.root())?);
-        Ok(Reports { stats, events, sums: Sums::default(), known_nonfinite: 0, clock: (Instant::now(), 0) })
+        Ok(Reports {
+            stats,
+            events,
+            sums: Sums::default(),
+            known_nonfinite: 0,
+            left_out: HashMap::new(),
+            clock: (Instant::now(), 0),
+        })
     }
 
     /// Those of a run that goes on at `step` from a checkpoint; what was reported after it is dropped.
@@ -41,6 +54,7 @@ impl Reports {
             stats: StatsLog::resume(&run.stats(), step)?,
             events: EventWriter::resume(run.root(), step)?,
             known_nonfinite: nonfinite(state),
+            left_out: HashMap::new(),
             clock: (Instant::now(), step),
         })
     }
@@ -79,6 +93,9 @@ impl Reports {
         if problem.is_some() {
             return Ok(problem);
         }
+        if let Some(reason) = self.stuck(trainer.log_names(), &logged.rows) {
+            return Err(Error::Training(reason));
+        }
         for row in &logged.rows {
             self.sums.values.resize(row.values.len(), 0.0);
             self.sums.values.iter_mut().zip(&row.values).for_each(|(sum, v)| *sum += f64::from(*v));
@@ -89,6 +106,28 @@ impl Reports {
             }
         }
         Ok(None)
+    }
+
+    /// The sentence that ends a run in which every step has been left out for a long time: a scale of losses that falls cures
+    /// gradients that overflow, not activations that do.
+    fn stuck(&mut self, names: &[String], rows: &[LogRow]) -> Option<String> {
+        for row in rows {
+            for (name, &now) in names.iter().zip(&row.values).filter(|(name, _)| name.ends_with("_steps_left_out")) {
+                let (known, good) = self.left_out.entry(name.clone()).or_insert((now, row.step));
+                if now <= *known {
+                    *good = row.step;
+                }
+                *known = now;
+                if row.step - *good >= MOST_LEFT_OUT {
+                    let since = *good + 1;
+                    return Some(format!(
+                        "{name}: every step since {since} was left out, so that activations, not gradients, overflow in 16 bits: \
+                         start again with train.precision=f32, or a lower optim.lr"
+                    ));
+                }
+            }
+        }
+        None
     }
 
     fn report(

@@ -31,7 +31,7 @@ impl Trainer {
         inference.is_some_and(|i| i.inputs.iter().any(|(name, _)| name == "latents"))
     }
 
-    /// Samples of the averaged generator, one a seed: NHWC images in [-1, 1], or points.
+    /// Samples of the averaged generator, one per seed: NHWC images in [-1, 1], or points.
     pub fn sample(&mut self, seeds: &[u32]) -> Result<Vec<f32>> {
         let mut samples = self.begin_samples(seeds)?;
         self.poll_samples(&mut samples, true)?;

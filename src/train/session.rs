@@ -57,6 +57,8 @@ pub struct Session {
     drawings: VecDeque<(u64, PathBuf, PendingSamples)>,
     pictures: Pictures,
     profiler: Option<Profiler>,
+    /// Where the last roll-back went.
+    rolled_back_to: Option<PathBuf>,
 }
 
 impl Session {
@@ -82,7 +84,7 @@ impl Session {
             }
         };
         let (drawings, pictures) = (VecDeque::new(), Pictures::default());
-        Ok(Session { config, trainer, toy, run, reports, drawings, pictures, profiler: None })
+        Ok(Session { config, trainer, toy, run, reports, drawings, pictures, profiler: None, rolled_back_to: None })
     }
 
     /// The trainer, for what a run does not do by itself.
@@ -305,7 +307,8 @@ impl Session {
         Ok(path)
     }
 
-    /// Goes back to the last good checkpoint with other random numbers; the second time, gives up.
+    /// Goes back to the last good checkpoint with other random numbers. Gives up where the last roll-back went to the same one:
+    /// a stretch of finite numbers that reached another checkpoint is worth a new attempt.
     fn roll_back(&mut self, problem: &str, show: &mut dyn FnMut(Event)) -> Result<()> {
         let folder = self.run.checkpoints();
         let path = match checkpoint::marked_good(&folder) {
@@ -314,10 +317,10 @@ impl Session {
         };
         let state = Checkpoint::load(&path)?;
         let attempt = self.trainer.attempt();
-        if attempt > 0 {
+        if self.rolled_back_to.as_ref() == Some(&path) {
+            let (path, run) = (path.display(), self.run.root().display());
             return Err(Error::Training(format!(
-                "{problem}, again after going back to {}: lower optim.lr, or raise loss.r1_gamma",
-                path.display()
+                "{problem}, again after going back to {path}: go on from there by --resume {run} with a lower --set optim.lr=…"
             )));
         }
         show(Event::Note(format!("{problem}: going back to {} with other random numbers", path.display())));
@@ -327,6 +330,7 @@ impl Session {
         self.note_pictures(true, show)?;
         self.trainer.restore(&state, &path)?;
         self.trainer.next_attempt(attempt + 1);
+        self.rolled_back_to = Some(path.clone());
         self.reports = Reports::resume(&self.run, self.trainer.step(), &state, &path)?;
         Ok(())
     }

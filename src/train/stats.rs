@@ -1,4 +1,4 @@
-//! Statistics of a run: one JSON object a line in `stats.jsonl`, and the plain record behind each line.
+//! Statistics of a run: one JSON object per line in `stats.jsonl`, and the plain record behind each line.
 //!
 //! Deliberately absent: printing and plotting. Whoever trains fills a [`Report`]; whoever prints or plots reads it.
 

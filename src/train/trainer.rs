@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 pub struct LogRow {
     /// The iteration.
     pub step: u64,
-    /// One value a name.
+    /// One value per name.
     pub values: Vec<f32>,
 }
 

@@ -128,7 +128,7 @@ def data_set(size):
 
 
 def permuted(seed, stream, position, count):
-    """Image at a position of the endless sequence that shows every image once an epoch: a four-round Feistel network on the
+    """Image at a position of the endless sequence that shows every image once per epoch: a four-round Feistel network on the
     smallest even number of bits with room for the set, walked until it lands inside."""
     epoch, place = divmod(position, count)
     keys = philox(seed, [epoch, 0, stream, 2]).tolist()

@@ -432,7 +432,7 @@ fn an_explained_configuration_is_one() {
     }
     assert!(text.contains("# adversarial loss: ns, hinge, lsgan, wgan, rpgan\n"), "{text}");
     assert!(
-        text.lines().any(|l| l.starts_with("batch = 7 ") && l.ends_with("# samples a step (preset: 32)")),
+        text.lines().any(|l| l.starts_with("batch = 7 ") && l.ends_with("# samples per step (preset: 32)")),
         "{text}"
     );
 }

@@ -106,7 +106,7 @@ const ATTACK: Case = Case {
     ],
 };
 
-/// Wasserstein loss with gradient penalty, three discriminator steps a generator step.
+/// Wasserstein loss with gradient penalty, three discriminator steps per generator step.
 const WGAN: Case = Case {
     name: "wgan",
     size: 32,

@@ -21,7 +21,7 @@ fn noise(stream: u32, n: usize) -> Vec<f64> {
     (0..n as u64).map(|i| f64::from(philox::normal_at(6, stream, 0, i) as f32)).collect()
 }
 
-/// A program under construction: the seed, then one buffer a tensor, each at offset [`ALIGN`] with room behind.
+/// A program under construction: the seed, then one buffer per tensor, each at offset [`ALIGN`] with room behind.
 struct Builder {
     program: Program,
 }
@@ -431,7 +431,7 @@ fn adam() {
 
 #[test]
 fn batches_are_drawn() {
-    // 15 bytes an image: not a multiple of four.
+    // 15 bytes per image: not a multiple of four.
     for (labels, mirror) in [(true, true), (false, false)] {
         let d = Draw { count: 11, n: 37, image: [1, 5, 3], labels, mirror, stream: 4 };
         let bytes: Vec<u8> = (0..165).map(|i| (i * 7 + 3) as u8).collect();

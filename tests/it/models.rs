@@ -50,7 +50,7 @@ fn r3gan_has_the_published_form() {
     }
     let (g, d) =
         build(&Model::R3gan(R3gan { size: 16, z: 8, widths: vec![16, 16, 8], blocks: vec![2, 1, 1], channels: 3 }));
-    // A block: 1×1 up, bias, grouped 3×3 (16 channels a group), bias, 1×1 down, at twice the width inside.
+    // A block: 1×1 up, bias, grouped 3×3 (16 channels per group), bias, 1×1 down, at twice the width inside.
     let block = |w: usize| w * 2 * w + 2 * w + 9 * 16 * 2 * w + 2 * w + 2 * w * w;
     let blocks = 3 * block(16) + block(8);
     assert_eq!(count(&g), blocks + 16 * 16 + 8 * 16 + 16 * 8 + 8 * 3);

@@ -51,7 +51,7 @@ impl Face {
     /// The portrait, `size` × `size` pixels of sRGB red, green, blue, rows from the top; `size` is clamped to [`SIZES`].
     pub fn render(&self, size: usize) -> Vec<u8> {
         let size = size.clamp(*SIZES.start(), *SIZES.end());
-        // Two samples a pixel each way; more for thumbnails, whose features are finer than their pixels.
+        // Two samples per pixel each way; more for thumbnails, whose features are finer than their pixels.
         let fine = 64usize.div_ceil(size).max(2);
         let side = size * fine;
         let scene = Scene::new(self);

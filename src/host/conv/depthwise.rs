@@ -1,4 +1,4 @@
-//! Depthwise convolutions: one channel a group, so plain loops over channels replace the matrix product.
+//! Depthwise convolutions: one channel per group, so plain loops over channels replace the matrix product.
 
 use super::super::Scalar;
 use super::super::arena::Arena;
@@ -55,7 +55,7 @@ fn images(d: &ConvDims) -> [usize; 2] {
     [d.spec.input, d.spec.output()].map(|[h, w]| h * w * d.cin)
 }
 
-/// (x, w) → y, a task a row of y.
+/// (x, w) → y, a task per row of y.
 pub fn conv<T: Scalar>(d: &ConvDims, x: &[T], w: &[T], y: &mut [T]) {
     let ([image, _], [ho, wo]) = (images(d), d.spec.output());
     y.par_chunks_mut(wo * d.cin).enumerate().for_each(|(i, y)| {
@@ -64,7 +64,7 @@ pub fn conv<T: Scalar>(d: &ConvDims, x: &[T], w: &[T], y: &mut [T]) {
     });
 }
 
-/// (y, w) → x, a task an image.
+/// (y, w) → x, a task per image.
 pub fn conv_x<T: Scalar>(d: &ConvDims, y: &[T], w: &[T], x: &mut [T]) {
     let [image_x, image_y] = images(d);
     x.par_chunks_mut(image_x).zip(y.par_chunks(image_y)).for_each(|(x, y)| {

@@ -55,7 +55,7 @@ fn is_product(d: &ConvDims) -> bool {
     d.spec.groups == 1 && d.spec.pad == [0, 0] && (unit || whole)
 }
 
-/// Depthwise: one channel a group on both sides.
+/// Depthwise: one channel per group on both sides.
 fn is_depthwise(d: &ConvDims) -> bool {
     d.spec.groups > 1 && d.spec.groups == d.cin && d.cin == d.cout
 }
