@@ -1,4 +1,4 @@
-//! Training: phases as graphs, the alternating schedule, checkpoints, logs, runs.
+//! Training: games as data, programs of them, the schedule of an iteration, checkpoints, logs, runs.
 //!
 //! Uses everything below it. Deliberately absent: printing (that is `cli`).
 

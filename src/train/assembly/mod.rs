@@ -1,0 +1,311 @@
+//! From a game to a program: flat buffers of every network, a place for every value, one plan per phase, and the order in which
+//! an iteration runs them.
+
+mod site;
+
+use self::site::Site;
+use super::game::{Game, When};
+use crate::config::Config;
+use crate::nn::StateSpec;
+use crate::optim::Flat;
+use crate::plan::{Options, Precision, Program, Region, Work};
+use crate::{Error, Result};
+use std::collections::HashMap;
+
+/// A network's flat buffers.
+#[derive(Clone, Debug)]
+pub struct Learner {
+    /// Its name in the game.
+    pub name: String,
+    /// Which tensor lies where.
+    pub flat: Flat,
+    /// Weights.
+    pub param: Region,
+    /// Where it learns: gradients and moments.
+    pub training: Option<Training>,
+    /// Moving average of the weights.
+    pub ema: Option<Region>,
+}
+
+/// The buffers of a network that learns.
+#[derive(Clone, Copy, Debug)]
+pub struct Training {
+    /// Gradients of the last step.
+    pub grad: Region,
+    /// First moments.
+    pub m: Region,
+    /// Second moments.
+    pub v: Region,
+    /// Index of the tensor that owns each block.
+    pub owner: Region,
+    /// Gradients that were not finite, by tensor, added up.
+    pub bad: Region,
+    /// Where losses are scaled.
+    scaler: Option<Scaler>,
+}
+
+/// What scales a network's loss; see [`Work::LossScale`].
+#[derive(Clone, Copy, Debug)]
+struct Scaler {
+    /// Scale, steps since it changed, steps left out.
+    state: Region,
+    /// Square of the norm of the scaled gradients.
+    square: Region,
+    /// The optimiser's scalars for scaled gradients.
+    gated: Region,
+}
+
+/// A data set that is resident on the device.
+#[derive(Clone, Copy, Debug)]
+pub struct Resident {
+    /// Images in it.
+    pub count: usize,
+    /// Flip half of them.
+    pub mirror: bool,
+    /// Whether each has a label.
+    pub labels: bool,
+}
+
+impl Resident {
+    /// What the set of a configuration would be, without opening it, for plans that are made and not run.
+    pub fn of(config: &Config, game: &Game) -> Option<Resident> {
+        let labels = game.batches.iter().any(|batch| batch.labels);
+        (game.sample.len() == 3).then_some(Resident { count: config.data.count, mirror: config.data.mirror, labels })
+    }
+}
+
+/// A batch of data on the device.
+#[derive(Clone, Debug)]
+pub struct Fed {
+    /// Its number in [`Game::batches`].
+    pub batch: usize,
+    /// The samples.
+    pub values: Region,
+    /// Their labels.
+    pub labels: Option<Region>,
+    /// Epoch and place of its first image, where it is drawn from the resident set …
+    pub cursor: Option<Region>,
+    /// … by this plan.
+    draw: Option<usize>,
+}
+
+/// One run of an optimiser: after a phase, for a network that learned from it.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// Number of the network.
+    pub network: usize,
+    /// Number of the phase.
+    pub phase: usize,
+    /// The eight scalars of Adam.
+    pub adam: Region,
+    /// Norm of the gradients, scale of the loss, optimiser.
+    plans: Vec<usize>,
+}
+
+/// The plans of a phase.
+#[derive(Clone, Debug)]
+struct Planned {
+    plan: usize,
+    /// Batches it reads, by number.
+    reads: Vec<usize>,
+    /// Phases part of which runs ahead of this one: (phase, plan of that part).
+    ahead: Vec<(usize, usize)>,
+}
+
+/// The plan of an inference.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Number of the plan.
+    pub plan: usize,
+    /// What it is given, by name.
+    pub inputs: Vec<(String, Region)>,
+    /// What it makes.
+    pub output: Region,
+}
+
+/// A program that trains a game, and what its buffers mean.
+#[derive(Clone)]
+pub struct Assembly {
+    /// What it was made from.
+    pub game: Game,
+    /// Buffers and plans.
+    pub program: Program,
+    /// Networks, in the order of the game.
+    pub learners: Vec<Learner>,
+    /// Persistent tensors other than weights.
+    pub states: Vec<(StateSpec, Region)>,
+    /// The resident data set, packed bytes, and its labels.
+    pub data: Option<(Region, Option<Region>)>,
+    /// Where the draws of an iteration start, at multiples of [`ALIGN`], where the set is resident: written at once.
+    pub cursors: Option<Region>,
+    /// Batches in the order of the game.
+    pub fed: Vec<Fed>,
+    /// Every per-step value, each at a multiple of [`ALIGN`]: written at once.
+    pub scalars: Region,
+    /// Where each of [`Game::values`] lies.
+    pub values: Vec<Region>,
+    /// Optimiser runs, in the order of phases.
+    pub updates: Vec<Update>,
+    /// Names of the logged scalars: the columns of the ring.
+    pub log_names: Vec<String>,
+    /// Which phase logs a scalar first; a gradient's norm belongs to the phase its network learns from.
+    pub log_phase: HashMap<String, usize>,
+    /// Rows of logged scalars, row `step % rows`.
+    pub ring: Region,
+    /// Rows of the ring.
+    pub ring_rows: usize,
+    /// The inference, where the game has one.
+    pub answer: Option<Answer>,
+    phases: Vec<Planned>,
+    /// The plan that keeps the row of the log.
+    log: Option<usize>,
+}
+
+impl Assembly {
+    /// Builds the program. `resident` is the data set, where it lies on the device; `ring_rows` says how many iterations are
+    /// logged between reads.
+    ///
+    /// # Errors
+    /// [`Error::Graph`]: a phase whose shapes do not fit, names that nobody knows, a graph that can't be lowered.
+    pub fn new(game: &Game, resident: Option<Resident>, ring_rows: usize, options: Options) -> Result<Assembly> {
+        check(game, resident)?;
+        let scaled = options.precision == Precision::F16;
+        let built = game.graphs(scaled)?;
+        let (phases, inference) = built.split_at(game.phases.len());
+        let trained: Vec<(usize, usize)> = (0..phases.len())
+            .flat_map(|p| phases[p].trains.iter().filter_map(move |n| Some((p, game.network(n)?))))
+            .collect();
+        let mut site = Site::new(game, phases, trained, resident, options);
+        site.keep_penalties_exact();
+        let (scalars, values) = site.scalars();
+        let learners = site.learners(&built, scaled);
+        let cursors = site.cursors();
+        let mut fed = site.batches(cursors);
+        site.shared();
+        let states = site.states(&built, &learners);
+        let log = site.log(&learners, ring_rows, scaled);
+        let data = site.data();
+        let (planned, updates) = site.plans(&mut fed, data, &learners, scalars, &log)?;
+        let work = Work::LogRow { count: log.names.len(), rows: ring_rows };
+        let log_plan = (!log.names.is_empty()).then(|| site.b.step("log", work, vec![log.row], vec![log.ring]));
+        let answer = match (&game.inference, inference.first()) {
+            (Some(spec), Some(built)) => Some(site.answer(spec, built, &learners)?),
+            _ => None,
+        };
+        Ok(Assembly {
+            game: game.clone(),
+            program: site.b.finish(),
+            learners,
+            states,
+            data,
+            cursors,
+            fed,
+            scalars,
+            values,
+            updates,
+            log_names: log.names,
+            log_phase: log.phase,
+            ring: log.ring,
+            ring_rows,
+            answer,
+            phases: planned,
+            log: log_plan,
+        })
+    }
+
+    /// The plans of iteration `step` in order, with how many times each runs in a row.
+    pub fn schedule(&self, step: u64) -> Vec<(usize, u32)> {
+        let mut order = vec![];
+        let (mut drawn, mut made) = (vec![false; self.fed.len()], vec![]);
+        for (p, phase) in self.game.phases.iter().enumerate().filter(|(_, phase)| phase.when.is_due(step)) {
+            let planned = &self.phases[p];
+            let ahead = planned.ahead.iter().flat_map(|(other, _)| &self.phases[*other].reads);
+            for &i in planned.reads.iter().chain(ahead) {
+                if !std::mem::replace(&mut drawn[i], true) {
+                    order.extend(self.fed[i].draw.map(|draw| (draw, 1)));
+                }
+            }
+            for &(_, plan) in &planned.ahead {
+                if !made.contains(&plan) {
+                    made.push(plan);
+                    order.push((plan, 1));
+                }
+            }
+            let updates: Vec<(usize, u32)> =
+                self.updates.iter().filter(|u| u.phase == p).flat_map(|u| &u.plans).map(|&plan| (plan, 1)).collect();
+            if updates.is_empty() {
+                order.push((planned.plan, phase.repeat));
+            } else {
+                (0..phase.repeat).for_each(|_| order.extend([&[(planned.plan, 1)], updates.as_slice()].concat()));
+            }
+        }
+        order.extend(self.log.map(|log| (log, 1)));
+        order
+    }
+
+    /// Whether iteration `step` reads batch `i`.
+    pub fn is_read(&self, i: usize, step: u64) -> bool {
+        let due = |p: usize| self.game.phases[p].when.is_due(step);
+        let reads = |p: usize| {
+            let ahead = self.phases[p].ahead.iter().any(|(other, _)| self.phases[*other].reads.contains(&i));
+            ahead || self.phases[p].reads.contains(&i)
+        };
+        (0..self.phases.len()).any(|p| due(p) && reads(p))
+    }
+
+    /// Iterations before `step` that read batch `i`.
+    pub fn times_read(&self, i: usize, step: u64) -> u64 {
+        let cycle = self.game.cycle();
+        let within = |end: u64| (0..end).filter(|&s| self.is_read(i, s)).count() as u64;
+        step / cycle * within(cycle) + within(step % cycle)
+    }
+
+    /// Where the value of a name lies.
+    pub fn value(&self, name: &str) -> Option<Region> {
+        self.game.values.iter().position(|value| value.name == name).map(|i| self.values[i])
+    }
+
+    /// Bytes of all buffers.
+    pub fn bytes(&self) -> u64 {
+        self.program.bytes()
+    }
+}
+
+/// Refuses games that make no sense, before anything is built.
+fn check(game: &Game, resident: Option<Resident>) -> Result<()> {
+    let refuse = |reason: String| Err(Error::Graph(reason));
+    if game.batch == 0 || game.sample_elems() == 0 {
+        return refuse(format!("a game with batches of {} samples {:?} trains nothing", game.batch, game.sample));
+    }
+    let mut names: Vec<&str> = game.phases.iter().map(|p| p.name.as_str()).collect();
+    names.extend(game.inference.iter().map(|i| i.name.as_str()));
+    names.extend(game.batches.iter().map(|b| b.name.as_str()));
+    names.extend(game.networks.iter().map(|n| n.name.as_str()));
+    let twice = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name));
+    if let Some((_, name)) = twice {
+        return refuse(format!(
+            "the game uses the name {name} twice: phases, batches and networks need names of their own"
+        ));
+    }
+    if let Some(phase) = game.phases.iter().find(|p| p.when.every == 0 || p.when.at >= p.when.every) {
+        let When { every, at, .. } = phase.when;
+        return refuse(format!("phase {} runs at {at} of every {every} iterations, which never comes", phase.name));
+    }
+    for phase in &game.phases {
+        let Some(ahead) = &phase.ahead else { continue };
+        let at = |name: &str| game.phases.iter().position(|p| p.name == name);
+        if let Some(before) = ahead.before.iter().find(|b| at(b).is_none() || at(b) >= at(&phase.name)) {
+            let (name, makes) = (&phase.name, &ahead.makes);
+            return refuse(format!("phase {name}: {makes} is made ahead of {before}, which must be an earlier phase"));
+        }
+    }
+    if let Some(r) = resident {
+        if game.sample.len() != 3 {
+            return refuse(format!("a resident set of images can't feed samples of extents {:?}", game.sample));
+        }
+        if let Some(batch) = game.batches.iter().find(|b| b.labels && !r.labels) {
+            return refuse(format!("batch {} needs labels, and the data set has none", batch.name));
+        }
+    }
+    Ok(())
+}
