@@ -3,6 +3,7 @@
 
 use super::game::{self, Built, Game, Phase, Player, When};
 use crate::config::Config;
+use crate::graph::Op;
 use crate::nn::{ParamSpec, StateSpec};
 use crate::optim::Flat;
 use crate::plan::{ALIGN, Builder, Class, Draw, Element, Options, Places, Precision, Program, Region, Work};
@@ -240,6 +241,15 @@ impl Assembly {
                 leaves.insert(game::scale_leaf(&learner.name), Region { len: 1, ..scaler.state });
                 let name = format!("scaler.{}", learner.name);
                 states.push((StateSpec { name, shape: [3].into(), init: 0.0 }, scaler.state));
+            }
+        }
+        for phase in &built {
+            let mut unmade = phase.dag.nodes.iter().filter_map(|node| match &node.op {
+                Op::State(name) => name.strip_prefix("shared/").filter(|_| !leaves.contains_key(&**name)),
+                _ => None,
+            });
+            if let Some(name) = unmade.next() {
+                return Err(Error::Graph(format!("phase {}: reads {name}, which no phase shares", phase.name)));
             }
         }
         for (state, region) in &states {
