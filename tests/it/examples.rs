@@ -87,12 +87,12 @@ fn what_does_not_fit_is_an_error_with_a_sentence() {
         let points = linear(&p.network("D")?, z, 2, Init::Ones);
         p.minimise("D", (points - p.batch("real")).square().mean_all())
     };
-    says(refusal(Game { inference: Some(sample(5)), ..points(learn) }, ring()), &["one name for two parameters"]);
-    let wide = Inference { output: vec![3], ..sample(2) };
     says(
-        refusal(Game { inference: Some(wide), ..points(learn) }, ring()),
-        &["the output has shape [250,2], and 250 rows of [3]"],
+        refusal(Game { inference: Some(sample(5)), ..points(learn) }, ring()),
+        &["phase sample: the output has shape [250,5], and 250 rows of [2]"],
     );
+    let wide = Inference { output: vec![3], ..sample(3) };
+    says(refusal(Game { inference: Some(wide), ..points(learn) }, ring()), &["D.weight has 9 elements"]);
 
     // Data that the game does not expect.
     let other = Feed::from_fn(&[3], false, |_, n, _| Ok((vec![0.0; 3 * n], vec![])));
