@@ -213,7 +213,7 @@ where
 
 /// A network of a function of (scope, x, labels, mode), given the extents of one sample that goes in and of one that comes
 /// out, and the number of classes (0: no labels).
-pub fn network<F>(input: &[usize], output: &[usize], classes: usize, forward: F) -> impl Network
+pub fn network<F>(input: &[usize], output: &[usize], classes: usize, forward: F) -> impl Network + use<F>
 where
     F: for<'g> Fn(&Scope<'g>, Tensor<'g>, Option<Tensor<'g>>, Mode) -> Tensor<'g> + Send + Sync,
 {

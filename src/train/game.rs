@@ -5,7 +5,7 @@
 //! `state/…` and `shared/…` say where a value goes, and `assembly` gives them their places.
 
 use crate::autodiff::grad;
-use crate::graph::{Dag, Graph, Shape, Tensor};
+use crate::graph::{Dag, Graph, Shape, Tensor, require};
 use crate::nn::{ParamSpec, Scope, StateSpec};
 pub use crate::optim::Schedule;
 use crate::plan::LOSS_SCALE;
@@ -13,7 +13,7 @@ use crate::{Error, Result};
 use std::sync::Arc;
 
 /// What is trained: networks, the batches they see, and the phases of an iteration.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Game {
     /// Samples per batch.
     pub batch: usize,
@@ -46,6 +46,13 @@ pub struct Player {
     pub adam: Adam,
     /// Moving average of its weights, where it has one.
     pub average: Option<Average>,
+}
+
+impl Player {
+    /// A network without a moving average.
+    pub fn new(name: &str, title: &str, adam: Adam) -> Player {
+        Player { name: name.into(), title: title.into(), adam, average: None }
+    }
 }
 
 /// Adam with schedules (Kingma & Ba 2015).
@@ -92,6 +99,13 @@ pub struct Batch {
     pub stream: u32,
     /// Whether labels are drawn with it.
     pub labels: bool,
+}
+
+impl Batch {
+    /// A batch without labels.
+    pub fn new(name: &str, stream: u32) -> Batch {
+        Batch { name: name.into(), stream, labels: false }
+    }
 }
 
 /// A number that phases read.
@@ -204,6 +218,29 @@ pub struct Inference {
     pub build: Build,
 }
 
+impl Inference {
+    /// `sample`: what a generator makes of rows of `latent` normal numbers. `build` is its graph, from the latents on.
+    pub fn of_latents(
+        latent: usize,
+        sample: &[usize],
+        build: impl for<'g> Fn(&PhaseGraph<'g>, Tensor<'g>) -> Result<Tensor<'g>> + Send + Sync + 'static,
+    ) -> Inference {
+        Inference {
+            name: "sample".into(),
+            inputs: vec![("latents".into(), vec![latent])],
+            output: sample.to_vec(),
+            rows: if sample.len() == 3 { 16 } else { 250 },
+            classes: 0,
+            build: Arc::new(move |p| {
+                let latents = p.given("latents", &[latent]);
+                let samples = build(p, latents)?;
+                p.output(samples);
+                Ok(())
+            }),
+        }
+    }
+}
+
 /// A number of the line of progress.
 #[derive(Clone, Debug)]
 pub struct Shown {
@@ -260,13 +297,17 @@ impl<'g> PhaseGraph<'g> {
         found.ok_or_else(|| Error::Graph(format!("the game has no network {name}; it has {}", known())))
     }
 
-    /// A batch of data [N, …].
+    /// A batch of data [N, …]; it, like all that a phase reads by name, must be one of the game's: building is refused otherwise.
     pub fn batch(&self, name: &str) -> Tensor<'g> {
+        let known: Vec<&str> = self.game.batches.iter().map(|b| b.name.as_str()).collect();
+        require!(known.contains(&name), "the game has no batch {name}; it has {}", known.join(", "));
         self.graph.input(name, self.batch_shape())
     }
 
     /// The labels of a batch, `[N]` class numbers.
     pub fn labels(&self, name: &str) -> Tensor<'g> {
+        let labelled = self.game.batches.iter().any(|b| b.name == name && b.labels);
+        require!(labelled, "the game has no batch {name} with labels");
         self.graph.input(&labels_of(name), [self.rows])
     }
 
@@ -277,6 +318,8 @@ impl<'g> PhaseGraph<'g> {
 
     /// A per-step value, as `[1]`.
     pub fn value(&self, name: &str) -> Tensor<'g> {
+        let known: Vec<&str> = self.game.values.iter().map(|v| v.name.as_str()).collect();
+        require!(known.contains(&name), "the game has no value {name}; it has {}", known.join(", "));
         self.graph.input(&value_leaf(name), [1])
     }
 
@@ -292,6 +335,7 @@ impl<'g> PhaseGraph<'g> {
 
     /// Logs a scalar `[1]`.
     pub fn log(&mut self, name: &str, value: Tensor<'g>) {
+        require!(value.shape().elems() == 1, "what is logged as {name} has shape {}, not [1]", value.shape());
         self.roots.push((format!("log/{name}"), value));
     }
 
@@ -304,11 +348,15 @@ impl<'g> PhaseGraph<'g> {
     /// Lets a network learn from `loss` `[1]`: makes the gradients of its parameters and runs its optimiser after the phase.
     ///
     /// # Errors
-    /// No network of this name.
+    /// No network of this name; one that the phase has not applied; a loss that is not one number.
     pub fn minimise(&mut self, network: &str, loss: Tensor<'g>) -> Result<()> {
         let scope = self.network(network)?;
         if loss.shape().elems() != 1 {
             return Err(Error::Graph(format!("the loss of network {network} has shape {}, not [1]", loss.shape())));
+        }
+        if scope.params().is_empty() {
+            let reason = format!("network {network} can't learn here: the phase applies it to nothing before");
+            return Err(Error::Graph(reason));
         }
         let loss = if self.scaled {
             let scale = self.graph.input(&scale_leaf(network), [1]);
@@ -340,6 +388,11 @@ impl<'g> PhaseGraph<'g> {
 
     /// What an inference makes, [rows, …].
     pub fn output(&mut self, value: Tensor<'g>) {
+        if let Some(inference) = &self.game.inference {
+            let fits = value.shape().elems() == self.rows * inference.output.iter().product::<usize>();
+            let (rows, extents) = (self.rows, &inference.output);
+            require!(fits, "the output has shape {}, and {rows} rows of {extents:?} are promised", value.shape());
+        }
         self.roots.push((OUTPUT.into(), value));
     }
 }

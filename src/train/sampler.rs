@@ -2,7 +2,7 @@
 
 use super::checkpoint::{Checkpoint, NamedTensor, Values};
 use super::game::{self, Inference};
-use super::samples::given;
+use super::samples::{given, parts};
 use super::settings::Settings;
 use crate::device::Device;
 use crate::nn::{StateSpec, layout};
@@ -98,26 +98,9 @@ impl Sampler {
     /// # Errors
     /// Lists of other lengths; a device that fails.
     pub fn infer(&mut self, values: &[Vec<f32>]) -> Result<Vec<f32>> {
-        let takes: Vec<usize> = self.inference.inputs.iter().map(|(_, extents)| extents.iter().product()).collect();
-        let extents = |i: usize| takes[i];
-        let rows = values.first().map_or(0, |v| v.len() / extents(0).max(1));
-        let fits = values.len() == self.inputs.len() && (0..values.len()).all(|i| values[i].len() == rows * extents(i));
-        if !fits {
-            let lengths: Vec<usize> = values.iter().map(Vec::len).collect();
-            let reason =
-                format!("{} is given {lengths:?} numbers and takes {:?}", self.inference.name, self.inference.inputs);
-            return Err(Error::Training(reason));
-        }
-        let mut outputs = Vec::with_capacity(rows * self.per_row());
-        for from in (0..rows).step_by(self.inference.rows) {
-            let count = self.inference.rows.min(rows - from);
-            let part = |i: usize| {
-                let mut part = values[i][from * extents(i)..(from + count) * extents(i)].to_vec();
-                part.resize(self.inference.rows * extents(i), 0.0);
-                part
-            };
-            let parts: Vec<Vec<f32>> = (0..values.len()).map(part).collect();
-            outputs.extend(self.run(&parts, count)?);
+        let mut outputs = vec![];
+        for (count, part) in parts(&self.inference, values)? {
+            outputs.extend(self.run(&part, count)?);
         }
         Ok(outputs)
     }

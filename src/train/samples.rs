@@ -38,6 +38,27 @@ impl Trainer {
         Ok(samples.values)
     }
 
+    /// What the trained networks make of any number of rows, with averaged weights where there are any: the classes of images, say.
+    /// `values` holds one list per input, in the order of [`Inference::inputs`].
+    ///
+    /// # Errors
+    /// A game without inference; lists of other lengths; a device that fails.
+    pub fn infer(&mut self, values: &[Vec<f32>]) -> Result<Vec<f32>> {
+        let (Some(answer), Some(inference)) = (&self.assembly.answer, &self.settings.game.inference) else {
+            return Err(Error::Training("this game has no inference".into()));
+        };
+        let mut outputs = vec![];
+        for (count, parts) in parts(inference, values)? {
+            for ((_, region), part) in answer.inputs.iter().zip(&parts) {
+                self.device.write(*region, part)?;
+            }
+            self.device.run(&[(answer.plan, 1)])?;
+            let rows = self.device.read(answer.output)?;
+            outputs.extend_from_slice(&rows[..count * inference.output.iter().product::<usize>()]);
+        }
+        Ok(outputs)
+    }
+
     /// Starts drawing samples of the averaged generator as it is now; never waits for the device.
     pub(super) fn begin_samples(&mut self, seeds: &[u32]) -> Result<PendingSamples> {
         let (Some(answer), Some(inference)) = (&self.assembly.answer, &self.settings.game.inference) else {
@@ -86,6 +107,31 @@ pub(super) fn given(inference: &Inference, seed: u64, seeds: &[u32], class: Opti
         Ok(values)
     };
     inference.inputs.iter().map(one).collect()
+}
+
+/// Rows for an inference as it takes them: (how many, one list per input, padded to its rows).
+///
+/// # Errors
+/// Lists of other lengths.
+pub(super) fn parts(inference: &Inference, values: &[Vec<f32>]) -> Result<Vec<(usize, Vec<Vec<f32>>)>> {
+    let takes: Vec<usize> = inference.inputs.iter().map(|(_, extents)| extents.iter().product()).collect();
+    let rows = values.first().zip(takes.first()).map_or(0, |(v, per_row)| v.len() / per_row.max(&1));
+    let fits = values.len() == takes.len() && values.iter().zip(&takes).all(|(v, per_row)| v.len() == rows * per_row);
+    if !fits {
+        let lengths: Vec<usize> = values.iter().map(Vec::len).collect();
+        let reason = format!("{} is given {lengths:?} numbers and takes {:?}", inference.name, inference.inputs);
+        return Err(Error::Training(reason));
+    }
+    let part = |from: usize| {
+        let count = inference.rows.min(rows - from);
+        let of = |(v, per_row): (&Vec<f32>, &usize)| {
+            let mut part = v[from * per_row..(from + count) * per_row].to_vec();
+            part.resize(inference.rows * per_row, 0.0);
+            part
+        };
+        (count, values.iter().zip(&takes).map(of).collect())
+    };
+    Ok((0..rows).step_by(inference.rows).map(part).collect())
 }
 
 /// Latents of the samples with these seeds: the same on every device and at every step.

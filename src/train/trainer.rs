@@ -276,7 +276,23 @@ impl Trainer {
         values
     }
 
-    /// Starts reading the log rows since the last call; never waits. At most `log.every_steps` iterations may lie between calls.
+    /// A logged scalar as the last iteration left it; waits for the device.
+    ///
+    /// # Errors
+    /// A scalar that no phase logs; no iteration yet; a device that fails.
+    pub fn latest(&mut self, name: &str) -> Result<f32> {
+        let names = &self.assembly.log_names;
+        let Some(column) = names.iter().position(|known| known == name) else {
+            return Err(Error::Training(format!("no phase logs {name}; logged are {}", names.join(", "))));
+        };
+        let Some(last) = self.step.checked_sub(1) else {
+            return Err(Error::Training(format!("{name} is known after the first iteration")));
+        };
+        let at = last as usize % self.assembly.ring_rows * names.len() + column;
+        Ok(self.device.read(self.assembly.ring)?[at])
+    }
+
+    /// Starts reading the log rows since the last call, at most `log.every_steps` of them: older ones are lost. Never waits.
     pub fn begin_log(&mut self) -> Result<()> {
         if self.logged_to == self.step {
             return Ok(());
@@ -284,7 +300,8 @@ impl Trainer {
         let ring = self.device.begin_read(self.assembly.ring)?;
         let bad =
             learning(&self.assembly.learners).map(|(_, bad)| self.device.begin_read(bad)).collect::<Result<_>>()?;
-        self.pending.push_back(PendingLog { first: self.logged_to, end: self.step, ring, bad });
+        let kept = self.step.saturating_sub(self.assembly.ring_rows as u64);
+        self.pending.push_back(PendingLog { first: self.logged_to.max(kept), end: self.step, ring, bad });
         self.logged_to = self.step;
         Ok(())
     }

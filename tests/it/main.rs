@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod config;
 mod data;
+mod examples;
 mod feed;
 mod fidelity;
 mod floors;

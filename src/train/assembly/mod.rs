@@ -181,7 +181,7 @@ impl Assembly {
         let learners = site.learners(&built, scaled);
         let cursors = site.cursors();
         let mut fed = site.batches(cursors);
-        site.shared();
+        site.shared(&built)?;
         let states = site.states(&built, &learners);
         let log = site.log(&learners, ring_rows, scaled);
         let data = site.data();

@@ -1,11 +1,12 @@
 //! A program while it is assembled: buffers first, with the places of what phases read and make, then the plans over them.
 
 use super::{Answer, Fed, Learner, Planned, Resident, Scaler, Training, Update};
-use crate::Result;
+use crate::graph::Op;
 use crate::nn::{ParamSpec, StateSpec};
 use crate::optim::Flat;
 use crate::plan::{ALIGN, Builder, Class, Draw, Element, Options, Places, Region, Work};
 use crate::train::game::{self, Built, Game, Phase, Player};
+use crate::{Error, Result};
 use std::collections::HashMap;
 
 /// Whether part of phase `other` runs ahead of `phase`.
@@ -141,17 +142,30 @@ impl<'a> Site<'a> {
     }
 
     /// Places of what phases hand to each other.
-    pub fn shared(&mut self) {
-        for (name, id) in
-            self.phases.iter().flat_map(|p| p.dag.roots.iter().map(|(name, id)| (name, &p.dag.nodes[*id])))
-        {
-            if name.starts_with("shared/") && !self.leaves.contains_key(name) {
-                let (own, len) = (name.trim_start_matches("shared/"), id.shape.elems());
-                let region = self.b.buffer(own, len, Element::F32, Class::State);
-                self.leaves.insert(name.clone(), region);
-                self.roots.insert(name.clone(), region);
+    ///
+    /// # Errors
+    /// A phase that reads what no phase shares.
+    pub fn shared(&mut self, built: &[Built]) -> Result<()> {
+        for phase in self.phases {
+            for (name, id) in phase.dag.roots.iter().filter(|(name, _)| name.starts_with("shared/")) {
+                if !self.leaves.contains_key(name) {
+                    let (own, len) = (name.trim_start_matches("shared/"), phase.dag.nodes[*id].shape.elems());
+                    let region = self.b.buffer(own, len, Element::F32, Class::State);
+                    self.leaves.insert(name.clone(), region);
+                    self.roots.insert(name.clone(), region);
+                }
             }
         }
+        for phase in built {
+            let mut unmade = phase.dag.nodes.iter().filter_map(|node| match &node.op {
+                Op::State(name) => name.strip_prefix("shared/").filter(|_| !self.leaves.contains_key(&**name)),
+                _ => None,
+            });
+            if let Some(name) = unmade.next() {
+                return Err(Error::Graph(format!("phase {}: reads {name}, which no phase shares", phase.name)));
+            }
+        }
+        Ok(())
     }
 
     /// Persistent tensors of the networks, scales of losses among them.
