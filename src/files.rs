@@ -23,19 +23,19 @@ pub fn write(path: &Path, action: &'static str, bytes: &[u8]) -> Result<()> {
     replace(path, |file| file.write_all(bytes)).map_err(Error::io(path, action))
 }
 
-/// [`write`] for files by the thousand that can be made again: whole whatever is killed, but the system decides when they
+/// [`write()`] for files by the thousand that can be made again: whole whatever is killed, but the system decides when they
 /// reach the disk: waiting for it would take longer than making them.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_soon(path: &Path, action: &'static str, bytes: &[u8]) -> Result<()> {
     put(path, false, |file| file.write_all(bytes)).map_err(Error::io(path, action))
 }
 
-/// [`write`] for what is made while it is written.
+/// [`write()`] for what is made while it is written.
 ///
 /// # Errors
-/// As [`write`]; what `fill` says.
+/// As [`write()`]; what `fill` says.
 pub fn write_with(
     path: &Path,
     action: &'static str,

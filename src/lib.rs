@@ -1,8 +1,19 @@
 //! GPU-native training of GANs and adversarially perturbed networks on wgpu, without CUDA.
 //!
-//! A training phase is a graph over a closed set of primitives ([`graph`]), differentiated symbolically to any order
-//! ([`autodiff`]), lowered to a fixed list of steps ([`plan`]) and run by hand-written WGSL kernels ([`gpu`]) or by all cores of the
-//! processor ([`host`]). `ARCHITECTURE.md` is the map.
+//! A training phase is a graph over a closed set of primitives, differentiated symbolically to any order, lowered to a fixed list of
+//! steps and run by hand-written WGSL kernels or by all cores of the processor. `ARCHITECTURE.md` is the map.
+//!
+//! # Way through
+//! - [`train::Trainer`] trains a [`train::Game`] on data from a [`train::Feed`], on a [`device::Device`]; [`train::Sampler`] draws from its
+//!   checkpoints.
+//! - Games that come with the crate are in [`train::games`]; one of your own is a value of [`train::game::Game`], whose phases are functions
+//!   of a [`train::game::PhaseGraph`].
+//! - Networks implement [`nn::Network`] (or are lists of layers, [`nn::Sequential`]) and are made of [`nn::layers`]; losses are functions
+//!   of [`graph::Tensor`]s, some of them in [`loss`]; attacks are steps in [`attack`]; gradients of any order come from [`autodiff::grad`].
+//! - Images are a [`data::DataSet`]; whole runs with a configuration are [`config::Config`] and [`train::Session`].
+//!
+//! `examples/own_gan.rs`, `own_data.rs`, `attack.rs` and `two_critics.rs` show each of these. What is hidden from this page is the engine
+//! itself, whose parts may change between versions.
 //!
 //! The front door is [`train::Trainer`]: choose a game and data, train, sample.
 //!
@@ -28,25 +39,36 @@
 
 pub mod attack;
 pub mod autodiff;
+#[doc(hidden)]
 pub mod bench;
+#[doc(hidden)]
 pub mod cache;
+#[doc(hidden)]
 pub mod check;
+#[doc(hidden)]
 pub mod cli;
 pub mod config;
 pub mod data;
 pub mod device;
 pub mod error;
+#[doc(hidden)]
 pub mod files;
+#[doc(hidden)]
 pub mod gpu;
 pub mod graph;
+#[doc(hidden)]
 pub mod grid;
+#[doc(hidden)]
 pub mod host;
+#[doc(hidden)]
 pub mod kernels;
 pub mod loss;
+#[doc(hidden)]
 pub mod metrics;
 pub mod nn;
 pub mod optim;
 pub mod philox;
+#[doc(hidden)]
 pub mod plan;
 pub mod train;
 

@@ -1,6 +1,6 @@
 //! The host device: executes graphs and plans on the CPU, generic over f32 and f64.
 //!
-//! [`eval`] walks a graph node by node, unplanned and unfused, and is the oracle of every test (in f64). [`Host`] runs
+//! `eval` walks a graph node by node, unplanned and unfused, and is the oracle of every test (in f64). `Host` runs
 //! plans on all cores, and is the device of people without a GPU driver (in f32). Both share one function a primitive.
 //! Work is cut into tasks by shape alone, so results are the same bits for any number of threads.
 //!

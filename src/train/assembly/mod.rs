@@ -136,11 +136,11 @@ pub struct Assembly {
     pub states: Vec<(StateSpec, Region)>,
     /// The resident data set, packed bytes, and its labels.
     pub data: Option<(Region, Option<Region>)>,
-    /// Where the draws of an iteration start, at multiples of [`ALIGN`], where the set is resident: written at once.
+    /// Where the draws of an iteration start, at multiples of [`crate::plan::ALIGN`], where the set is resident: written at once.
     pub cursors: Option<Region>,
     /// Batches in the order of the game.
     pub fed: Vec<Fed>,
-    /// Every per-step value, each at a multiple of [`ALIGN`]: written at once.
+    /// Every per-step value, each at a multiple of [`crate::plan::ALIGN`]: written at once.
     pub scalars: Region,
     /// Where each of [`Game::values`] lies.
     pub values: Vec<Region>,
