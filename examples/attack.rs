@@ -23,8 +23,7 @@ fn net() -> impl Network {
 
 /// The classifier's loss on images `x`.
 fn harm<'g>(p: &PhaseGraph<'g>, x: Tensor<'g>) -> danskin::Result<Tensor<'g>> {
-    let logits = net().forward(&p.network("C")?, x, None, Mode::Eval);
-    Ok(cross_entropy(logits, p.labels("images")).mean_all())
+    Ok(cross_entropy(net().forward(&p.network("C")?, x, None, Mode::Eval), p.labels("images")).mean_all())
 }
 
 fn main() -> danskin::Result<()> {
@@ -42,15 +41,15 @@ fn main() -> danskin::Result<()> {
     let step = Phase::new("step", |p| {
         let (x, x0) = (p.shared("x_adv", p.batch_shape()), p.batch("images"));
         let loss = harm(p, x)?;
-        p.log("pgd", loss);
         let uphill = grad(loss, &[x])[0];
+        p.log("pgd", loss);
         p.share("x_adv", attack::step(Norm::Inf, x, x0, uphill, p.value("alpha"), p.value("eps"), Bounds::IMAGE));
         Ok(())
     });
     game.phases.extend([start, Phase { repeat: 11, ..step }].map(|phase| phase.when(When::last_of(400))));
     let images = Feed::from_fn(&[8, 8, 1], true, |first, n, _stream| {
-        let k = first..first + n as u64;
-        Ok((k.clone().flat_map(image).collect(), k.map(|k| (k % 2) as f32).collect()))
+        let all = || first..first + n as u64;
+        Ok((all().flat_map(image).collect(), all().map(|k| (k % 2) as f32).collect()))
     });
     let mut trainer = Trainer::new(Settings::of(game), images, &Device::Host)?;
     (0..400).try_for_each(|_| trainer.iterate())?;
