@@ -10,7 +10,7 @@ use danskin::{autodiff::grad, device::Device, loss::classifier::cross_entropy, o
 /// Image `k`, 8x8: stripes somewhere under noise. Upright ones are class 0, lying ones class 1.
 fn image(k: u64) -> impl Iterator<Item = f32> {
     let random = move |i: u64| uniform_at(k, 0, 0, i) as f32;
-    let wave = move |i: u64| (1.5 * (if k % 2 == 0 { i % 8 } else { i / 8 }) as f32 + 6.3 * random(64)).sin();
+    let wave = move |i: u64| (1.5 * (if k % 2 == 1 { i / 8 } else { i % 8 }) as f32 + 6.3 * random(64)).sin();
     (0..64).map(move |i| 0.4 * wave(i) + random(i) - 0.5)
 }
 
