@@ -1,4 +1,5 @@
 //! A classifier and its adversary: projected gradient descent (PGD) against noise of the same size.
+
 use danskin::attack::{self, Bounds, Norm};
 use danskin::graph::Tensor;
 use danskin::nn::{Init, Mode, Network, layers, network};
@@ -9,7 +10,7 @@ use danskin::{autodiff::grad, device::Device, loss::classifier::cross_entropy, o
 /// Image `k`, 8x8: stripes somewhere under noise. Upright ones are class 0, lying ones class 1.
 fn image(k: u64) -> impl Iterator<Item = f32> {
     let random = move |i: u64| uniform_at(k, 0, 0, i) as f32;
-    let wave = move |i: u64| (1.5 * (if k.is_multiple_of(2) { i % 8 } else { i / 8 }) as f32 + 6.3 * random(64)).sin();
+    let wave = move |i: u64| (1.5 * (if k % 2 == 1 { i / 8 } else { i % 8 }) as f32 + 6.3 * random(64)).sin();
     (0..64).map(move |i| 0.4 * wave(i) + random(i) - 0.5)
 }
 
@@ -22,8 +23,7 @@ fn net() -> impl Network {
 
 /// The classifier's loss on images `x`.
 fn harm<'g>(p: &PhaseGraph<'g>, x: Tensor<'g>) -> danskin::Result<Tensor<'g>> {
-    let logits = net().forward(&p.network("C")?, x, None, Mode::Eval);
-    Ok(cross_entropy(logits, p.labels("images")).mean_all())
+    Ok(cross_entropy(net().forward(&p.network("C")?, x, None, Mode::Eval), p.labels("images")).mean_all())
 }
 
 fn main() -> danskin::Result<()> {
@@ -41,15 +41,15 @@ fn main() -> danskin::Result<()> {
     let step = Phase::new("step", |p| {
         let (x, x0) = (p.shared("x_adv", p.batch_shape()), p.batch("images"));
         let loss = harm(p, x)?;
-        p.log("pgd", loss);
         let uphill = grad(loss, &[x])[0];
+        p.log("pgd", loss);
         p.share("x_adv", attack::step(Norm::Inf, x, x0, uphill, p.value("alpha"), p.value("eps"), Bounds::IMAGE));
         Ok(())
     });
     game.phases.extend([start, Phase { repeat: 11, ..step }].map(|phase| phase.when(When::last_of(400))));
     let images = Feed::from_fn(&[8, 8, 1], true, |first, n, _stream| {
-        let k = first..first + n as u64;
-        Ok((k.clone().flat_map(image).collect(), k.map(|k| (k % 2) as f32).collect()))
+        let all = || first..first + n as u64;
+        Ok((all().flat_map(image).collect(), all().map(|k| (k % 2) as f32).collect()))
     });
     let mut trainer = Trainer::new(Settings::of(game), images, &Device::Host)?;
     (0..400).try_for_each(|_| trainer.iterate())?;
