@@ -27,8 +27,8 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
     let device = startup::open(job.device, &tuning)?;
     let settings = Settings::new(&job.config)?;
     if settings.game.phases.is_empty() {
-        let hint = "is not set: a generator alone can be drawn from; training wants a list of layers in [model.d]";
-        return Err(Error::setting(job.config.place("model.d"), "model.d", "", hint));
+        let hint = "a generator alone can be drawn from; training wants a list of layers in [model.d]";
+        return Err(Error::setting(job.config.place("model.g"), "model.d", "is not set", hint));
     }
     let mut feed = open_data(&job.config)?;
     let (toy, reals, fingerprint) = (feed.toy_kind(), std::mem::take(&mut feed.preview), feed.fingerprint());

@@ -42,7 +42,12 @@ pub fn import(args: &ImportArgs) -> Result<()> {
     }
     let out = args.out.display();
     output::line(format_args!("{out}: {count} tensors of {}", args.file.display()));
-    output::line(format_args!("draw from it: danskin sample {out}; train it: danskin train --resume {out}"));
+    let game = &trainer.settings().game;
+    let draws = game.inference.as_ref().is_some_and(|i| i.inputs.iter().any(|(name, _)| name == "latents"));
+    let used = if draws { "draw from it: danskin sample" } else { "count what it gets right: danskin eval" };
+    let trained =
+        if game.phases.is_empty() { String::new() } else { format!("; train it: danskin train --resume {out}") };
+    output::line(format_args!("{used} {out}{trained}"));
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use super::args::SampleArgs;
 use super::device::DeviceChoice;
 use super::job::SampleJob;
 use super::{commands, output, startup};
-use crate::config::{Grid, Source};
+use crate::config::{Grid, Source, Task};
 use crate::data::toys::{self, Toy};
 use crate::train::checkpoint::{NamedTensor, Values, read_foreign};
 use crate::train::{Sampler, Settings};
@@ -20,6 +20,10 @@ pub(super) fn sample(args: &SampleArgs) -> Result<()> {
         return commands::devices();
     }
     let job = SampleJob::prepare(args)?;
+    if job.config.train.task == Task::Classifier {
+        let hint = "this run holds a classifier, which draws nothing; count what it gets right with danskin eval";
+        return Err(Error::setting(args.run.display().to_string(), "train.task", "classifier", hint));
+    }
     let is_plane = !job.config.data.source.is_images();
     if let Some(folder) = job.each.as_ref().filter(|_| is_plane) {
         let hint = "this run makes points of the plane, shown in one plot; leave --each out";

@@ -63,7 +63,7 @@ impl Config {
             Task::Classifier => ("model.c", m.c.is_some()),
         };
         let hint = format!("model.kind \"sequential\" wants [{key}] with a list of layers");
-        self.require(given, key, hint)
+        if given { Ok(()) } else { Err(Error::setting(self.place("model.kind"), key, "is not set", hint)) }
     }
 
     fn check_task(&self) -> Result<()> {
@@ -80,11 +80,8 @@ impl Config {
         self.together(self.model.kind == ModelKind::Sequential, ["train.task", "model.kind"], why)?;
         self.require(self.model.classes >= 2, "model.classes", "must be at least 2 for a classifier")?;
         let labelled = self.data.source != Source::Faces || self.data.label.is_some();
-        self.require(
-            labelled,
-            "data.label",
-            "must name a factor of the built-in faces, such as glasses, for a classifier",
-        )
+        let hint = "must name a factor of the built-in faces, such as glasses, for a classifier";
+        if labelled { Ok(()) } else { Err(Error::setting(self.place("train.task"), "data.label", "is not set", hint)) }
     }
 
     fn check_model(&self) -> Result<()> {
@@ -160,6 +157,11 @@ impl Config {
             "data.label",
             "is read only with data.source \"faces\"",
         );
+        let (lists, gan) = (self.model.kind == ModelKind::Sequential, self.train.task == Task::Gan);
+        let unread = "is read only with model.kind \"sequential\" and the task that trains it";
+        warn(self.model.g.is_some() && !(lists && gan), "model.g", unread);
+        warn(self.model.d.is_some() && !(lists && gan), "model.d", unread);
+        warn(self.model.c.is_some() && !(lists && !gan), "model.c", unread);
 
         let penalised = self.penalties().iter().any(|(_, weight)| *weight > 0.0);
         let labelled = data.source != Source::Faces || data.label.is_some();

@@ -1,6 +1,7 @@
 //! Configurations: layering, every refusal with its sentence, and the way to text and back.
 
 use danskin::config::{self, Config, KEYS, Kind, LossKind, OnResume, Overrides, Source};
+use danskin::train::Settings;
 use std::path::{Path, PathBuf};
 
 /// A preset under `--set` assignments.
@@ -42,6 +43,11 @@ fn text_and_back_loses_nothing() {
         "optim.beta2_final=.9999",
         "attack.alpha=1/255",
         "attack.eps=0.25",
+        "ema.half_life_start_kimg=0.5",
+        "model.classes=3",
+        "model.g={ prefix = 'main', layers = [{ type = 'linear', out = 3 }, { type = 'tanh' }] }",
+        "model.d={ layers = [{ type = 'conv', out = 3, kernel = 3 }, { type = 'flatten' }] }",
+        "model.c={ init = 'dcgan', layers = [{ type = 'dropout', p = 0.25 }] }",
     ];
     for (preset, set) in [("faces64", &all[..]), ("faces32", &[]), ("ring8", &[])] {
         let (config, _) = Config::load(&with(preset, set)).unwrap();
@@ -295,7 +301,7 @@ fn warnings() {
     for (preset, set, sentence) in [
         (
             "faces32",
-            "attack.steps=4 attack.alpha=1/255",
+            "attack.steps=4 attack.eps=8/255 attack.alpha=1/255",
             "command line: attack.alpha \"1/255\": times attack.steps is below attack.eps: the attack can't reach \
              the edge of its ball",
         ),
@@ -319,6 +325,13 @@ fn warnings() {
         ),
         ("faces32", "data.path=x", "command line: data.path \"x\": is read only with data.source \"path\""),
         ("faces32", "attack.steps=8 attack.alpha=1/255", ""),
+        ("faces32", "data.label=glasses model.classes=6", ""),
+        (
+            "faces32",
+            "model.classes=6",
+            "command line: model.classes 6: asks for labels, and the built-in faces have them only where data.label names \
+             a factor",
+        ),
     ] {
         let set: Vec<_> = set.split(' ').collect();
         let (_, warnings) = Config::load(&with(preset, &set)).unwrap();
@@ -452,4 +465,198 @@ fn validation_without_a_file() {
     config.train.batch = 0;
     let message = config.validate().unwrap_err().to_string();
     assert_eq!(message, "preset faces32: train.batch 0: must be at least 1");
+}
+
+/// Settings of a list of layers, below a preset.
+fn lists(task: &str, model: &str, lists: &str) -> String {
+    format!(
+        "preset = \"faces32\"\n[data]\nsize = 8\nlabel = \"glasses\"\n[train]\ntask = \"{task}\"\n\
+         [model]\nkind = \"sequential\"\nz = 4\n{model}\n{lists}"
+    )
+}
+
+const G: &str = r#"
+[[model.g.layers]]
+type = "linear"
+out = 192
+[[model.g.layers]]
+type = "reshape"
+shape = [3, 8, 8]
+"#;
+
+/// Layers from a file and from the command line are the same, and are written as they were read.
+#[test]
+fn layers_from_a_file_and_from_the_command_line() {
+    let (_dir, path) = file(&lists("gan", "", G));
+    let (from_file, warnings) = Config::load(&Overrides { file: Some(path.clone()), ..Overrides::default() }).unwrap();
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!(from_file.model.g.as_ref().unwrap()["layers"].as_array().unwrap().len(), 2);
+    assert_eq!(from_file.place("model.g"), path.display().to_string());
+    let set = [
+        "data.size=8",
+        "data.label=glasses",
+        "model.kind=sequential",
+        "model.z=4",
+        "model.g={layers=[{type='linear',out=192},{type='reshape',shape=[3,8,8]}]}",
+    ];
+    let (typed, _) = Config::load(&with("faces32", &set)).unwrap();
+    assert_eq!(typed.to_toml(), from_file.to_toml());
+    let (_dir, written) = file(&typed.to_toml());
+    assert_eq!(Config::read(&written).unwrap().to_toml(), typed.to_toml());
+    assert!(Settings::new(&typed).unwrap().game.phases.is_empty(), "a generator alone trains nothing");
+    // Typed layers take the place of the file's.
+    let one = "model.g={layers=[{type='linear',out=7}]}".to_string();
+    let over = Overrides { file: Some(path), set: vec![one], ..Overrides::default() };
+    let (over, _) = Config::load(&over).unwrap();
+    assert_eq!(over.model.g.as_ref().unwrap()["layers"].as_array().unwrap().len(), 1);
+    assert_eq!(over.place("model.g"), "command line");
+}
+
+/// Task, settings of [model], lists, and the sentence after the file's name.
+#[test]
+fn layers_that_make_no_network() {
+    let d = |layers: &str| format!("{G}[model.d]\nlayers = [{layers}]");
+    let g = |layers: &str| format!("[model.g]\nlayers = [{layers}]");
+    let c = |layers: &str| format!("[model.c]\nlayers = [{layers}]");
+    let norm =
+        r#"{ type = "flatten" }, { type = "linear", out = 4 }, { type = "batch_norm" }, { type = "linear", out = 1 }"#;
+    let flat = r#"{ type = "flatten" }, "#;
+    let mut flaws = vec![];
+    for (task, model, lists_of, sentence) in [
+        (
+            "gan",
+            "",
+            String::new(),
+            "model.g is not set: model.kind \"sequential\" wants [model.g] with a list of layers",
+        ),
+        (
+            "classifier",
+            "classes = 6",
+            G.into(),
+            "model.c is not set: model.kind \"sequential\" wants [model.c] with a list of layers",
+        ),
+        (
+            "classifier",
+            "classes = 1",
+            c(r#"{ type = "relu" }"#),
+            "model.classes 1: must be at least 2 for a classifier",
+        ),
+        ("gan", "g = 3", String::new(), "model.g 3: must be a table with a list `layers`, each a table with a `type`"),
+        (
+            "gan",
+            "",
+            "[model.g]\ninit = \"torch\"".into(),
+            "model.g { init = \"torch\" }: must be a table with a list `layers`, each a table with a `type`",
+        ),
+        ("gan", "", g(""), "model.g: number of layers 0: must be from 1 to 1000"),
+        (
+            "gan",
+            "",
+            g(r#"{ type = "tanh" }, { type = "conv", out = 3, kernel = 3 }"#),
+            "model.g: layer 1 (conv) on a row of 4 features: needs an image: put `reshape` with shape = [channels, \
+             height, width] before it",
+        ),
+        ("gan", "", g(r#"{ type = "linear", out = 5 }"#), "model.g ends in [5]: must end in [8, 8, 3]"),
+        (
+            "gan",
+            "",
+            d(r#"{ type = "linear", out = 1 }"#),
+            "model.d: layer 0 (linear) on an image of 8x8 with 3 channels: needs a row of features: put `flatten` before it",
+        ),
+        ("gan", "", d(r#"{ type = "flatten" }"#), "model.d ends in [192]: must end in [1]"),
+        (
+            "classifier",
+            "classes = 6",
+            c(&format!(r#"{flat}{{ type = "linear", out = 5 }}"#)),
+            "model.c ends in [5]: must end in [6]",
+        ),
+        (
+            "classifier",
+            "classes = 6",
+            c(&format!(r#"{flat}{{ type = "embedding", classes = 6, dim = 2 }}, {{ type = "linear", out = 6 }}"#)),
+            "model.c is told the class: a classifier is not told the class: leave `embedding` and `projection` out",
+        ),
+        (
+            "gan",
+            "",
+            g(r#"{ type = "relu" }, { type = "lstm" }"#),
+            "model.g layer 1 can't be read: unknown variant `lstm`",
+        ),
+        ("gan", "", g(r#"{ type = "linear" }"#), "model.g layer 0 can't be read: missing field `out`"),
+        ("gan", "", g(r#"{ out = 3 }"#), "model.g layer 0 can't be read: missing field `type`"),
+        ("gan", "", g(r#"{ type = "relu", slope = 3 }"#), "model.g layer 0 can't be read: unknown field `slope`"),
+        (
+            "gan",
+            "",
+            format!("{}\ninit = \"he\"", g(r#"{ type = "relu" }"#)),
+            "model.g can't be read: unknown variant `he`",
+        ),
+        (
+            "gan",
+            "",
+            format!("{}\n[loss]\nr1_gamma = 1", d(norm)),
+            "model.d layer 2 (batch_norm): does not go with a gradient penalty, which is on each sample's own gradient: \
+             leave one of them out",
+        ),
+        ("gan", "classes = 2", d(norm), "model.classes 2: must be those of model.g, 0: its layers are told of them by"),
+    ] {
+        let (_dir, path) = file(&lists(task, model, &lists_of));
+        let overrides = Overrides { file: Some(path.clone()), ..Overrides::default() };
+        let made = Config::load(&overrides).and_then(|(config, _)| Settings::new(&config).map(drop));
+        let message = made.map_or_else(|error| error.to_string(), |()| "nothing".into());
+        let expected = format!("{}: {sentence}", path.display());
+        if !message.starts_with(&expected) || message.lines().count() != 1 {
+            flaws.push(format!("{message}\nand not\n{expected}"));
+        }
+    }
+    assert!(flaws.is_empty(), "{}", flaws.join("\n\n"));
+    // Without the penalty the norm is fine.
+    let (_dir, path) = file(&lists("gan", "", &d(norm)));
+    Settings::new(&Config::read(&path).unwrap()).unwrap();
+}
+
+/// Preset, assignments, the sentence.
+#[test]
+fn tasks_and_classes_that_make_no_sense() {
+    for (preset, set, sentence) in [
+        ("faces32", "train.task=regression", "command line: train.task \"regression\": must be one of gan, classifier"),
+        (
+            "faces32",
+            "train.task=classifier",
+            "command line: train.task \"classifier\": does not go with model.kind \"dcgan\": a classifier is a list of \
+             layers: set model.kind=sequential and give [model.c]",
+        ),
+        (
+            "ring8",
+            "train.task=classifier",
+            "command line: train.task \"classifier\": does not go with data.source \"ring8\": a classifier tells images \
+             apart",
+        ),
+        (
+            "ring8",
+            "model.classes=8",
+            "command line: model.classes 8: does not go with data.source \"ring8\": points of the plane have no classes",
+        ),
+        (
+            "faces32",
+            "train.task=classifier model.kind=sequential model.classes=2 model.c={layers=[{type='relu'}]}",
+            "command line: data.label is not set: must name a factor of the built-in faces, such as glasses, for a \
+             classifier",
+        ),
+        ("faces32", "model.classes=65537", "command line: model.classes 65537: must be at most 65536"),
+        (
+            "faces32",
+            "model.g=3",
+            "command line: model.g 3: must be a table with a list `layers`, each a table with a `type`",
+        ),
+        ("faces32", "ema.half_life_start_kimg=-1", "command line: ema.half_life_start_kimg -1: must be at least 0"),
+    ] {
+        let set: Vec<_> = set.split(' ').collect();
+        let message = Config::load(&with(preset, &set)).unwrap_err().to_string();
+        assert_eq!(message, sentence, "{preset} {set:?}");
+    }
+    let unread = "is read only with model.kind \"sequential\" and the task that trains it";
+    let (_, warnings) = Config::load(&with("faces32", &["model.g={layers=[{type='relu'}]}"])).unwrap();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("command line: model.g ") && warnings[0].ends_with(unread), "{warnings:?}");
 }

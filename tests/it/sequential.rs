@@ -11,9 +11,9 @@ use danskin::nn::pool::{avg_pool, max_pool, upsample_bilinear, upsample_nearest}
 use danskin::nn::{Init, Layer, Mode, Network, ParamSpec, Scope, Sequential, StateSpec};
 
 /// As in sequential.py.
-const EVERY: usize = 7;
+pub const EVERY: usize = 7;
 
-const DCGAN_G: &str = r#"
+pub const DCGAN_G: &str = r#"
 prefix = "main"
 init = "dcgan"
 layers = [
@@ -77,7 +77,7 @@ layers = [
 ]
 "#;
 
-fn read(text: &str) -> Sequential {
+pub fn read(text: &str) -> Sequential {
     toml::from_str(text).unwrap_or_else(|e| panic!("{e}"))
 }
 

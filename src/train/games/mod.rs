@@ -10,7 +10,7 @@ pub use gan::Gan;
 use super::game::{Adam, Average, Game};
 use crate::config::{Config, LossKind, ModelKind, Task};
 use crate::nn::{
-    Activation, Dcgan, Discriminator, Generator, Mlp, Model, Network, R3gan, Sequential, SequentialNetwork,
+    Activation, Dcgan, Discriminator, Generator, Layer, Mlp, Model, Network, R3gan, Sequential, SequentialNetwork,
 };
 use crate::optim::Schedule;
 use crate::{Error, Result, loss};
@@ -74,6 +74,10 @@ fn classifier(config: &Config) -> Result<Classifier> {
     let sample = sample_extents(config);
     let network = sequential(config, "model.c", config.model.c.as_ref(), &sample)?;
     expect(config, "model.c", &network.output(), &[config.model.classes])?;
+    if network.classes() > 0 {
+        let hint = "a classifier is not told the class: leave `embedding` and `projection` out";
+        return Err(Error::setting(config.place("model.c"), "model.c", "is told the class", hint));
+    }
     Ok(Classifier {
         network: Arc::new(network),
         sample,
@@ -126,6 +130,10 @@ fn networks(config: &Config) -> Result<Pair> {
         let sample = sample_extents(config);
         let g = sequential(config, "model.g", m.g.as_ref(), &[m.z])?;
         expect(config, "model.g", &g.output(), &sample)?;
+        if ![0, g.classes()].contains(&m.classes) {
+            let hint = format!("must be those of model.g, {}: its layers are told of them by `embedding`", g.classes());
+            return Err(Error::setting(config.place("model.classes"), "model.classes", m.classes, hint));
+        }
         let discriminator: Option<Arc<dyn Network>> = match &m.d {
             None => None,
             Some(layers) => {
@@ -158,8 +166,12 @@ fn sequential(config: &Config, key: &str, layers: Option<&toml::Table>, input: &
     let list: Sequential = match table.clone().try_into() {
         Ok(list) => list,
         Err(error) => {
-            let reason: &toml::de::Error = &error;
-            return refuse("can't be read".into(), reason.message().trim());
+            let reason: toml::de::Error = error;
+            // The number of the first layer that can't be read alone; none where it is another setting of the list.
+            let layers = table.get("layers").and_then(toml::Value::as_array).into_iter().flatten();
+            let bad = layers.map(|layer| layer.clone().try_into::<Layer>()).position(|layer| layer.is_err());
+            let place = bad.map_or(String::new(), |at| format!("layer {at} "));
+            return refuse(format!("{place}can't be read"), reason.message().trim());
         }
     };
     let l = &config.loss;
