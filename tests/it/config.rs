@@ -574,7 +574,7 @@ fn layers_that_make_no_network() {
             "classifier",
             "classes = 6",
             c(&format!(r#"{flat}{{ type = "embedding", classes = 6, dim = 2 }}, {{ type = "linear", out = 6 }}"#)),
-            "model.c is told the class: a classifier is not told the class: leave `embedding` and `projection` out",
+            "model.c has `embedding` or `projection`: a classifier is not told the class: leave both out",
         ),
         (
             "gan",

@@ -75,8 +75,8 @@ fn classifier(config: &Config) -> Result<Classifier> {
     let network = sequential(config, "model.c", config.model.c.as_ref(), &sample)?;
     expect(config, "model.c", &network.output(), &[config.model.classes])?;
     if network.classes() > 0 {
-        let hint = "a classifier is not told the class: leave `embedding` and `projection` out";
-        return Err(Error::setting(config.place("model.c"), "model.c", "is told the class", hint));
+        let hint = "a classifier is not told the class: leave both out";
+        return Err(Error::setting(config.place("model.c"), "model.c", "has `embedding` or `projection`", hint));
     }
     Ok(Classifier {
         network: Arc::new(network),
