@@ -161,7 +161,7 @@ impl Config {
         let unread = "is read only with model.kind \"sequential\" and the task that trains it";
         warn(self.model.g.is_some() && !(lists && gan), "model.g", unread);
         warn(self.model.d.is_some() && !(lists && gan), "model.d", unread);
-        warn(self.model.c.is_some() && !(lists && !gan), "model.c", unread);
+        warn((gan || !lists) && self.model.c.is_some(), "model.c", unread);
 
         let penalised = self.penalties().iter().any(|(_, weight)| *weight > 0.0);
         let labelled = data.source != Source::Faces || data.label.is_some();

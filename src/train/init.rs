@@ -2,10 +2,10 @@
 
 use super::checkpoint::Checkpoint;
 use super::sampler::tensor;
+use super::state::flat_of;
 use super::sums::Sums;
 use super::trainer::Trainer;
 use crate::Result;
-use crate::nn::layout;
 use crate::plan::Region;
 use std::path::Path;
 
@@ -20,15 +20,7 @@ impl Trainer {
         for network in &self.assembly.learners {
             let average = network.ema.map(|region| ("ema.", region));
             for (prefix, region) in [Some(("", network.param)), average].into_iter().flatten() {
-                let mut values = vec![0.0; network.flat.len];
-                for entry in &network.flat.entries {
-                    let spec = &entry.spec;
-                    let shape = layout::torch_shape(spec.layout, &spec.shape);
-                    let data = tensor(checkpoint, place, &format!("{prefix}{}", spec.name), &shape)?;
-                    let span = layout::from_torch(spec.layout, &spec.shape, data);
-                    values[entry.offset..entry.offset + span.len()].copy_from_slice(&span);
-                }
-                writes.push((region, values));
+                writes.push((region, flat_of(checkpoint, place, network, prefix)?));
             }
         }
         for (spec, region) in &self.assembly.states {

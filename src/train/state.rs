@@ -57,15 +57,7 @@ impl Trainer {
         let mut counts: Vec<(Region, Vec<u32>)> = vec![];
         for learner in &self.assembly.learners {
             for (prefix, region) in flats(learner) {
-                let mut values = vec![0.0; learner.flat.len];
-                for entry in &learner.flat.entries {
-                    let spec = &entry.spec;
-                    let shape = layout::torch_shape(spec.layout, &spec.shape);
-                    let data = tensor(checkpoint, place, &format!("{prefix}{}", spec.name), &shape)?;
-                    let span = layout::from_torch(spec.layout, &spec.shape, data);
-                    values[entry.offset..entry.offset + span.len()].copy_from_slice(&span);
-                }
-                writes.push((region, values));
+                writes.push((region, flat_of(checkpoint, place, learner, prefix)?));
             }
             let Some(training) = &learner.training else { continue };
             match checkpoint.tensor(&format!("nonfinite.{}", learner.name)).map(|t| &t.data) {
@@ -97,6 +89,27 @@ impl Trainer {
         (self.step, self.attempt, self.decays) = (step, attempt, decays);
         self.restart_log()
     }
+}
+
+/// The tensors `PREFIX NAME` of a checkpoint as one of a network's flat buffers.
+///
+/// # Errors
+/// A tensor that the checkpoint lacks or holds in another shape.
+pub(super) fn flat_of(
+    checkpoint: &Checkpoint,
+    place: &std::path::Path,
+    learner: &Learner,
+    prefix: &str,
+) -> Result<Vec<f32>> {
+    let mut values = vec![0.0; learner.flat.len];
+    for entry in &learner.flat.entries {
+        let spec = &entry.spec;
+        let shape = layout::torch_shape(spec.layout, &spec.shape);
+        let data = tensor(checkpoint, place, &format!("{prefix}{}", spec.name), &shape)?;
+        let span = layout::from_torch(spec.layout, &spec.shape, data);
+        values[entry.offset..entry.offset + span.len()].copy_from_slice(&span);
+    }
+    Ok(values)
 }
 
 /// The flat buffers of a network that a checkpoint holds, with the prefix of their tensors' names.

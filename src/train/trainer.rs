@@ -384,3 +384,25 @@ fn adam(player: &Player, kimg: f64) -> AdamSettings {
     let c = if k > 1.0 { k / (k + 1.0) } else { 1.0 };
     AdamSettings { lr: lr * c * adam.lr_scale, beta1: adam.beta1.powf(c), beta2: beta2.powf(c), eps: adam.eps }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Overrides};
+    use crate::data::DataSet;
+
+    /// ε and α are given as shares of a pixel's range, and are twice that between images in [-1, 1].
+    #[test]
+    fn an_attack_reads_its_radius_and_its_step() {
+        let words = ["model.g_width=4", "model.d_width=4", "train.batch=4", "attack.steps=2"];
+        let attack = ["attack.eps=8/255", "attack.alpha=3/255"];
+        let set = words.into_iter().chain(attack).map(str::to_owned).collect();
+        let (config, _) = Config::load(&Overrides { set, ..Overrides::default() }).unwrap();
+        let images = DataSet::from_images("grey", vec![127; 4 * 32 * 32 * 3], None, [32, 32, 3]).unwrap();
+        let feed = Feed::from_set(images, false);
+        let mut trainer = Trainer::new(Settings::new(&config).unwrap(), feed, &Device::Host).unwrap();
+        let scalars = trainer.scalars();
+        let at = |name: &str| scalars[trainer.assembly.value(name).unwrap().offset];
+        assert_eq!((at("attack_eps"), at("attack_alpha")), ((16.0 / 255.0) as f32, (6.0 / 255.0) as f32));
+    }
+}

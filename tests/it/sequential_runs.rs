@@ -240,7 +240,7 @@ fn striped(class: u32, k: u32) -> RgbImage {
     RgbImage::from_fn(8, 8, |x, y| {
         let along = if class == 0 { x } else { y };
         let noise = (x * 7 + y * 13 + k * 29) * (k + 3) % 40;
-        let light = if (along + k) / 2 % 2 == 0 { 60 } else { 150 + k % 50 };
+        let light = if ((along + k) / 2).is_multiple_of(2) { 60 } else { 150 + k % 50 };
         Rgb([(light + noise) as u8; 3])
     })
 }
