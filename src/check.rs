@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Random numbers of every case.
-const SEED: Rng = Rng { seed: 0x00C0_FFEE_1234_5678, step: 3 };
+const SEED: Rng = Rng { seed: 0x00C0_FFEE_1234_5678, step: 3, round: 0 };
 
 /// A graph and values for its leaves.
 pub struct Case {

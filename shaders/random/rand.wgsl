@@ -1,6 +1,6 @@
-// out[i] = uniform in (0,1) or standard normal number of lane i%4 of Philox block (i/4, step, stream, 0).
+// out[i] = uniform in (0,1) or standard normal number of lane i%4 of Philox block (i/4, step, stream, 4·round).
 //
-// Layout: rng = [seed low, seed high, step, 0]. Work: one thread per block, so four numbers. The integers are the same on
+// Layout: rng = [seed low, seed high, step, round]. Work: one thread per block, so four numbers. The integers are the same on
 // every device; logarithm, sine and cosine are made here where the built-ins of some drivers are good to 2⁻¹¹ only.
 
 #import shared/index.wgsl
@@ -56,7 +56,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if first >= p.total {
         return;
     }
-    let w = philox(vec2(rng[0], rng[1]), vec4(block, rng[2], p.stream, 0u));
+    let w = philox(vec2(rng[0], rng[1]), vec4(block, rng[2], p.stream, rng[3] << 2u));
     var z = vec4(uniform_of(w.x), uniform_of(w.y), uniform_of(w.z), uniform_of(w.w));
     if p.normal == 1u {
         z = vec4(normal_pair(w.x, w.y), normal_pair(w.z, w.w));

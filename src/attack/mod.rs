@@ -1,212 +1,212 @@
-//! Attacks: adversaries that move an input within a ball so that a loss rises. Each builds the graph of one step; running
-//! it K times on a persistent `x_adv` is the attack.
+//! Attacks: adversaries that move an input within a ball so that a loss rises, as stages of a plan.
 //!
-//! Uses `graph`, `error`. The gradient comes from outside, taken by the input alone, of a loss *summed* over examples
-//! (a mean would scale it by the batch). Projections stay outside the differentiated pass: a clamp inside it kills the
-//! gradient of clipped pixels. Deliberately absent: models, loops, stopping, best iterates.
+//! An [`Attack`] is data: a list of stages, each a function that builds a graph over a [`Scene`], and how often each runs. What a
+//! stage leaves for the next one stays on the device under a name ([`Scene::store`], [`Scene::load`]), so that a whole attack is one
+//! submission; examples that were fooled are stopped by masks, never by reading back. Every attack leaves its answer under two names:
+//! [`ADVERSARIAL`], the best example it met, and [`FOOLED`], 1 where that one fools the model.
+//!
+//! The model is a constant (Danskin's theorem) in evaluation mode, gradients are by the input alone, of a loss *summed* over
+//! examples: a mean would scale it by the batch. Uses `graph`, `autodiff`, `nn` for scores, `loss` for classifiers' losses.
+//! Deliberately absent: models, data, devices.
+
+mod apgd;
+mod ball;
+mod best;
+mod gradient;
+mod loss;
+mod scene;
+
+pub use ball::{Bounds, Norm, frozen, start, step};
+pub use gradient::accumulate;
+pub use loss::Loss;
+pub use scene::{Memory, Scene, States};
 
 use crate::error::{Error, Result};
-use crate::graph::{Dist, Tensor};
-use std::fmt;
-use std::str::FromStr;
+use std::sync::Arc;
 
-/// The valid range of inputs, the same for every element: images are in [-1, 1].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bounds {
-    /// Smallest valid value.
-    pub lo: f64,
-    /// Largest valid value.
-    pub hi: f64,
+/// Where an attack leaves the best examples it met, like the images.
+pub const ADVERSARIAL: &str = "adversarial";
+/// Where it leaves, per example `[N,1]`, 1 if that example fools the model, else 0.
+pub const FOOLED: &str = "fooled";
+
+/// Builds the graph of a stage.
+pub type Build = Arc<dyn for<'g> Fn(&Scene<'_, 'g>) + Send + Sync>;
+
+/// A part of an attack that runs as a whole: its start, one step, what comes after the last.
+#[derive(Clone)]
+pub struct Stage {
+    /// Unique in the attack.
+    pub name: &'static str,
+    /// Builds its graph.
+    pub build: Build,
+    /// How many times in a row it runs. Each run draws random numbers of its own.
+    pub repeat: u32,
+    /// Whether it belongs to the group of neighbouring stages that runs [`Attack::times`] times.
+    pub looped: bool,
 }
 
-impl Bounds {
-    /// The range of this engine's images.
-    pub const IMAGE: Bounds = Bounds { lo: -1.0, hi: 1.0 };
+impl Stage {
+    /// A stage that runs once.
+    pub fn new(name: &'static str, build: impl for<'g> Fn(&Scene<'_, 'g>) + Send + Sync + 'static) -> Stage {
+        Stage { name, build: Arc::new(build), repeat: 1, looped: false }
+    }
+
+    /// Builds its graph: loads from the scene's memory and stores there.
+    pub fn run(&self, scene: &Scene) {
+        (self.build)(scene);
+        scene.finish();
+    }
+
+    /// The same, so many times in a row.
+    pub fn repeat(self, times: u32) -> Stage {
+        Stage { repeat: times, ..self }
+    }
+
+    /// The same, in the group that is looped over.
+    pub fn looped(self) -> Stage {
+        Stage { looped: true, ..self }
+    }
 }
 
-/// The norm that measures a perturbation of one example.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Norm {
-    /// The largest change of an element.
-    Inf,
-    /// The Euclidean length of the change.
-    Two,
-}
-
-/// An attack by its usual name. ε is the radius of the ball, α the length of a step, both in units of the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Attack {
-    /// x + U(±ε): the control every attack must beat.
-    Noise,
-    /// One step of length ε along the gradient's sign (Goodfellow 2014).
-    Fgsm,
-    /// A random start, then one such step of 1.25 ε (Wong 2020).
-    Rfgsm,
-    /// Sign steps from x (Kurakin 2016).
-    Bim,
-    /// Sign steps from a random start (Madry 2018).
-    Pgd,
-    /// Normalised gradient steps in the Euclidean ball, from a random start (Madry 2018).
-    Pgd2,
-    /// Sign steps along an accumulated gradient (Dong 2018), see [`accumulate`].
-    Mifgsm,
+/// An attack: what runs, and how often.
+#[derive(Clone)]
+pub struct Attack {
+    /// Its name in the [catalogue](ENTRIES).
+    pub name: &'static str,
+    /// What its examples stay within.
+    pub ball: Ball,
+    /// In the order in which they run.
+    pub stages: Vec<Stage>,
+    /// How many times the looped stages run as a group: restarts, target classes, tries of a constant.
+    pub times: u32,
 }
 
 impl Attack {
-    /// Every attack, in declaration order.
-    pub const ALL: [Attack; 7] =
-        [Attack::Noise, Attack::Fgsm, Attack::Rfgsm, Attack::Bim, Attack::Pgd, Attack::Pgd2, Attack::Mifgsm];
+    /// The stages in the order in which they run, as (number, times in a row).
+    pub fn schedule(&self) -> Vec<(usize, u32)> {
+        let mut order = vec![];
+        let mut from = 0;
+        while from < self.stages.len() {
+            let looped = self.stages[from..].iter().take_while(|stage| stage.looped).count();
+            let (until, times) = if looped > 0 { (from + looped, self.times) } else { (from + 1, 1) };
+            (0..times).for_each(|_| order.extend((from..until).map(|stage| (stage, self.stages[stage].repeat))));
+            from = until;
+        }
+        order
+    }
 
-    /// The name in configuration files.
-    pub fn name(self) -> &'static str {
+    /// Passes through the model that one example costs, (forward, backward); `stages` are those of each stage.
+    pub fn passes(&self, stages: &[(u64, u64)]) -> (u64, u64) {
+        let add = |(f, b): (u64, u64), (stage, times): (usize, u32)| {
+            let (times, cost) = (u64::from(times), stages.get(stage).copied().unwrap_or_default());
+            (f + times * cost.0, b + times * cost.1)
+        };
+        self.schedule().into_iter().fold((0, 0), add)
+    }
+}
+
+/// What bounds the examples of an attack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ball {
+    /// A ball whose radius is given.
+    Radius(Norm),
+    /// Nothing but the box: it looks for the smallest change in this norm; what is larger than a given radius counts as failed.
+    Smallest(Norm),
+    /// So many pixels, each changed at will.
+    Pixels,
+}
+
+impl Ball {
+    /// The norm by which a change is measured; `None` where pixels are counted.
+    pub fn norm(self) -> Option<Norm> {
         match self {
-            Attack::Noise => "noise",
-            Attack::Fgsm => "fgsm",
-            Attack::Rfgsm => "rfgsm",
-            Attack::Bim => "bim",
-            Attack::Pgd => "pgd",
-            Attack::Pgd2 => "pgd2",
-            Attack::Mifgsm => "mifgsm",
-        }
-    }
-
-    /// The norm of its ball.
-    pub fn norm(self) -> Norm {
-        if self == Attack::Pgd2 { Norm::Two } else { Norm::Inf }
-    }
-
-    /// Whether it begins at a random point of the ball.
-    pub fn random_start(self) -> bool {
-        matches!(self, Attack::Noise | Attack::Rfgsm | Attack::Pgd | Attack::Pgd2)
-    }
-
-    /// How many gradient steps it takes where `asked` were asked for.
-    pub fn steps(self, asked: usize) -> usize {
-        match self {
-            Attack::Noise => 0,
-            Attack::Fgsm | Attack::Rfgsm => 1,
-            _ => asked,
-        }
-    }
-
-    /// The step length where none is given.
-    pub fn alpha(self, eps: f64, asked: usize) -> f64 {
-        match self {
-            Attack::Noise | Attack::Fgsm => eps,
-            Attack::Rfgsm => 1.25 * eps,
-            Attack::Mifgsm => eps / asked.max(1) as f64,
-            Attack::Bim | Attack::Pgd | Attack::Pgd2 => 2.5 * eps / asked.max(1) as f64,
+            Ball::Radius(norm) | Ball::Smallest(norm) => Some(norm),
+            Ball::Pixels => None,
         }
     }
 }
 
-impl fmt::Display for Attack {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(self.name())
-    }
+/// Which of the examples it met an attack leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Per example the first that fools the model, else the one of highest loss; fooled examples move no more. For evaluation.
+    #[default]
+    Best,
+    /// The last, as published for training; one look at the model fewer.
+    Last,
 }
 
-impl FromStr for Attack {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Attack> {
-        let names = Attack::ALL.map(Attack::name).join(", ");
-        let found = Attack::ALL.into_iter().find(|a| a.name() == text);
-        found.ok_or_else(|| Error::setting("attack", "name", text, format!("must be one of {names}")))
-    }
+/// What can be said about an attack. What is `None` is the attack's own default; an attack ignores what it has no use for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Gradient steps, or queries of the model.
+    pub steps: Option<u32>,
+    /// Length of a step in units of the images.
+    pub alpha: Option<f64>,
+    /// Times that it starts anew.
+    pub restarts: Option<u32>,
+    /// Norm of the ball, where the attack knows several.
+    pub norm: Option<Norm>,
+    /// What it raises.
+    pub loss: Option<Loss>,
+    /// Whether it goes for [`Scene::target`] instead of away from the label.
+    pub targeted: bool,
+    /// What it leaves.
+    pub keep: Keep,
+    /// Logits of the model.
+    pub classes: usize,
+    /// Extents of an example.
+    pub sample: Vec<usize>,
 }
 
-/// A random point of the ball of radius `eps` `[1]` around `x0` [N, …], inside `bounds`; uniform in the ball before that.
-/// Reads random streams `stream` and, for [`Norm::Two`], `stream + 1`.
-pub fn start<'g>(norm: Norm, x0: Tensor<'g>, eps: Tensor<'g>, bounds: Bounds, stream: u32) -> Tensor<'g> {
-    let graph = x0.graph();
-    let shape = x0.shape();
-    let delta = match norm {
-        Norm::Inf => graph.rand(Dist::Uniform, stream, &shape).scale(2.0) - 1.0,
-        Norm::Two => {
-            let direction = graph.rand(Dist::Normal, stream, &shape);
-            let elements = (shape.elems() / shape[0]) as f64;
-            let mut one_an_example = vec![1; shape.len()];
-            one_an_example[0] = shape[0];
-            let radius = graph.rand(Dist::Uniform, stream + 1, one_an_example).pow(1.0 / elements);
-            direction * (reciprocal_length(direction) * radius)
-        }
-    };
-    (x0 + delta * everywhere(eps, x0)).clamp(bounds.lo, bounds.hi).detach()
+/// An attack of the catalogue.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// What it is called: `pgd`.
+    pub name: &'static str,
+    /// One line for people, with its source.
+    pub about: &'static str,
+    /// Whether it can go for a class.
+    pub targets: bool,
+    /// Makes it.
+    pub make: fn(&Options) -> Result<Attack>,
 }
 
-/// One step: from `x_adv` along `gradient` by `alpha` `[1]`, then back into the ball of radius `eps` `[1]` around `x0` and
-/// into `bounds`. [`Norm::Inf`] follows the sign (0 where the gradient is 0), [`Norm::Two`] the direction of each example.
+/// Every attack, in the order in which tables show them.
+pub fn entries() -> impl Iterator<Item = &'static Entry> {
+    gradient::ENTRIES.iter().chain(apgd::ENTRIES)
+}
+
+/// The attack of this name.
 ///
-/// The result is detached: the attack never becomes part of a differentiated graph (Danskin's theorem).
-pub fn step<'g>(
-    norm: Norm,
-    x_adv: Tensor<'g>,
-    x0: Tensor<'g>,
-    gradient: Tensor<'g>,
-    alpha: Tensor<'g>,
-    eps: Tensor<'g>,
-    bounds: Bounds,
-) -> Tensor<'g> {
-    let direction = match norm {
-        Norm::Inf => gradient.sign(),
-        Norm::Two => gradient * reciprocal_length(gradient),
+/// # Errors
+/// A name that is none of [`entries`]; options that the attack can't follow, in one sentence.
+pub fn named(name: &str, options: &Options) -> Result<Attack> {
+    let Some(entry) = entries().find(|entry| entry.name == name) else {
+        let names: Vec<&str> = entries().map(|entry| entry.name).collect();
+        return Err(Error::setting("attack", "name", name, format!("must be one of {}", names.join(", "))));
     };
-    project(norm, x_adv + direction * everywhere(alpha, x0), x0, eps, bounds)
-}
-
-/// The accumulated gradient of mifgsm, which takes the gradient's place in [`step`]: decay·g + ∇L/max(mean|∇L|, 1e-12),
-/// the mean over each example. `previous` starts at 0; a decay of 1 is published.
-pub fn accumulate<'g>(previous: Tensor<'g>, gradient: Tensor<'g>, decay: f64) -> Tensor<'g> {
-    let mean = gradient.abs().mean(&example_axes(gradient));
-    let floor = gradient.graph().constant(1e-12, mean.shape());
-    (previous.scale(decay) + gradient * mean.max(floor).pow(-1.0)).detach()
-}
-
-/// Share of examples whose gradient is zero everywhere, as `[1]`: an attack by gradients can't move them.
-pub fn frozen(gradient: Tensor<'_>) -> Tensor<'_> {
-    let axes = example_axes(gradient);
-    let moved = gradient.sign().abs().sum(&axes).step();
-    moved.mean_all().scale(-1.0) + 1.0
-}
-
-/// The nearest point of the ball around `x0`, then of the box; for a convex box around x0 the second step stays in the ball.
-fn project<'g>(norm: Norm, x: Tensor<'g>, x0: Tensor<'g>, eps: Tensor<'g>, bounds: Bounds) -> Tensor<'g> {
-    let (delta, eps) = (x - x0, everywhere(eps, x0));
-    let delta = match norm {
-        Norm::Inf => delta.max(-eps).min(eps),
-        Norm::Two => {
-            let shrink = eps * reciprocal_length(delta);
-            delta * shrink.min(x0.graph().constant(1.0, shrink.shape()))
-        }
-    };
-    (x0 + delta).clamp(bounds.lo, bounds.hi).detach()
-}
-
-/// A `[1]` tensor with the rank of `x`.
-fn everywhere<'g>(scalar: Tensor<'g>, x: Tensor<'g>) -> Tensor<'g> {
-    scalar.reshape(vec![1; x.shape().len()])
-}
-
-fn example_axes(x: Tensor) -> Vec<usize> {
-    (1..x.shape().len()).collect()
-}
-
-/// 1/max(‖v‖₂, 1e-12) of each example.
-fn reciprocal_length(v: Tensor<'_>) -> Tensor<'_> {
-    let squares = v.square().sum(&example_axes(v));
-    squares.max(v.graph().constant(1e-24, squares.shape())).pow(-0.5)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_read_back() {
-        for attack in Attack::ALL {
-            assert_eq!(attack.to_string().parse::<Attack>().unwrap(), attack);
-        }
-        let message = "pgd3".parse::<Attack>().unwrap_err().to_string();
-        assert!(message.contains("pgd3") && message.contains("mifgsm"), "{message}");
+    if options.targeted && !entry.targets {
+        return Err(refused(name, "targeted", "on", "this attack knows no targets: leave it out"));
     }
+    if options.targeted && options.classes < 2 {
+        return Err(refused(name, "targeted", "on", "a model of one logit has no classes to go for"));
+    }
+    if let Some(loss) = options.loss {
+        loss.check(name, options.classes)?;
+    }
+    for (key, count) in [("steps", options.steps), ("restarts", options.restarts)] {
+        if count == Some(0) {
+            return Err(refused(name, key, 0, "must be at least 1"));
+        }
+    }
+    if options.alpha.is_some_and(|alpha| alpha <= 0.0 || !alpha.is_finite()) {
+        return Err(refused(name, "alpha", options.alpha.unwrap_or(0.0), "must be above 0"));
+    }
+    (entry.make)(options)
+}
+
+/// The error of an option that an attack can't follow.
+fn refused(attack: &str, key: &str, value: impl std::fmt::Display, hint: &str) -> Error {
+    Error::setting(format!("attack {attack}"), key, value, hint)
 }

@@ -2,6 +2,7 @@
 
 use super::arena::Arena;
 use super::chain::{After, Prepared};
+use super::eval::Rng;
 use super::index::Sampling;
 use super::memory::{Memory, Slices};
 use super::optim::{Adam, loss_scale};
@@ -128,8 +129,10 @@ impl<T: Scalar> Host<T> {
     }
 
     fn run_step(&mut self, plan: usize, step: usize) {
-        let &[low, high, number, ..] = &*self.memory.words(Region { buffer: RNG, offset: 0, len: 4 }) else { return };
-        let rng = (u64::from(low) | u64::from(high) << 32, number);
+        let &[low, high, step_number, round] = &*self.memory.words(Region { buffer: RNG, offset: 0, len: 4 }) else {
+            return;
+        };
+        let rng = Rng { seed: u64::from(low) | u64::from(high) << 32, step: step_number, round };
         let slices = self.memory.slices(&self.program, &self.engine.plans[plan].steps[step]);
         self.engine.run(plan, step, rng, slices);
     }
@@ -137,7 +140,7 @@ impl<T: Scalar> Host<T> {
 
 impl<T: Scalar> Engine<T> {
     /// Step `number` of a plan.
-    fn run(&mut self, plan: usize, number: usize, rng: (u64, u32), slices: Slices<T>) {
+    fn run(&mut self, plan: usize, number: usize, rng: Rng, slices: Slices<T>) {
         let step = &self.plans[plan].steps[number];
         match (&step.work, &self.kernels[plan][number]) {
             (Work::Then { work, chain }, Kernel::Then(kernel, prepared)) => {
@@ -166,7 +169,7 @@ fn then<T: Scalar>(work: &Work, kernel: &Kernel, after: &After<T>, slices: Slice
         }
         _ => {
             let product = |arena: &mut Arena<T>, staged: &mut [T]| {
-                plain(work, kernel, (0, 0), Slices::single(inputs, staged), arena);
+                plain(work, kernel, Rng::default(), Slices::single(inputs, staged), arena);
             };
             arena.staged(out.len(), product, |lanes, staged| after.run(staged, out, lanes));
         }
@@ -174,7 +177,7 @@ fn then<T: Scalar>(work: &Work, kernel: &Kernel, after: &After<T>, slices: Slice
 }
 
 /// A step without an epilogue.
-fn plain<T: Scalar>(work: &Work, kernel: &Kernel, rng: (u64, u32), slices: Slices<T>, arena: &mut Arena<T>) {
+fn plain<T: Scalar>(work: &Work, kernel: &Kernel, rng: Rng, slices: Slices<T>, arena: &mut Arena<T>) {
     let Slices { inputs, outputs: [out, out1, out2, out3, out4], input_words, output_words } = slices;
     let [a, b, ..] = inputs;
     match (work, kernel) {
@@ -194,11 +197,11 @@ fn plain<T: Scalar>(work: &Work, kernel: &Kernel, rng: (u64, u32), slices: Slice
         (&Work::SampleAdjoint { c, from, to, .. }, _) => {
             index::sample_adjoint(Sampling { c, from, to }, a, b, out);
         }
-        (Work::Rand { dist, stream }, _) => random::rand(*dist, rng.0, *stream, rng.1, out),
+        (Work::Rand { dist, stream }, _) => random::rand(*dist, rng, *stream, out),
         (Work::Draw(d), _) => {
             let [images, second, third, ..] = input_words;
             let (labels, cursor) = if d.labels { (second, third) } else { (&[][..], second) };
-            draw::draw(d, rng, (images, labels, cursor), out, out1);
+            draw::draw(d, (rng.seed, rng.step), (images, labels, cursor), out, out1);
         }
         (Work::Adam, _) => {
             // Without an average the counters come one output earlier.
@@ -207,8 +210,12 @@ fn plain<T: Scalar>(work: &Work, kernel: &Kernel, rng: (u64, u32), slices: Slice
             Adam { weights: out, m: out1, v: out2, ema: out3, counters }.step(a, b, input_words[2]);
         }
         (Work::LossScale, _) => loss_scale(a[0], b, out, out1, [out2, out3, out4]),
+        (&Work::Round { reset }, _) => {
+            let [words, ..] = output_words;
+            words[3] = if reset { 0 } else { words[3].wrapping_add(1) };
+        }
         (&Work::LogRow { count, rows }, _) => {
-            let row = &mut out[rng.1 as usize % rows.max(1) * count..][..count];
+            let row = &mut out[rng.step as usize % rows.max(1) * count..][..count];
             row.iter_mut().zip(a.iter().step_by(ALIGN)).for_each(|(o, &v)| *o = v);
         }
         (Work::Pointwise(_) | Work::Reduce { .. } | Work::Then { .. }, _) => unreachable!("prepared by Host::new"),

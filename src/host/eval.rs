@@ -9,13 +9,15 @@ use crate::{Error, Result};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Where random numbers come from: the same (seed, step) gives the same numbers on every device.
+/// Where random numbers come from: the same (seed, step, round) gives the same numbers on every device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rng {
     /// Seed of the run.
     pub seed: u64,
     /// Step of the run.
     pub step: u32,
+    /// Number of the run of a plan that runs several times per step; 0 elsewhere.
+    pub round: u32,
 }
 
 /// Evaluates every node by itself, in order, and returns the roots by name. `feeds` holds inputs, parameters and states
@@ -66,7 +68,7 @@ fn node_value<T: Scalar>(node: &Node, src: &[Rc<Vec<T>>], shapes: &[&Shape], rng
     let x = |i: usize| src[i].as_slice();
     match &node.op {
         Op::Const(c) => out.fill(T::of(c.0)),
-        Op::Rand { dist, stream } => random::rand(*dist, rng.seed, *stream, rng.step, &mut out),
+        Op::Rand { dist, stream } => random::rand(*dist, rng, *stream, &mut out),
         Op::Permute(axes) => out = layout::permute(x(0), shapes[0], axes, to),
         Op::Expand => out = layout::expand(x(0), shapes[0], to),
         Op::Sum(_) => out = layout::sum(x(0), shapes[0], to),

@@ -1,6 +1,7 @@
 //! Random tensors: Philox blocks as uniform or normal numbers.
 
 use super::Scalar;
+use super::eval::Rng;
 use super::simd::multiversion;
 use crate::graph::Dist;
 use crate::philox;
@@ -10,13 +11,13 @@ use rayon::prelude::*;
 const WIDTH: usize = 16;
 
 multiversion! {
-    /// Elements `start..start + out.len()` of (seed, stream, step); `start` is a multiple of 4·[`WIDTH`].
-    fn fill<T: Scalar>(dist: Dist, seed: u64, stream: u32, step: u32, start: usize, out: &mut [T]) {
+    /// Elements `start..start + out.len()` of a stream; `start` is a multiple of 4·[`WIDTH`].
+    fn fill<T: Scalar>(dist: Dist, rng: Rng, stream: u32, start: usize, out: &mut [T]) {
         for (i, out) in out.chunks_mut(4 * WIDTH).enumerate() {
             let first = (start / 4 + i * WIDTH) as u32;
             let mut words = [[0; WIDTH]; 4];
             for (b, counter) in (first..first + WIDTH as u32).enumerate() {
-                let block = philox::block(seed, [counter, step, stream, 0]);
+                let block = philox::block(rng.seed, [counter, rng.step, stream, rng.round << 2]);
                 (0..4).for_each(|lane| words[lane][b] = block[lane]);
             }
             let mut values = [[T::ZERO; WIDTH]; 4];
@@ -49,8 +50,8 @@ fn normal_pair<T: Scalar>(a: T, b: T) -> [T; 2] {
     b.turn().map(|v| radius * v)
 }
 
-/// Element i is lane i%4 of block (i/4, step, stream, 0).
-pub fn rand<T: Scalar>(dist: Dist, seed: u64, stream: u32, step: u32, out: &mut [T]) {
+/// Element i is lane i%4 of block (i/4, step, stream, 4·round).
+pub fn rand<T: Scalar>(dist: Dist, rng: Rng, stream: u32, out: &mut [T]) {
     const TASK: usize = 1 << 13;
-    out.par_chunks_mut(TASK).enumerate().for_each(|(i, out)| fill(dist, seed, stream, step, i * TASK, out));
+    out.par_chunks_mut(TASK).enumerate().for_each(|(i, out)| fill(dist, rng, stream, i * TASK, out));
 }

@@ -34,7 +34,7 @@ use crate::plan::{RNG, Region, Step, Work};
 use crate::{Error, Result};
 use after::After;
 
-/// Seed and step, which random work and logs read beside their inputs.
+/// Seed, step and round, which random work and logs read beside their inputs.
 const RNG_REGION: Region = Region { buffer: RNG, offset: 0, len: 4 };
 
 /// The launches of a step, in order.
@@ -70,6 +70,7 @@ fn launches(step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<D
         Work::Sample { .. } | Work::SampleAdjoint { .. } => sample::lower(step),
         Work::Rand { .. } => random::lower(step),
         Work::Gather { .. } | Work::ScatterAdd { .. } | Work::Draw(_) | Work::LogRow { .. } => index::lower(step),
+        Work::Round { .. } => random::round(step),
         Work::Adam => adam::lower(step),
         Work::LossScale => adam::loss_scale(step),
         Work::Then { work, .. } => Err(Error::Graph(format!("{}: {} has two epilogues", step.label, work.name()))),

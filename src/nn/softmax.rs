@@ -13,6 +13,15 @@ pub fn row_max(x: Tensor<'_>) -> Tensor<'_> {
     row_max(x.slice(&[0, 0], [rows, half]).max(x.slice(&[0, k - half], [rows, half])))
 }
 
+/// Largest of each row of x `[N,K]`, as `[N,1]`, and where it stands: 1 there and 0 elsewhere, `[N,K]`. Of equal ones it is the first.
+pub fn largest(x: Tensor<'_>) -> (Tensor<'_>, Tensor<'_>) {
+    let (value, k) = (row_max(x), x.dim(1));
+    let is_largest = (value - x).step().scale(-1.0) + 1.0;
+    // The first has the highest of the ranks k, k − 1, …, 1.
+    let rank = is_largest * (iota(x.graph(), k).scale(-1.0) + k as f64).reshape([1, k]);
+    (value, (rank - row_max(rank) + 0.5).step())
+}
+
 /// Logarithm of the softmax of each row of x `[N,K]`; the subtracted maximum is a constant for the gradient.
 pub fn log_softmax(x: Tensor<'_>) -> Tensor<'_> {
     let shifted = x - row_max(x).detach();

@@ -195,7 +195,10 @@ impl Timeline {
     fn repeatable(&self, order: &Order, maker: usize, at: usize) -> bool {
         let (row, plan) = (&order.rows[maker], order.rows[at].plan);
         let draft = self.draft(row);
-        let persistent = matches!(draft.work, Work::Draw(_) | Work::Adam | Work::LossScale | Work::LogRow { .. });
+        let persistent = matches!(
+            draft.work,
+            Work::Draw(_) | Work::Adam | Work::LossScale | Work::LogRow { .. } | Work::Round { .. }
+        );
         if persistent || draft.outputs.len() != 1 || row.makes.len() != 1 {
             return false;
         }

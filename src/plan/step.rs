@@ -11,7 +11,8 @@ pub const LOSS_SCALE: f32 = 65_536.0;
 /// Steps without overflow after which the scale of losses is doubled.
 pub const LOSS_SCALE_STEPS: f32 = 1000.0;
 
-/// The buffer every program has first: `[seed low, seed high, step, 0]` as u32, read by [`Work::Rand`] and [`Work::Draw`].
+/// The buffer every program has first: `[seed low, seed high, step, round]` as u32, read by [`Work::Rand`] and [`Work::Draw`]. The round
+/// tells apart the runs of a plan that draws and runs several times per step; it is 0 everywhere else.
 pub const RNG: usize = 0;
 
 /// Element type of a buffer.
@@ -245,7 +246,7 @@ pub enum Work {
     Sample { n: usize, c: usize, from: [usize; 2], to: [usize; 2] },
     /// (y `[n,ho,wo,c]`, grid `[n,ho,wo,2]`) → `[n,h,w,c]`, with `from` = (h, w) and `to` = (ho, wo)
     SampleAdjoint { n: usize, c: usize, from: [usize; 2], to: [usize; 2] },
-    /// Random numbers: element i is lane i%4 of Philox block (i/4, step, stream, 0).
+    /// Random numbers: element i is lane i%4 of Philox block (i/4, step, stream, 4·round).
     Rand { dist: Dist, stream: u32 },
     /// A batch from the resident data set.
     Draw(Draw),
@@ -267,6 +268,8 @@ pub enum Work {
     LossScale,
     /// Copies `count` scalars, scalar i at element i·ALIGN of the input, to row `step % rows` of the output [rows, count].
     LogRow { count: usize, rows: usize },
+    /// Adds 1 to the round of [`RNG`], its only output, so that a plan which runs again draws other numbers; sets it to 0 if `reset`.
+    Round { reset: bool },
 }
 
 impl Work {
@@ -291,6 +294,7 @@ impl Work {
             Work::Adam => "adam",
             Work::LossScale => "loss_scale",
             Work::LogRow { .. } => "log_row",
+            Work::Round { .. } => "round",
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Game {
     pub values: Vec<Value>,
     /// The phases of an iteration, in the order in which they run.
     pub phases: Vec<Phase>,
+    /// Neighbouring phases that run several times in a row as a group.
+    pub loops: Vec<Loop>,
     /// What the trained networks are for: samples of latents, classes of images.
     pub inference: Option<Inference>,
     /// What a line of progress shows.
@@ -174,10 +176,19 @@ pub struct Phase {
     pub build: Build,
     /// When it runs.
     pub when: When,
-    /// How many times in a row.
+    /// How many times in a row. A phase that repeats, or stands in a loop, draws other random numbers each time.
     pub repeat: u32,
     /// Part of its graph may run ahead of other phases. What both parts need is computed once.
     pub ahead: Option<Ahead>,
+}
+
+/// Neighbouring phases that run one after another, and that several times: restarts of an attack, one try per class.
+#[derive(Clone, Debug)]
+pub struct Loop {
+    /// Their names, in the order of the game.
+    pub phases: Vec<String>,
+    /// How many times.
+    pub times: u32,
 }
 
 /// The part of a phase's graph that makes a shared tensor for other, earlier phases.

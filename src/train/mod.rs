@@ -3,6 +3,7 @@
 //! Uses everything below it. Deliberately absent: printing (that is `cli`).
 
 pub mod assembly;
+mod attacker;
 pub mod checkpoint;
 mod feed;
 pub mod game;
@@ -24,6 +25,7 @@ pub mod tensorboard;
 mod trainer;
 
 pub use assembly::{Assembly, Resident};
+pub use attacker::{Attacker, Found};
 pub use feed::{Batch, Feed};
 pub use game::Game;
 pub use profile::{Iteration, Profile, Span};

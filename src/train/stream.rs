@@ -14,5 +14,7 @@ pub const DATA_D: u32 = 5;
 pub const DATA_G: u32 = 6;
 /// Reals to look at.
 pub const PREVIEW: u32 = 7;
+/// First of the thousand streams of an attack on a classifier.
+pub const ADVERSARY: u32 = 1000;
 /// Latents of samples; the step counter is the seed of each sample.
 pub const SAMPLE: u32 = 100;

@@ -1,50 +1,30 @@
-//! Attacks: the ball, the box, the published steps, and what they must and must not change.
+//! Attacks: the ball, the box, the published steps, what they must and must not change, and what independent implementations find
+//! on the same network (`tests/goldens/attacks.py`).
 
-use crate::numeric::{Feeds, RNG, normals, value, values};
-use danskin::attack::{Attack, Bounds, Norm, accumulate, start, step};
+use crate::goldens::load;
+use crate::lab::{CLASSES, ELEMS, Lab, SAMPLE};
+use crate::numeric::{Feeds, value, values};
+use crate::primitives::gpu;
+use danskin::attack::{
+    ADVERSARIAL, Attack, Ball, Bounds, FOOLED, Keep, Loss, Norm, Options, accumulate, entries, named,
+};
+use danskin::attack::{start, step};
 use danskin::autodiff::grad;
-use danskin::graph::{Graph, Tensor};
-use danskin::host::eval;
+use danskin::device::Device;
+use danskin::graph::Graph;
+use danskin::train::Attacker;
+use std::path::Path;
 
-const N: usize = 5;
-const ELEMS: usize = 12;
-const SHAPE: [usize; 4] = [N, 2, 2, 3];
 const BOX: Bounds = Bounds::IMAGE;
 
-/// A concave loss, so that small steps find its maximum and one large step may pass it: −Σ (mix·x − 2)², summed over
-/// examples.
-fn loss(x: Tensor<'_>) -> Tensor<'_> {
-    let mix = x.graph().input("mix", [ELEMS, ELEMS]);
-    -(x.reshape([N, ELEMS]).matmul(mix) - 2.0).square().sum_all()
+/// Options for the network of the laboratory.
+pub fn options() -> Options {
+    Options { classes: CLASSES, sample: SAMPLE.to_vec(), ..Options::default() }
 }
 
-/// Images in the box, several elements on its border.
-fn feeds(eps: f64, alpha: f64) -> Feeds {
-    Feeds::from([
-        ("x0".into(), normals(1, N * ELEMS).iter().map(|v| v.clamp(-1.0, 1.0)).collect()),
-        ("mix".into(), normals(2, ELEMS * ELEMS)),
-        ("eps".into(), vec![eps]),
-        ("alpha".into(), vec![alpha]),
-    ])
-}
-
-/// The points of an attack of `steps` steps by its name, started and unrolled in one graph.
-fn run<'g>(graph: &'g Graph, attack: Attack, asked: usize) -> Vec<Tensor<'g>> {
-    let (x0, eps, alpha) = (graph.input("x0", SHAPE), graph.input("eps", [1]), graph.input("alpha", [1]));
-    let norm = attack.norm();
-    let mut x = if attack.random_start() { start(norm, x0, eps, BOX, 6) } else { x0 };
-    let mut momentum = graph.constant(0.0, SHAPE);
-    let mut path = vec![x];
-    for _ in 0..attack.steps(asked) {
-        let mut gradient = grad(loss(x), &[x])[0];
-        if attack == Attack::Mifgsm {
-            momentum = accumulate(momentum, gradient, 1.0);
-            gradient = momentum;
-        }
-        x = step(norm, x, x0, gradient, alpha, eps, BOX);
-        path.push(x);
-    }
-    path
+/// An attack by name.
+pub fn attack(name: &str, options: &Options) -> Attack {
+    named(name, options).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn size(norm: Norm, change: &[f64]) -> f64 {
@@ -54,73 +34,243 @@ fn size(norm: Norm, change: &[f64]) -> f64 {
     }
 }
 
-#[test]
-fn every_point_is_in_the_ball_and_the_box() {
-    for attack in Attack::ALL {
-        let eps = if attack.norm() == Norm::Two { 0.9 } else { 0.15 };
-        let feeds = feeds(eps, attack.alpha(eps, 4));
-        let graph = Graph::new();
-        let points = values(&run(&graph, attack, 4), &feeds);
-        for point in &points {
-            assert!(point.iter().all(|v| (BOX.lo..=BOX.hi).contains(v)), "{attack} leaves the box");
-            for (x, x0) in point.chunks(ELEMS).zip(feeds["x0"].chunks(ELEMS)) {
-                let change: Vec<f64> = x.iter().zip(x0).map(|(a, b)| a - b).collect();
-                let size = size(attack.norm(), &change);
-                assert!(size <= eps * (1.0 + 1e-12), "{attack} goes {size} far");
-            }
-        }
-        assert_ne!(points[points.len() - 1], feeds["x0"], "{attack} does nothing");
+/// Sizes of the changes of all examples.
+pub fn sizes(norm: Norm, adversarial: &[f64], images: &[f64]) -> Vec<f64> {
+    let change = |(a, b): (&[f64], &[f64])| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
+    adversarial.chunks(ELEMS).zip(images.chunks(ELEMS)).map(|pair| size(norm, &change(pair))).collect()
+}
+
+/// A radius at which attacks of this ball have something to do.
+fn radius(ball: Ball) -> f64 {
+    match ball.norm() {
+        Some(Norm::Two) => 1.0,
+        _ => 0.08,
     }
 }
 
-/// The same in f32: the ball may be left by no more than the rounding of x0 + δ.
+/// Few steps: of every attack, what it does is looked at, not what it could do.
+fn quick() -> Options {
+    Options { steps: Some(6), ..options() }
+}
+
+/// Every attack of the catalogue that `o` suits.
+fn all(o: &Options) -> Vec<Attack> {
+    entries().map(|entry| attack(entry.name, o)).collect()
+}
+
 #[test]
-fn the_ball_holds_in_f32() {
-    let eps = 8.0 / 255.0;
-    for attack in Attack::ALL {
-        let graph = Graph::new();
-        let path = run(&graph, attack, 3);
-        let dag = graph.freeze(&[("x".into(), path[path.len() - 1])]);
-        let narrow = |(k, v): (&String, &Vec<f64>)| (k.clone(), v.iter().map(|v| *v as f32).collect());
-        let feeds = feeds(eps, attack.alpha(eps, 3)).iter().map(narrow).collect();
-        let x = &eval::<f32>(&dag, &feeds, RNG).unwrap()["x"];
-        for (x, x0) in x.chunks(ELEMS).zip(feeds["x0"].chunks(ELEMS)) {
-            let change: Vec<f64> = x.iter().zip(x0).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
-            assert!(size(attack.norm(), &change) <= eps + 4.0 * f64::from(f32::EPSILON), "{attack}: {change:?}");
+fn names_are_unique_and_read_back() {
+    let names: Vec<&str> = entries().map(|entry| entry.name).collect();
+    for name in &names {
+        assert_eq!(names.iter().filter(|other| other == &name).count(), 1, "{name}");
+        assert_eq!(attack(name, &options()).name, *name);
+    }
+    let message = named("pgd3", &options()).err().unwrap().to_string();
+    assert!(message.contains("pgd3") && message.contains("mifgsm"), "{message}");
+}
+
+/// Examples lie in the box and, where a radius is given, in the ball; what is said to fool the network does.
+#[test]
+fn examples_are_in_the_ball_and_the_box_and_fool_as_they_say() {
+    let lab = Lab::new(8);
+    for attack in all(&quick()) {
+        let (name, eps) = (attack.name, radius(attack.ball));
+        let run = lab.run(&attack, eps, 5, ADVERSARIAL);
+        for point in &run.path {
+            assert!(point.iter().all(|v| (BOX.lo..=BOX.hi).contains(v)), "{name} leaves the box");
+            if let Ball::Radius(norm) = attack.ball {
+                let largest = sizes(norm, point, &lab.images).into_iter().fold(0.0, f64::max);
+                assert!(largest <= eps * (1.0 + 1e-12), "{name} goes {largest} far");
+            }
         }
+        let classes = lab.classes(run.adversarial());
+        for (i, (class, fooled)) in classes.iter().zip(&run.memory[FOOLED]).enumerate() {
+            assert_eq!(*class != lab.labels[i], *fooled > 0.0, "{name}: example {i}");
+        }
+        assert_ne!(run.adversarial(), lab.images, "{name} does nothing");
     }
 }
 
 #[test]
 fn a_radius_of_zero_changes_nothing() {
-    for attack in Attack::ALL {
-        let feeds = feeds(0.0, 0.1);
-        let graph = Graph::new();
-        for point in values(&run(&graph, attack, 3), &feeds) {
-            assert_eq!(point, feeds["x0"], "{attack}");
+    let lab = Lab::new(4);
+    for attack in all(&quick()).iter().filter(|attack| matches!(attack.ball, Ball::Radius(_))) {
+        let run = lab.run(attack, 0.0, 5, ADVERSARIAL);
+        assert_eq!(run.adversarial(), lab.images, "{}", attack.name);
+        assert_eq!(run.success(), 0.0, "{}", attack.name);
+    }
+}
+
+/// Deterministic attacks, end point by end point, in f64.
+#[test]
+fn paths_are_those_of_an_independent_implementation() {
+    let golden = load("attacks_gradient");
+    let last = |o: Options| Options { keep: Keep::Last, ..o };
+    let of = |steps: u32, alpha: f64| last(Options { steps: Some(steps), alpha: Some(alpha), ..options() });
+    let euclidean = |o: Options| Options { norm: Some(Norm::Two), ..o };
+    for (name, ours, eps, o) in [
+        ("fgsm", "fgsm", 0.2, last(options())),
+        ("bim", "bim", 0.2, of(7, 0.04)),
+        ("pgd", "bim", 0.2, of(8, 0.05)),
+        ("pgd2", "bim", 3.0, euclidean(of(8, 0.8))),
+        ("mifgsm", "mifgsm", 0.2, of(6, 0.04)),
+    ] {
+        let (shape, expected) = golden.array(name);
+        let lab = Lab::new(shape[0]);
+        let run = lab.run(&attack(ours, &o), eps, 0, ADVERSARIAL);
+        let error = run.adversarial().iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        // The file holds f32.
+        assert!(error < 2e-7, "{name}: {error:e} away");
+    }
+}
+
+/// Attacks with random parts fool at least as many as independent ones of equal budget; the same for those that keep the best.
+#[test]
+fn success_is_that_of_an_independent_implementation() {
+    let (lab, golden) = (Lab::new(64), load("attacks_gradient"));
+    let steps = |steps: u32| Options { steps: Some(steps), ..options() };
+    let euclidean = |o: Options| Options { norm: Some(Norm::Two), ..o };
+    for (name, ours, o) in [
+        ("noise", "noise", options()),
+        ("fgsm", "fgsm", options()),
+        ("rfgsm", "rfgsm", options()),
+        ("ffgsm", "ffgsm", options()),
+        ("pgd", "pgd", steps(20)),
+        ("pgd2", "pgd", euclidean(steps(20))),
+        ("mifgsm", "mifgsm", steps(10)),
+        ("apgd-ce", "apgd-ce", steps(20)),
+        ("apgd-dlr", "apgd-dlr", steps(20)),
+        ("apgd-t", "apgd-t", steps(20)),
+    ] {
+        let expected = golden.array(&format!("{name} success")).1[0];
+        let eps = if name == "pgd2" { 1.0 } else { 0.08 };
+        let attack = attack(ours, &o);
+        let runs = (0..20).map(|seed| lab.run(&attack, eps, seed, ADVERSARIAL).success());
+        let mean = runs.sum::<f64>() / 20.0;
+        // One of the examples, two where a single step decides: what chance moves.
+        let slack = if o.steps.is_none() { 2.0 / 64.0 } else { 1.0 / 64.0 };
+        assert!(mean >= expected - slack, "{name}: {mean} of the examples, and {expected} elsewhere");
+    }
+}
+
+/// The stronger the attack, the more it fools: noise, one step, many steps, several losses.
+#[test]
+fn stronger_attacks_fool_more() {
+    let lab = Lab::new(48);
+    let success = |name: &str, o: &Options| lab.run(&attack(name, o), 0.05, 1, ADVERSARIAL).success();
+    let steps = |steps: u32| Options { steps: Some(steps), ..options() };
+    let (noise, fgsm) = (success("noise", &options()), success("fgsm", &options()));
+    let [few, many] = [2, 30].map(|n| success("pgd", &steps(n)));
+    let auto = success("apgd-t", &steps(30));
+    assert!(noise < fgsm && fgsm <= many && few <= many && many <= auto + 1e-9, "{noise} {fgsm} {few} {many} {auto}");
+    let restarts = success("pgd", &Options { restarts: Some(4), ..steps(30) });
+    assert!(restarts >= many, "{restarts} with restarts, {many} without");
+}
+
+/// A targeted attack ends in its target.
+#[test]
+fn targets_are_reached() {
+    let mut lab = Lab::new(10);
+    let target: Vec<u32> = lab.labels.iter().map(|label| (label + 3) % 10).collect();
+    lab.target = Some(target.clone());
+    for entry in entries().filter(|entry| entry.targets) {
+        let attack = attack(entry.name, &Options { targeted: true, steps: Some(40), ..options() });
+        let eps = radius(attack.ball) * 8.0;
+        let run = lab.run(&attack, eps, 3, ADVERSARIAL);
+        let classes = lab.classes(run.adversarial());
+        let hits = classes.iter().zip(&target).filter(|(a, b)| a == b).count();
+        assert_eq!(hits as f64 / 10.0, run.success(), "{}", entry.name);
+        let wanted = if matches!(entry.name, "fgsm" | "rfgsm" | "ffgsm") { 1 } else { 9 };
+        assert!(hits >= wanted, "{}: {hits} of 10", entry.name);
+    }
+}
+
+/// A whole attack is one submission, and its plans find what its stages find one by one.
+#[test]
+fn an_attack_on_a_device_is_one_submission_and_finds_the_same() {
+    let lab = Lab::new(6);
+    for device in [Device::Host, gpu()] {
+        // Logits have gradients that stand out from rounding; those of a sure network's cross-entropy don't.
+        for attack in all(&Options { steps: Some(4), loss: Some(Loss::Margin), ..options() }) {
+            let (name, eps) = (attack.name, radius(attack.ball));
+            let reference = lab.run(&attack, eps, 7, ADVERSARIAL);
+            let mut attacker = Attacker::new(attack, &lab.victim(), 6, false, 7, &device).unwrap();
+            attacker.load(&lab.checkpoint(), Path::new("lab")).unwrap();
+            let before = attacker.counters().submissions;
+            let found = attacker.run(&lab.images_f32(), &lab.labels, None, eps, &mut |_| true).unwrap();
+            assert_eq!(attacker.counters().submissions - before, 1, "{name}");
+            let fooled: Vec<bool> = reference.memory[FOOLED].iter().map(|f| *f > 0.0).collect();
+            let different = found.fooled.iter().zip(&fooled).filter(|(a, b)| a != b).count();
+            assert!(different <= 1, "{name} on {}: {different} of 6 differ", device.describe());
+            // A sign of a number near zero may fall differently in f32: few elements may.
+            let far = found.adversarial.iter().zip(reference.adversarial());
+            let far = far.filter(|(a, b)| (f64::from(**a) - **b).abs() > 1e-3).count();
+            assert!(far <= ELEMS * 6 / 20, "{name} on {}: {far} elements differ", device.describe());
         }
     }
 }
 
-/// Gradient steps raise the loss, more of them at least as much, and noise less than one gradient step.
+/// One batch after another, with one image left over.
 #[test]
-fn the_loss_rises() {
-    let eps = 0.3;
-    let reached = |attack: Attack, steps: usize| {
-        let graph = Graph::new();
-        let path = run(&graph, attack, steps);
-        let feeds = feeds(eps, attack.alpha(eps, steps));
-        let ends = [loss(path[0]), loss(path[path.len() - 1])];
-        ends.map(|l| value(l, &feeds)[0])
+fn any_number_of_images_is_attacked() {
+    let lab = Lab::new(7);
+    let mut attacker = Attacker::new(attack("bim", &quick()), &lab.victim(), 3, false, 1, &Device::Host).unwrap();
+    attacker.load(&lab.checkpoint(), Path::new("lab")).unwrap();
+    let (images, mut heard) = (lab.images_f32(), vec![]);
+    let run = &mut |done| {
+        heard.push(done);
+        true
     };
-    for attack in [Attack::Fgsm, Attack::Rfgsm, Attack::Bim, Attack::Pgd, Attack::Pgd2, Attack::Mifgsm] {
-        let [before, after] = reached(attack, 5);
-        assert!(after > before + 0.1, "{attack}: from {before} to {after}");
-    }
-    let noise = reached(Attack::Noise, 5)[1];
-    let fgsm = reached(Attack::Fgsm, 1)[1];
-    let pgd = reached(Attack::Pgd, 20)[1];
-    assert!(noise < fgsm && fgsm <= pgd + 1e-9, "noise {noise}, fgsm {fgsm}, pgd {pgd}");
+    let all = attacker.run(&images, &lab.labels, None, 0.08, run).unwrap();
+    assert_eq!((all.adversarial.len(), all.fooled.len()), (7 * ELEMS, 7));
+    assert_eq!(heard, [3, 6, 7]);
+    let one = attacker.run(&images[6 * ELEMS..], &lab.labels[6..], None, 0.08, &mut |_| true).unwrap();
+    assert_eq!(one.adversarial, all.adversarial[6 * ELEMS..]);
+    let stopped = attacker.run(&images, &lab.labels, None, 0.08, &mut |_| false).unwrap();
+    assert_eq!(stopped.fooled.len(), 3);
+}
+
+/// Forty steps cost forty passes forward and backward, and one forward to look at the last example.
+#[test]
+fn passes_are_counted() {
+    let lab = Lab::new(2);
+    let passes = |o: &Options, name: &str| {
+        Attacker::new(attack(name, o), &lab.victim(), 2, false, 1, &Device::Host).unwrap().passes()
+    };
+    let o = Options { steps: Some(40), ..options() };
+    assert_eq!(passes(&o, "pgd"), (41, 40));
+    assert_eq!(passes(&Options { keep: Keep::Last, ..o.clone() }, "pgd"), (40, 40));
+    assert_eq!(passes(&Options { restarts: Some(3), ..o.clone() }, "pgd"), (123, 120));
+    assert_eq!(passes(&o, "apgd-t"), (1 + 9 * 41, 9 * 41));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let two = Options { classes: 2, ..options() };
+    let says = |name: &str, o: Options, part: &str| {
+        let message = named(name, &o).err().unwrap_or_else(|| panic!("{name}: {part}")).to_string();
+        assert!(message.contains(part), "{message}");
+    };
+    says("apgd-dlr", two.clone(), "two classes: use margin");
+    says("apgd-t", two.clone(), "four classes");
+    says("pgd", Options { loss: Some(Loss::Dlr), ..two.clone() }, "use margin");
+    says("pgd", Options { loss: Some(Loss::Bce), ..two.clone() }, "use ce");
+    says("pgd", Options { loss: Some(Loss::Ce), classes: 1, ..options() }, "use bce");
+    says("noise", Options { targeted: true, ..options() }, "knows no targets");
+    says("pgd", Options { steps: Some(0), ..options() }, "must be at least 1");
+    says("pgd", Options { alpha: Some(0.0), ..options() }, "must be above 0");
+
+    let lab = Lab::new(2);
+    let mut attacker = Attacker::new(attack("bim", &quick()), &lab.victim(), 2, false, 1, &Device::Host).unwrap();
+    let mut refusal = |images: &[f32], labels: &[u32], eps: f64, part: &str| {
+        let message = attacker.run(images, labels, None, eps, &mut |_| true).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    };
+    let images = lab.images_f32();
+    refusal(&images[1..], &lab.labels, 0.1, "287 numbers for 2 images");
+    refusal(&images, &lab.labels, f64::NAN, "must be a number");
+    let outside: Vec<f32> = images.iter().map(|v| v * 3.0).collect();
+    refusal(&outside, &lab.labels, 0.1, "outside of the box");
 }
 
 /// One sign step by hand, with a gradient that is zero at one element.
@@ -177,10 +327,13 @@ fn momentum_by_hand() {
 #[test]
 fn nothing_is_differentiated_through_an_attack() {
     let graph = Graph::new();
-    let path = run(&graph, Attack::Pgd, 2);
-    let (x0, eps) = (graph.input("x0", SHAPE), graph.input("eps", [1]));
-    let through = grad(loss(path[2]), &[x0, eps]);
-    assert!(values(&through, &feeds(0.1, 0.1)).iter().flatten().all(|g| *g == 0.0));
+    let (x0, eps, alpha) = (graph.input("x0", [2, 3]), graph.input("eps", [1]), graph.input("alpha", [1]));
+    let x = start(Norm::Inf, x0, eps, BOX, 6);
+    let uphill = grad(x.square().sum_all(), &[x])[0];
+    let moved = step(Norm::Inf, x, x0, uphill, alpha, eps, BOX);
+    let through = grad(moved.square().sum_all(), &[x0, eps]);
+    let feeds = Feeds::from([("x0".into(), vec![0.1; 6]), ("eps".into(), vec![0.1]), ("alpha".into(), vec![0.1])]);
+    assert!(values(&through, &feeds).iter().flatten().all(|g| *g == 0.0));
 }
 
 /// A random start fills the ball: examples differ, and the Euclidean radii are not all at the border.

@@ -12,7 +12,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("autodiff", &["graph"]),
     ("nn", &["graph", "autodiff"]),
     ("loss", &["graph", "autodiff", "nn"]),
-    ("attack", &["graph", "autodiff"]),
+    ("attack", &["graph", "autodiff", "nn", "loss"]),
     ("plan", &["graph"]),
     ("host", &["graph", "plan", "philox"]),
     ("kernels", &["graph", "plan", "philox"]),

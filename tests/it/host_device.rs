@@ -115,7 +115,10 @@ fn oracle(
     let g = Graph::new();
     let root = build(g.input("a", a.0), g.input("b", b.0));
     let feeds = HashMap::from([("a".to_string(), a.1.to_vec()), ("b".to_string(), b.1.to_vec())]);
-    eval(&g.freeze(&[("out".into(), root)]), &feeds, Rng { seed: SEED, step: STEP }).unwrap().remove("out").unwrap()
+    eval(&g.freeze(&[("out".into(), root)]), &feeds, Rng { seed: SEED, step: STEP, round: 0 })
+        .unwrap()
+        .remove("out")
+        .unwrap()
 }
 
 #[test]

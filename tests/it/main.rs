@@ -22,6 +22,7 @@ mod host_eval;
 mod kernels;
 mod kernels_index;
 mod kills;
+mod lab;
 mod labels;
 mod life;
 mod losses;

@@ -4,7 +4,7 @@
 mod site;
 
 use self::site::Site;
-use super::game::{Game, When};
+use super::game::{Game, Loop, When};
 use crate::config::Config;
 use crate::nn::StateSpec;
 use crate::optim::Flat;
@@ -106,6 +106,8 @@ pub struct Update {
 #[derive(Clone, Debug)]
 struct Planned {
     plan: usize,
+    /// Whether each of its runs draws random numbers of its own.
+    draws: bool,
     /// Batches it reads, by number.
     reads: Vec<usize>,
     /// Phases part of which runs ahead of this one: (phase, plan of that part).
@@ -156,7 +158,11 @@ pub struct Assembly {
     pub ring_rows: usize,
     /// The inference, where the game has one.
     pub answer: Option<Answer>,
+    /// What phases hand to each other, by name.
+    pub shared: HashMap<String, Region>,
     phases: Vec<Planned>,
+    /// The plans that count the runs of phases which draw: the next run, and back to the first. None where no phase repeats and draws.
+    rounds: Option<[usize; 2]>,
     /// The plan that keeps the row of the log.
     log: Option<usize>,
 }
@@ -181,11 +187,12 @@ impl Assembly {
         let learners = site.learners(&built, scaled);
         let cursors = site.cursors();
         let mut fed = site.batches(cursors);
-        site.shared(&built)?;
+        let shared = site.shared(&built)?;
         let states = site.states(&built, &learners);
         let log = site.log(&learners, ring_rows, scaled);
         let data = site.data();
         let (planned, updates) = site.plans(&mut fed, data, &learners, scalars, &log)?;
+        let rounds = planned.iter().any(|phase| phase.draws).then(|| site.rounds());
         let work = Work::LogRow { count: log.names.len(), rows: ring_rows };
         let log_plan = (!log.names.is_empty()).then(|| site.b.step("log", work, vec![log.row], vec![log.ring]));
         let answer = match (&game.inference, inference.first()) {
@@ -208,7 +215,9 @@ impl Assembly {
             ring: log.ring,
             ring_rows,
             answer,
+            shared,
             phases: planned,
+            rounds,
             log: log_plan,
         })
     }
@@ -217,30 +226,55 @@ impl Assembly {
     pub fn schedule(&self, step: u64) -> Vec<(usize, u32)> {
         let mut order = vec![];
         let (mut drawn, mut made) = (vec![false; self.fed.len()], vec![]);
-        for (p, phase) in self.game.phases.iter().enumerate().filter(|(_, phase)| phase.when.is_due(step)) {
-            let planned = &self.phases[p];
-            let ahead = planned.ahead.iter().flat_map(|(other, _)| &self.phases[*other].reads);
-            for &i in planned.reads.iter().chain(ahead) {
-                if !std::mem::replace(&mut drawn[i], true) {
-                    order.extend(self.fed[i].draw.map(|draw| (draw, 1)));
-                }
+        let phases = &self.game.phases;
+        let mut from = 0;
+        while from < phases.len() {
+            // Phases of a loop as one group, any other alone.
+            let found = self.game.loops.iter().find(|l| l.phases.first() == Some(&phases[from].name));
+            let (until, times) = found.map_or((from + 1, 1), |l| (from + l.phases.len(), l.times));
+            let mut group = vec![];
+            for p in (from..until).filter(|&p| phases[p].when.is_due(step)) {
+                self.prepare(p, &mut drawn, &mut made, &mut order);
+                self.runs(p, &mut group);
             }
-            for &(_, plan) in &planned.ahead {
-                if !made.contains(&plan) {
-                    made.push(plan);
-                    order.push((plan, 1));
-                }
+            (0..times).for_each(|_| order.extend_from_slice(&group));
+            if let Some([_, first]) = self.rounds.filter(|_| (from..until).any(|p| self.phases[p].draws)) {
+                order.push((first, 1));
             }
-            let updates: Vec<(usize, u32)> =
-                self.updates.iter().filter(|u| u.phase == p).flat_map(|u| &u.plans).map(|&plan| (plan, 1)).collect();
-            if updates.is_empty() {
-                order.push((planned.plan, phase.repeat));
-            } else {
-                (0..phase.repeat).for_each(|_| order.extend([&[(planned.plan, 1)], updates.as_slice()].concat()));
-            }
+            from = until;
         }
         order.extend(self.log.map(|log| (log, 1)));
         order
+    }
+
+    /// What has to run before phase `p` and has not run in this iteration: draws of batches, parts of phases that run ahead.
+    fn prepare(&self, p: usize, drawn: &mut [bool], made: &mut Vec<usize>, order: &mut Vec<(usize, u32)>) {
+        let planned = &self.phases[p];
+        let ahead = planned.ahead.iter().flat_map(|(other, _)| &self.phases[*other].reads);
+        for &i in planned.reads.iter().chain(ahead) {
+            if !std::mem::replace(&mut drawn[i], true) {
+                order.extend(self.fed[i].draw.map(|draw| (draw, 1)));
+            }
+        }
+        for &(_, plan) in &planned.ahead {
+            if !made.contains(&plan) {
+                made.push(plan);
+                order.push((plan, 1));
+            }
+        }
+    }
+
+    /// The runs of phase `p`, each with the optimisers of the networks that learn from it.
+    fn runs(&self, p: usize, order: &mut Vec<(usize, u32)>) {
+        let (planned, repeat) = (&self.phases[p], self.game.phases[p].repeat);
+        let updates = self.updates.iter().filter(|u| u.phase == p).flat_map(|u| &u.plans).map(|&plan| (plan, 1));
+        let next = self.rounds.filter(|_| planned.draws).map(|[next, _]| (next, 1));
+        let behind: Vec<(usize, u32)> = updates.chain(next).collect();
+        if behind.is_empty() {
+            order.push((planned.plan, repeat));
+        } else {
+            (0..repeat).for_each(|_| order.extend([&[(planned.plan, 1)], behind.as_slice()].concat()));
+        }
     }
 
     /// Whether iteration `step` reads batch `i`.
@@ -290,6 +324,15 @@ fn check(game: &Game, resident: Option<Resident>) -> Result<()> {
     if let Some(phase) = game.phases.iter().find(|p| p.when.every == 0 || p.when.at >= p.when.every) {
         let When { every, at, .. } = phase.when;
         return refuse(format!("phase {} runs at {at} of every {every} iterations, which never comes", phase.name));
+    }
+    for l in &game.loops {
+        let from = game.phases.iter().position(|p| Some(&p.name) == l.phases.first());
+        let named = |from: usize| game.phases[from..].iter().map(|p| &p.name).take(l.phases.len()).eq(&l.phases);
+        let inside = |other: &Loop| l.phases.iter().any(|name| other.phases.contains(name));
+        if !from.is_some_and(named) || game.loops.iter().filter(|other| inside(other)).count() > 1 {
+            let names = l.phases.join(", ");
+            return refuse(format!("the loop over {names} must be over neighbouring phases, each in one loop alone"));
+        }
     }
     for phase in &game.phases {
         let Some(ahead) = &phase.ahead else { continue };

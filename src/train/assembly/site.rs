@@ -4,7 +4,7 @@ use super::{Answer, Fed, Learner, Planned, Resident, Scaler, Training, Update};
 use crate::graph::Op;
 use crate::nn::{ParamSpec, StateSpec};
 use crate::optim::Flat;
-use crate::plan::{ALIGN, Builder, Class, Draw, Element, Options, Places, Region, Work};
+use crate::plan::{ALIGN, Builder, Class, Draw, Element, Options, Places, RNG, Region, Work};
 use crate::train::game::{self, Built, Game, Phase, Player};
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -141,11 +141,12 @@ impl<'a> Site<'a> {
         fed
     }
 
-    /// Places of what phases hand to each other.
+    /// Places of what phases hand to each other, by name.
     ///
     /// # Errors
     /// A phase that reads what no phase shares.
-    pub fn shared(&mut self, built: &[Built]) -> Result<()> {
+    pub fn shared(&mut self, built: &[Built]) -> Result<HashMap<String, Region>> {
+        let mut shared = HashMap::new();
         for phase in self.phases {
             for (name, id) in phase.dag.roots.iter().filter(|(name, _)| name.starts_with("shared/")) {
                 if !self.leaves.contains_key(name) {
@@ -153,6 +154,7 @@ impl<'a> Site<'a> {
                     let region = self.b.buffer(own, len, Element::F32, Class::State);
                     self.leaves.insert(name.clone(), region);
                     self.roots.insert(name.clone(), region);
+                    shared.insert(own.to_owned(), region);
                 }
             }
         }
@@ -165,7 +167,14 @@ impl<'a> Site<'a> {
                 return Err(Error::Graph(format!("phase {}: reads {name}, which no phase shares", phase.name)));
             }
         }
-        Ok(())
+        Ok(shared)
+    }
+
+    /// The plans that count the runs of phases: the next, and back to the first.
+    pub fn rounds(&mut self) -> [usize; 2] {
+        let rng = Region { buffer: RNG, offset: 0, len: 4 };
+        [("next_round", false), ("first_round", true)]
+            .map(|(name, reset)| self.b.step(name, Work::Round { reset }, vec![], vec![rng]))
     }
 
     /// Persistent tensors of the networks, scales of losses among them.
@@ -258,7 +267,10 @@ impl<'a> Site<'a> {
                 Some((_, rest)) => self.b.resume(&phase.name, rest),
                 None => self.b.plan(&phase.name, dag, &self.leaves, &self.roots)?,
             };
-            planned.push(Planned { plan, reads: reads(self.game, &self.phases[p]), ahead });
+            let again =
+                phase.repeat > 1 || self.game.loops.iter().any(|l| l.times > 1 && l.phases.contains(&phase.name));
+            let draws = again && dag.nodes.iter().any(|node| matches!(node.op, Op::Rand { .. }));
+            planned.push(Planned { plan, draws, reads: reads(self.game, &self.phases[p]), ahead });
             for n in self.trained.iter().filter(|(phase, _)| *phase == p).map(|(_, n)| *n) {
                 let adam = Site::slot(scalars, updates.len(), 8);
                 let several = self.phases[p].trains.len() > 1;

@@ -49,6 +49,7 @@ impl Classifier {
                 p.minimise("C", loss)?;
                 p.keep_updates("C")
             })],
+            loops: vec![],
             inference: Some(Inference {
                 name: "classify".into(),
                 inputs: vec![("images".to_owned() + " to classify", self.sample.clone())],

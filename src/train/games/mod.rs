@@ -4,6 +4,7 @@ pub mod attack;
 mod classifier;
 mod gan;
 
+pub use attack::Victim;
 pub use classifier::Classifier;
 pub use gan::Gan;
 

@@ -109,6 +109,7 @@ impl Gan {
             batches: batches.into_iter().flatten().collect(),
             values,
             phases,
+            loops: vec![],
             inference: Some(Inference {
                 name: "sample".into(),
                 inputs: [("latents", vec![self.latent]), ("classes", vec![])][..if labels { 2 } else { 1 }]

@@ -1,0 +1,32 @@
+//! The best example that an attack has met, per example: first what fools the model, then what has the highest score.
+
+use super::{ADVERSARIAL, FOOLED, Scene};
+use crate::graph::Tensor;
+
+const SCORE: &str = "score";
+/// Below every score: what any example beats.
+const LEAST: f64 = -1e30;
+
+/// Nothing met yet: the images themselves stand for it.
+pub(super) fn begin(s: &Scene) {
+    s.store(ADVERSARIAL, s.images);
+    s.store(FOOLED, s.each(0.0));
+    s.store(SCORE, s.each(LEAST));
+}
+
+/// Looks at examples `x` with their logits and a score `[N,1]`; returns 1 where something that fools the model is known, `[N,1]`.
+pub(super) fn meet<'g>(s: &Scene<'_, 'g>, x: Tensor<'g>, logits: Tensor<'g>, score: Tensor<'g>) -> Tensor<'g> {
+    meet_where(s, x, s.fooled(logits), score)
+}
+
+/// [`meet`] for examples of which is known whether they fool the model, `[N,1]`.
+pub(super) fn meet_where<'g>(s: &Scene<'_, 'g>, x: Tensor<'g>, fools: Tensor<'g>, score: Tensor<'g>) -> Tensor<'g> {
+    let (known, best) = (s.load_each(FOOLED), s.load_each(SCORE));
+    // 2 or 3 where it fools and nothing did, negative where something did and it does not; else 1 where the score is higher.
+    let better = (fools - known).scale(2.0) + (score - best).step();
+    let fooled = known.max(fools);
+    s.store(ADVERSARIAL, s.spread(better).select(x, s.load_images(ADVERSARIAL)));
+    s.store(SCORE, better.select(score, best));
+    s.store(FOOLED, fooled);
+    fooled.detach()
+}

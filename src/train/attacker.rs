@@ -1,0 +1,195 @@
+//! An attack on a device: images and labels in, adversarial examples out.
+//!
+//! A batch is one submission, whatever the attack does in between. Nothing learns, and nothing is read back before the end.
+
+use super::assembly::Assembly;
+use super::checkpoint::Checkpoint;
+use super::games::attack::{IMAGES, NAME, Passes, TARGET, Victim, evaluation};
+use super::sampler::tensor;
+use super::state::flat_of;
+use super::trainer::RNG_WORDS;
+use crate::attack::{ADVERSARIAL, Attack, FOOLED};
+use crate::device::{Device, Fit};
+use crate::plan::{ALIGN, Counters, Executor, Options, Region};
+use crate::{Error, Result};
+use std::path::Path;
+use std::sync::PoisonError;
+
+/// What an attack left of some images.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// The best examples it met, like the images.
+    pub adversarial: Vec<f32>,
+    /// Which of them fool the model, as the attack saw it.
+    pub fooled: Vec<bool>,
+}
+
+/// An attack with a model, loaded on a device.
+pub struct Attacker {
+    attack: Attack,
+    assembly: Assembly,
+    device: Box<dyn Executor>,
+    schedule: Vec<(usize, u32)>,
+    passes: Passes,
+    seed: u64,
+    targeted: bool,
+    elems: usize,
+    /// Batches attacked so far: each draws random numbers of its own.
+    batches: u32,
+}
+
+impl Attacker {
+    /// Plans an attack on `batch` images at once. The model's weights are zeros until [`Attacker::load`] or [`Attacker::weights`].
+    ///
+    /// # Errors
+    /// A model whose input is not of the victim's extents; a device that fails or has too little memory.
+    pub fn new(
+        attack: Attack,
+        victim: &Victim,
+        batch: usize,
+        targeted: bool,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Attacker> {
+        let (game, passes) = evaluation(&attack, victim, batch, targeted);
+        let plan = |device: &Device, recompute: bool| {
+            Assembly::new(&game, None, 1, Options { recompute, ..device.options(true) })
+        };
+        let fitted = device.fitted(&Fit::default(), |assembly: &Assembly| &assembly.program, plan)?;
+        let (assembly, device) = (fitted.planned, fitted.executor);
+        let schedule = assembly.schedule(0);
+        let elems = victim.sample.iter().product();
+        Ok(Attacker { attack, assembly, device, schedule, passes, seed, targeted, elems, batches: 0 })
+    }
+
+    /// Takes the weights of a checkpoint, the averaged ones where it has them; `place` is its file.
+    ///
+    /// # Errors
+    /// A tensor that the checkpoint lacks or holds in another shape, by name.
+    pub fn load(&mut self, checkpoint: &Checkpoint, place: &Path) -> Result<()> {
+        for learner in &self.assembly.learners {
+            let first = learner.flat.entries.first().map_or("", |entry| entry.spec.name.as_str());
+            let prefix = if checkpoint.tensor(&format!("ema.{first}")).is_some() { "ema." } else { "" };
+            self.device.write(learner.param, &flat_of(checkpoint, place, learner, prefix)?)?;
+        }
+        for (spec, region) in &self.assembly.states {
+            self.device.write(*region, tensor(checkpoint, place, &spec.name, &spec.shape)?)?;
+        }
+        Ok(())
+    }
+
+    /// The attack.
+    pub fn attack(&self) -> &Attack {
+        &self.attack
+    }
+
+    /// Images per batch.
+    pub fn batch(&self) -> usize {
+        self.assembly.game.batch
+    }
+
+    /// Passes through the model that one image costs: (forward, backward).
+    pub fn passes(&self) -> (u64, u64) {
+        self.attack.passes(&self.passes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the device did so far.
+    pub fn counters(&self) -> Counters {
+        self.device.counters()
+    }
+
+    /// Attacks images, NHWC in [-1, 1], within `eps` of the same unit; `target` are the classes a targeted attack goes for. Any number of
+    /// images: batch after batch, `done` hears how many are done after each and says whether to go on.
+    ///
+    /// # Errors
+    /// Lists of other lengths; images outside of [-1, 1]; a device that fails.
+    pub fn run(
+        &mut self,
+        images: &[f32],
+        labels: &[u32],
+        target: Option<&[u32]>,
+        eps: f64,
+        done: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Found> {
+        self.check(images, labels, target)?;
+        self.write_radius(eps)?;
+        let mut found = Found::default();
+        for from in (0..labels.len()).step_by(self.batch()) {
+            let until = labels.len().min(from + self.batch());
+            let target = target.map(|target| &target[from..until]);
+            self.batch_of(&images[from * self.elems..until * self.elems], &labels[from..until], target, &mut found)?;
+            if !done(until) {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn check(&self, images: &[f32], labels: &[u32], target: Option<&[u32]>) -> Result<()> {
+        let refuse = |reason: String| Err(Error::Training(format!("attack {}: {reason}", self.attack.name)));
+        if images.len() != labels.len() * self.elems {
+            return refuse(format!("{} numbers for {} images of {} each", images.len(), labels.len(), self.elems));
+        }
+        if self.targeted != target.is_some() || target.is_some_and(|target| target.len() != labels.len()) {
+            return refuse(format!("{} images need one target each, where it has targets", labels.len()));
+        }
+        if let Some(at) = images.iter().position(|v| !(-1.0..=1.0).contains(v)) {
+            let (image, value) = (at / self.elems.max(1), images[at]);
+            return refuse(format!("image {image} holds {value}, outside of the box from -1 to 1"));
+        }
+        Ok(())
+    }
+
+    fn write_radius(&mut self, eps: f64) -> Result<()> {
+        if !(eps >= 0.0 && eps.is_finite()) {
+            return Err(Error::setting("attack", "eps", eps, "must be a number from 0"));
+        }
+        let mut scalars = vec![0.0; self.assembly.scalars.len];
+        let at = self.assembly.values.first().map_or(0, |region| region.offset);
+        debug_assert_eq!(at % ALIGN, 0);
+        scalars[at] = eps as f32;
+        self.device.write(self.assembly.scalars, &scalars)
+    }
+
+    /// One batch; a short one is filled up with its last image.
+    fn batch_of(&mut self, images: &[f32], labels: &[u32], target: Option<&[u32]>, found: &mut Found) -> Result<()> {
+        let (batch, rows) = (self.batch(), labels.len());
+        let mut padded = images.to_vec();
+        (rows..batch).for_each(|_| padded.extend_from_slice(&images[(rows - 1) * self.elems..]));
+        let classes = |labels: &[u32]| -> Vec<f32> { (0..batch).map(|row| labels[row.min(rows - 1)] as f32).collect() };
+        for fed in &self.assembly.fed {
+            let name = self.assembly.game.batches[fed.batch].name.as_str();
+            if name == IMAGES {
+                self.device.write(fed.values, &padded)?;
+            }
+            let of = if name == TARGET { target.unwrap_or(labels) } else { labels };
+            if let Some(region) = fed.labels {
+                self.device.write(region, &classes(of))?;
+            }
+        }
+        let (low, high) = (self.seed as u32, (self.seed >> 32) as u32);
+        self.device.write_u32(RNG_WORDS, &[low, high, self.batches, 0])?;
+        self.batches += 1;
+        self.device.run(&self.schedule)?;
+        let adversarial = self.device.read(self.region(ADVERSARIAL)?)?;
+        let fooled = self.device.read(self.region(FOOLED)?)?;
+        found.adversarial.extend_from_slice(&adversarial[..rows * self.elems]);
+        found.fooled.extend(fooled[..rows].iter().map(|&fooled| fooled > 0.0));
+        Ok(())
+    }
+
+    /// Where the attack keeps what it calls `name`.
+    fn region(&self, name: &str) -> Result<Region> {
+        let region = self.assembly.shared.get(&format!("{NAME}/{name}")).copied();
+        region.ok_or_else(|| Error::Training(format!("attack {} keeps nothing called {name}", self.attack.name)))
+    }
+
+    /// What the attack kept under a name, of the whole last batch: for tests, and for looking inside.
+    ///
+    /// # Errors
+    /// A name it does not know; a device that fails.
+    pub fn kept(&mut self, name: &str) -> Result<Vec<f32>> {
+        let region = self.region(name)?;
+        self.device.read(region)
+    }
+}

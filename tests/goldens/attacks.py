@@ -1,0 +1,160 @@
+"""Makes attacks_model.safetensors and attacks_*.safetensors beside it: a small trained network, and what independent implementations
+of attacks (torchattacks 3.5.1, foolbox 3.3.4) find on it.
+
+usage: python tests/goldens/attacks.py [model] [FAMILY ...]
+       (needs torch, torchattacks, foolbox, pillow, safetensors; the files in the repository came from torch 2.15, CPU)
+
+The network tells apart digits drawn with Pillow's built-in font, shifted, turned, scaled and under noise: 12 x 12 grey pixels. It is
+trained here in float32 and attacked in float64. Images are x = byte / 127.5 - 1 inside this project; the attacks of these libraries
+work on [0, 1], where every length is half as long. `model` trains it anew (and then every family has to be made again); without a
+name every family is made.
+
+attacks_model: NAME float32 (weights under nn.Sequential's names), images uint8 [N,1,12,12], labels uint8 [N]
+attacks_FAMILY: NAME float32 [COUNT,144]: examples in [-1, 1] of the first COUNT images
+                NAME success float64 [1]: share of all N images that an attack with random parts fools
+"""
+import pathlib
+import sys
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from PIL import Image, ImageDraw, ImageFont
+from safetensors.torch import load_file, save_file
+
+HERE = pathlib.Path(__file__).parent
+SIDE, IMAGES, COUNT = 12, 64, 12
+
+
+def digits(count, seed):
+    """Images uint8 [count,1,12,12] and their labels."""
+    rng = np.random.default_rng(seed)
+    font = ImageFont.load_default(size=40)
+    images, labels = [], []
+    for k in range(count):
+        label = k % 10
+        page = Image.new("L", (64, 64), 0)
+        draw = ImageDraw.Draw(page)
+        draw.text((32, 32), str(label), fill=255, font=font, anchor="mm")
+        page = page.rotate(rng.uniform(-15, 15), Image.BICUBIC, translate=tuple(rng.integers(-6, 7, 2).tolist()))
+        margin = int(rng.integers(8, 15))
+        page = page.crop((margin, margin, 64 - margin, 64 - margin)).resize((SIDE, SIDE), Image.BILINEAR)
+        pixels = np.asarray(page, dtype=np.float64) * rng.uniform(0.6, 1.0) + rng.normal(20, 12, (SIDE, SIDE))
+        images.append(np.clip(pixels.round(), 0, 255).astype(np.uint8))
+        labels.append(label)
+    return torch.from_numpy(np.stack(images)[:, None]), torch.tensor(labels)
+
+
+def network():
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(144, 10),
+    )
+
+
+def train():
+    torch.manual_seed(0)
+    images, labels = digits(8000, 1)
+    x = images.float() / 127.5 - 1
+    net = network()
+    adam = torch.optim.Adam(net.parameters(), 3e-3)
+    for step in range(1500):
+        at = torch.randint(0, len(x), (128,))
+        loss = F.cross_entropy(net(x[at]), labels[at])
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    test, truth = digits(2000, 2)
+    right = net(test.float() / 127.5 - 1).argmax(1) == truth
+    print(f"accuracy {right.float().mean():.4f}")
+    # Every class, and only what it gets right: attacks begin there.
+    kept = torch.nonzero(right).flatten()[:IMAGES]
+    save("model", {**net.state_dict(), "images": test[kept], "labels": truth[kept].to(torch.uint8)})
+
+
+class Unit(nn.Module):
+    """The network on images in [0, 1], as these libraries want it."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(2 * x - 1)
+
+
+def load():
+    """(model on [0, 1], images in [0, 1], labels), in float64."""
+    arrays = load_file(HERE / "attacks_model.safetensors")
+    net = network()
+    net.load_state_dict({k: v for k, v in arrays.items() if "." in k})
+    return Unit(net).double().eval(), arrays["images"].double() / 255, arrays["labels"].long()
+
+
+def save(name, arrays):
+    path = HERE / f"attacks_{name}.safetensors"
+    save_file({k: v.detach().contiguous() for k, v in arrays.items()}, path)
+    print(path.name, path.stat().st_size, "bytes")
+
+
+def examples(adversarial):
+    """Images of [0, 1] as they are stored."""
+    return (2 * adversarial - 1).flatten(1).float()
+
+
+def success(model, adversarial, labels):
+    share = (model(adversarial).argmax(1) != labels).double().mean()
+    return share.reshape(1)
+
+
+def gradient():
+    """Attacks that follow the gradient: paths of radius 0.1 of [0, 1] (0.2 inside), shares of radius 0.04, or 0.5 in the Euclidean norm."""
+    import torchattacks as ta
+
+    model, images, labels = load()
+    few, truth = images[:COUNT], labels[:COUNT]
+    out = {
+        "fgsm": ta.FGSM(model, eps=0.1)(few, truth),
+        "bim": ta.BIM(model, eps=0.1, alpha=0.02, steps=7)(few, truth),
+        "pgd": ta.PGD(model, eps=0.1, alpha=0.025, steps=8, random_start=False)(few, truth),
+        "pgd2": ta.PGDL2(model, eps=1.5, alpha=0.4, steps=8, random_start=False, eps_for_division=1e-30)(few, truth),
+        "mifgsm": ta.MIFGSM(model, eps=0.1, alpha=0.02, steps=6, decay=1.0)(few, truth),
+    }
+    out = {k: examples(v) for k, v in out.items()}
+    torch.manual_seed(0)
+    eps, length = 0.04, 0.5
+    chance = {
+        "noise": lambda: torch.clamp(images + eps * (2 * torch.rand_like(images) - 1), 0, 1),
+        "fgsm": lambda: ta.FGSM(model, eps=eps)(images, labels),
+        "rfgsm": lambda: ta.RFGSM(model, eps=eps, alpha=eps / 2, steps=1)(images, labels),
+        "ffgsm": lambda: ta.FFGSM(model, eps=eps, alpha=1.25 * eps)(images, labels),
+        "pgd": lambda: ta.PGD(model, eps=eps, alpha=eps / 8, steps=20)(images, labels),
+        "pgd2": lambda: ta.PGDL2(model, eps=length, alpha=length / 8, steps=20)(images, labels),
+        "mifgsm": lambda: ta.MIFGSM(model, eps=eps, alpha=eps / 10, steps=10)(images, labels),
+        "apgd-ce": lambda: ta.APGD(model, eps=eps, steps=20)(images, labels),
+        "apgd-dlr": lambda: ta.APGD(model, eps=eps, steps=20, loss="dlr")(images, labels),
+        "apgd-t": lambda: ta.APGDT(model, eps=eps, steps=20, n_classes=10)(images, labels),
+    }
+    for name, attack in chance.items():
+        shares = [success(model, attack(), labels) for _ in range(5)]
+        out[f"{name} success"] = torch.stack(shares).mean(0)
+        print(name, float(out[f"{name} success"]))
+    save("gradient", out)
+
+
+FAMILIES = {"gradient": gradient}
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    asked = sys.argv[1:]
+    if "model" in asked or not (HERE / "attacks_model.safetensors").exists():
+        train()
+    for family in [name for name in asked if name != "model"] or FAMILIES:
+        FAMILIES[family]()
