@@ -47,7 +47,7 @@ pub struct Training {
 /// What scales a network's loss; see [`Work::LossScale`].
 #[derive(Clone, Copy, Debug)]
 struct Scaler {
-    /// Scale, steps since it changed, steps left out.
+    /// Scale, steps since it changed, steps left out, and what corrects Adam's moments.
     state: Region,
     /// Square of the norm of the scaled gradients.
     square: Region,
@@ -263,6 +263,13 @@ impl Assembly {
     /// Where the value of a name lies.
     pub fn value(&self, name: &str) -> Option<Region> {
         self.game.values.iter().position(|value| value.name == name).map(|i| self.values[i])
+    }
+
+    /// [`Assembly::states`] that belong to networks and go where their weights go; scales of losses belong to a run.
+    pub(super) fn network_states(&self) -> impl Iterator<Item = &(StateSpec, Region)> {
+        let scalers = self.learners.iter().filter_map(|learner| Some(learner.training?.scaler?.state));
+        let scalers: Vec<Region> = scalers.collect();
+        self.states.iter().filter(move |(_, region)| !scalers.contains(region))
     }
 
     /// Bytes of all buffers.
