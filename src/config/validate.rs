@@ -25,6 +25,18 @@ impl Config {
         Ok(self.warnings())
     }
 
+    /// [`Config::validate`] for what opens no data: where a set of the user's own lies need not be known yet.
+    ///
+    /// Errors: as there.
+    pub fn validate_without_data(&self) -> Result<Vec<String>> {
+        if self.data.source != Source::Path || self.data.path.is_some() {
+            return self.validate();
+        }
+        let mut complete = self.clone();
+        complete.data.path = Some("data".into());
+        complete.validate()
+    }
+
     fn refusal(&self, key: &str, hint: impl Into<String>) -> Error {
         Error::setting(self.place(key), key, self.value(key), hint)
     }

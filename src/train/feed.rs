@@ -94,7 +94,7 @@ impl Feed {
             (Source::Faces, _) => Ok(data::Source::Faces { seed: d.seed, count: d.count, label: d.label.clone() }),
             (Source::Path, Some(path)) => Ok(data::Source::Path(path.clone())),
             (Source::Path, None) => {
-                Err(Error::setting(config.place("data.path"), "data.path", "is not set", "give --data PATH"))
+                Err(Error::setting(config.place("data.source"), "data.path", "is not set", "give --data PATH"))
             }
             (points, _) => Err(Error::setting(
                 config.place("data.source"),
