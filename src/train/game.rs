@@ -174,7 +174,7 @@ pub struct Phase {
     pub build: Build,
     /// When it runs.
     pub when: When,
-    /// How many times in a row.
+    /// How many times in a row: on the same batches, random numbers and values.
     pub repeat: u32,
     /// Part of its graph may run ahead of other phases. What both parts need is computed once.
     pub ahead: Option<Ahead>,

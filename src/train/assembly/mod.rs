@@ -294,6 +294,10 @@ fn check(game: &Game, resident: Option<Resident>) -> Result<()> {
             "the game uses the name {name} twice: phases, batches and networks need names of their own"
         ));
     }
+    let lower: Vec<String> = game.networks.iter().map(|n| n.name.to_lowercase()).collect();
+    if let Some((_, name)) = lower.iter().enumerate().find(|(i, name)| lower[..*i].contains(name)) {
+        return refuse(format!("two networks are called {name}, but for capitals, which names in logs do without"));
+    }
     if let Some(phase) = game.phases.iter().find(|p| p.when.every == 0 || p.when.at >= p.when.every) {
         let When { every, at, .. } = phase.when;
         return refuse(format!("phase {} runs at {at} of every {every} iterations, which never comes", phase.name));
