@@ -32,7 +32,7 @@ pub struct KernelsArgs {
     /// Measured schedules.
     #[command(flatten)]
     pub tuning: Tuning,
-    /// Most seconds of samples a kernel.
+    /// Most seconds of samples per kernel.
     #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
     pub max_s: f64,
     /// JSON lines on stdout instead of a table, or beside it in a file.
