@@ -1,6 +1,6 @@
 //! The commands: a job is prepared, its warnings are shown, and the engine is called.
 
-use super::args::{CheckArgs, ConfigArgs, PlanArgs, TrainArgs, Tuning};
+use super::args::{CheckArgs, ConfigArgs, PlanArgs, TrainArgs, TuningArgs};
 use super::device::DeviceChoice;
 use super::job::{PlanJob, TrainJob};
 use super::progress::Progress;
@@ -128,7 +128,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
         return devices();
     }
     // With the schedules that training uses.
-    let device = startup::open(args.device, &Tuning { autotune: Autotune::Cached, tuning: None })?;
+    let device = startup::open(args.device, &TuningArgs { autotune: Autotune::Cached, tuning: None })?;
     let report = crate::check::run(&device, &mut |row| output::line(row))?;
     output::line(format_args!("{} checks on {}, {} missed", report.rows, report.device, report.missed.len()));
     match report.missed.first() {

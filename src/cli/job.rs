@@ -2,7 +2,7 @@
 //!
 //! Deliberately absent: devices, and files of a new run before [`TrainJob::open_run`].
 
-use super::args::{PlanArgs, SampleArgs, TrainArgs, Tuning};
+use super::args::{PlanArgs, SampleArgs, TrainArgs, TuningArgs};
 use super::device::DeviceChoice;
 use super::seeds::Seeds;
 use crate::config::{Config, Grid};
@@ -82,7 +82,7 @@ impl TrainJob {
     /// its numbers repeat whatever was measured since; `--tuning FILE` and `--autotune full` go before.
     ///
     /// Errors: schedules of the run that can't be read.
-    pub fn tuning(&self, asked: &Tuning) -> Result<Tuning> {
+    pub fn tuning(&self, asked: &TuningArgs) -> Result<TuningArgs> {
         let kept = match &self.place {
             Place::Resume(root) => root.join(TUNING),
             _ => return Ok(asked.clone()),
@@ -96,7 +96,7 @@ impl TrainJob {
             let way = "remove it to go on by those of this device, which agree within rounding";
             return Err(Error::checkpoint(kept, format!("{reason}; {way}")));
         }
-        Ok(Tuning { autotune: Autotune::Off, tuning: Some(kept) })
+        Ok(TuningArgs { autotune: Autotune::Off, tuning: Some(kept) })
     }
 
     /// Makes or opens the run folder and locks it; for a run that goes on, with its newest good checkpoint, or without

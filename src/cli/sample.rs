@@ -4,7 +4,7 @@ use super::args::SampleArgs;
 use super::device::DeviceChoice;
 use super::job::{self, SampleJob};
 use super::{commands, output, startup};
-use crate::config::{Source, Task};
+use crate::config::{DataSource, Task};
 use crate::data::toys::{self, Toy};
 use crate::train::checkpoint::{NamedTensor, Values, read_foreign};
 use crate::train::{Sampler, Settings};
@@ -116,7 +116,7 @@ fn read_latents(file: &Path, sampler: &Sampler) -> Result<Vec<f32>> {
 
 /// Generated points of a 2-D toy over real ones.
 fn plot_points(job: &SampleJob, values: &[f32]) -> Result<()> {
-    let toy = if job.config.data.source == Source::Ring8 { Toy::Ring8 } else { Toy::Grid25 };
+    let toy = if job.config.data.source == DataSource::Ring8 { Toy::Ring8 } else { Toy::Grid25 };
     let real = toys::batch(toy, job.config.train.seed, 0, u32::MAX, values.len() / 2);
     if let Some((_, path)) = &job.picture {
         grid::save(path, &toys::plot(toy, &real, values, 512))?;

@@ -24,7 +24,7 @@ pub mod tensorboard;
 mod trainer;
 
 pub use assembly::{Assembly, Resident};
-pub use feed::{Batch, Feed};
+pub use feed::{Feed, HostBatch};
 pub use game::Game;
 pub use profile::{Iteration, Profile, Span};
 pub use sampler::Sampler;
