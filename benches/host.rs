@@ -1,6 +1,6 @@
 //! Speed of the host device in f32: products, convolutions with their gradients, and the memory-bound steps.
 //!
-//! `cargo bench --bench host`; `HOST_THREADS` sets the threads (one a core without it).
+//! `cargo bench --bench host`; `HOST_THREADS` sets the threads (one per core without it).
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use danskin::graph::{ConvSpec, Dist, FirSpec, Op, Real};
@@ -36,7 +36,7 @@ fn host(work: Work, inputs: &[usize], outputs: &[usize], words: &[(usize, Elemen
     host
 }
 
-/// Runs a step under a name, with its operations or bytes a run.
+/// Runs a step under a name, with its operations or bytes per run.
 fn bench(c: &mut Criterion, name: &str, throughput: Throughput, mut host: Host) {
     let mut group = c.benchmark_group("host");
     group.sample_size(20).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(800));

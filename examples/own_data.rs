@@ -24,7 +24,7 @@ fn main() -> danskin::Result<()> {
     let images: Vec<u8> = (0..1000).flat_map(|k| image(k % 4, k.into())).collect();
     let data = DataSet::from_images("quarters", images, Some(labels), [SIDE, SIDE, 1])?;
 
-    // A convolution, then one logit a class. Every name here becomes the name of a parameter in checkpoints.
+    // A convolution, then one logit per class. Every name here becomes the name of a parameter in checkpoints.
     let small = network(&[SIDE, SIDE, 1], &[4], 0, |scope, x, _labels, _mode| {
         let shape = layers::Conv { channels: 8, kernel: 4, stride: 2, pad: 1, groups: 1 };
         let conv = layers::conv(&scope.child("conv"), x, shape, Init::scaled(1.4, 16));

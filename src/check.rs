@@ -386,10 +386,10 @@ pub fn games() -> Vec<(&'static str, Gan)> {
     let r3gan = Model::R3gan(R3gan { size: 16, z: 16, widths: vec![32, 32, 16], blocks: vec![1; 3], channels: 3 });
     let mlp = Model::Mlp(Mlp { z: 8, hidden: 32, layers: 2, activation: Activation::Leaky });
     vec![
-        ("dcgan ns", Gan { attack: Some((2, 0.06, 0.02)), ..base(dcgan(true), loss::Gan::Ns) }),
-        ("dcgan hinge r1", Gan { r1: gamma, penalty_every: 2, ..base(dcgan(false), loss::Gan::Hinge) }),
-        ("r3gan rpgan r1 r2", Gan { r1: gamma, r2: gamma, ..base(r3gan, loss::Gan::Rpgan) }),
-        ("mlp wgan-gp", Gan { gp: gamma, penalty_every: 2, ..base(mlp, loss::Gan::Wgan) }),
+        ("dcgan ns", Gan { attack: Some((2, 0.06, 0.02)), ..base(dcgan(true), loss::GanLoss::Ns) }),
+        ("dcgan hinge r1", Gan { r1: gamma, penalty_every: 2, ..base(dcgan(false), loss::GanLoss::Hinge) }),
+        ("r3gan rpgan r1 r2", Gan { r1: gamma, r2: gamma, ..base(r3gan, loss::GanLoss::Rpgan) }),
+        ("mlp wgan-gp", Gan { gp: gamma, penalty_every: 2, ..base(mlp, loss::GanLoss::Wgan) }),
     ]
 }
 

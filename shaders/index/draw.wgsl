@@ -2,7 +2,7 @@
 //
 // Layouts: images NHWC, four bytes per word, little-endian; batch [n,H,W,C]; rng = [seed low, seed high, step, 0];
 // cursor = (epoch, place) of the batch's first image.
-// Work: a workgroup makes 1024 elements of one image (x: part of the image, z and y: image), four a thread, which spreads
+// Work: a workgroup makes 1024 elements of one image (x: part of the image, z and y: image), four per thread, which spreads
 // the cost of the random numbers.
 
 #import shared/index.wgsl

@@ -1,5 +1,5 @@
 //! A roofline (Williams 2009) as SVG: operations per second over operations per byte, both logarithmic, with the device's
-//! two measured peaks as the roof and one numbered dot a kernel. A legend beside it tells the numbers.
+//! two measured peaks as the roof and one numbered dot per kernel. A legend beside it tells the numbers.
 
 use super::kernel::KernelRow;
 use super::peak::Peaks;

@@ -45,7 +45,7 @@ pub enum Command {
 
 /// Arguments that make up a configuration.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Settings {
+pub struct Recipe {
     /// Preset to start from: faces32 (unless --config names another), faces64, ring8, grid25, digits32.
     pub preset: Option<String>,
     /// TOML file over the preset.
@@ -65,7 +65,7 @@ pub struct Settings {
     pub precision: Option<String>,
 }
 
-impl Settings {
+impl Recipe {
     /// As layers of a configuration.
     pub fn overrides(&self) -> Overrides {
         Overrides {
@@ -85,7 +85,7 @@ impl Settings {
 pub struct TrainArgs {
     /// Preset, file, settings.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: Recipe,
     /// Length of the run in thousands of real images.
     #[arg(long)]
     pub kimg: Option<f64>,
@@ -97,7 +97,7 @@ pub struct TrainArgs {
     pub device: DeviceChoice,
     /// Measured schedules.
     #[command(flatten)]
-    pub tuning: Tuning,
+    pub tuning: TuningArgs,
     /// Folder of the run; runs/PRESET-N unless given, or runs/PRESET-DATA-N with --data PATH.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -131,7 +131,7 @@ impl TrainArgs {
 pub struct ConfigArgs {
     /// Preset, file, settings.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: Recipe,
 }
 
 /// `danskin import`
@@ -142,7 +142,7 @@ pub struct ImportArgs {
     pub file: PathBuf,
     /// Preset, file, settings: the networks that the tensors belong to.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: Recipe,
     /// Folder of the run.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -151,7 +151,7 @@ pub struct ImportArgs {
     pub device: DeviceChoice,
     /// Measured schedules.
     #[command(flatten)]
-    pub tuning: Tuning,
+    pub tuning: TuningArgs,
 }
 
 /// `danskin sample`
@@ -185,7 +185,7 @@ pub struct SampleArgs {
     pub device: DeviceChoice,
     /// Measured schedules.
     #[command(flatten)]
-    pub tuning: Tuning,
+    pub tuning: TuningArgs,
 }
 
 /// `danskin eval`
@@ -207,7 +207,7 @@ pub struct EvalArgs {
     pub device: DeviceChoice,
     /// Measured schedules.
     #[command(flatten)]
-    pub tuning: Tuning,
+    pub tuning: TuningArgs,
 }
 
 /// `danskin tune`
@@ -215,7 +215,7 @@ pub struct EvalArgs {
 pub struct TuneArgs {
     /// Preset, file, settings.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: Recipe,
     /// Device: auto, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
@@ -226,7 +226,7 @@ pub struct TuneArgs {
 
 /// How matrix products and convolutions are cut into workgroups.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Tuning {
+pub struct TuningArgs {
     /// Schedules of matrix products and convolutions. off: the estimated ones; cached: those measured on this GPU before,
     /// and what was never measured is, once; full: all are measured again. Without `full` nothing is measured on a
     /// software adapter, and the host has no schedules. Differently tuned runs agree within rounding.
@@ -242,7 +242,7 @@ pub struct Tuning {
 pub struct PlanArgs {
     /// Preset, file, settings.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: Recipe,
     /// Only this phase, step by step.
     #[arg(long)]
     pub phase: Option<String>,

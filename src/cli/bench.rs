@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 /// Kernels in the table of a profile.
 const HOTTEST: usize = 10;
-/// Least seconds of samples a kernel.
+/// Least seconds of samples per kernel.
 const KERNEL_S: f64 = 0.25;
 
 pub(super) fn bench(command: &BenchCommand) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `danskin tune`: measures the schedules of a preset's products, shows them, and exports them.
 
-use super::args::{TuneArgs, Tuning};
+use super::args::{TuneArgs, TuningArgs};
 use super::commands::devices;
 use super::device::DeviceChoice;
 use super::{output, startup};
@@ -20,7 +20,7 @@ pub fn tune(args: &TuneArgs) -> Result<()> {
     let (config, warnings) = Config::load(&args.settings.overrides())?;
     warnings.iter().for_each(output::warning);
     let settings = Settings::new(&config)?;
-    let device = startup::open(args.device, &Tuning { autotune: Autotune::Full, tuning: None })?;
+    let device = startup::open(args.device, &TuningArgs { autotune: Autotune::Full, tuning: None })?;
     if matches!(device, Device::Host) {
         let hint = "the host has no schedules to measure; name a GPU (danskin devices lists them)";
         return Err(Error::setting("command line", "--device", args.device, hint));

@@ -27,7 +27,7 @@ macro_rules! choice {
 
 choice! {
     /// Where real samples come from.
-    Source {
+    DataSource {
         /// Rendered by the program itself.
         Faces = "faces",
         /// Eight Gaussians on a circle of radius 1, σ = 0.01.
@@ -39,16 +39,16 @@ choice! {
     }
 }
 
-impl Source {
+impl DataSource {
     /// Whether samples are images (and not points of the plane).
     pub fn is_images(self) -> bool {
-        matches!(self, Source::Faces | Source::Path)
+        matches!(self, DataSource::Faces | DataSource::Path)
     }
 }
 
 choice! {
     /// Where the data set lives while training.
-    Mode {
+    DataMode {
         /// Resident where it fits, streamed otherwise.
         Auto = "auto",
         /// All of it in device memory.
@@ -100,7 +100,7 @@ choice! {
 
 choice! {
     /// How intermediate values are stored.
-    Precision {
+    PrecisionKind {
         /// 32-bit floats.
         F32 = "f32",
         /// Activations in 16-bit floats, with dynamic loss scaling; on GPUs that have them.
@@ -110,7 +110,7 @@ choice! {
 
 choice! {
     /// When intermediate values are made again instead of kept.
-    Recompute {
+    RecomputeKind {
         /// Never.
         Off = "off",
         /// Where the model does not fit into memory otherwise.

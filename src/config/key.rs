@@ -3,7 +3,7 @@
 //! The table is what unknown and badly typed settings are measured against, and where the comments of a written
 //! configuration come from. `Config`'s fields carry the same names (a test holds the two together).
 
-use super::choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Recompute, Source, Task};
+use super::choice::{AttackKind, DataMode, DataSource, LossKind, ModelKind, PrecisionKind, RecomputeKind, Task};
 use super::quantity::{Amount, Grid};
 use toml::Value;
 
@@ -57,7 +57,7 @@ const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Key {
 
 /// Every setting, section by section, in the order in which they are written.
 pub const KEYS: &[Key] = &[
-    key("data.source", Kind::Choice(Source::NAMES), "where real samples come from"),
+    key("data.source", Kind::Choice(DataSource::NAMES), "where real samples come from"),
     optional("data.path", Kind::Text, "folder, archive or IDX file; for source \"path\""),
     key("data.size", Kind::Count(1, 4096), "side of the square images"),
     key("data.channels", Kind::Count(1, 3), "1 grey, 3 colour"),
@@ -65,7 +65,7 @@ pub const KEYS: &[Key] = &[
     key("data.seed", Kind::Seed, "which population of built-in faces"),
     optional("data.label", Kind::Text, "factor that labels the built-in faces: glasses, hat, smile, ..."),
     key("data.mirror", Kind::Switch, "flip half of the images left to right"),
-    key("data.mode", Kind::Choice(Mode::NAMES), "where the set lives"),
+    key("data.mode", Kind::Choice(DataMode::NAMES), "where the set lives"),
     key("model.kind", Kind::Choice(ModelKind::NAMES), "architecture"),
     key("model.z", Kind::Count(1, 8192), "latent numbers per sample"),
     key("model.g_width", Kind::Count(1, 8192), "generator's channels at full resolution; they double inwards"),
@@ -104,14 +104,14 @@ pub const KEYS: &[Key] = &[
     key("train.kimg", Kind::Positive, "length of the run in thousands of real images"),
     key("train.batch", Kind::Count(1, 65_536), "samples per step"),
     key("train.seed", Kind::Seed, "seed of every random number of the run"),
-    key("train.precision", Kind::Choice(Precision::NAMES), "how activations are stored"),
+    key("train.precision", Kind::Choice(PrecisionKind::NAMES), "how activations are stored"),
     key("log.every_steps", Kind::Count(1, 1_000_000), "steps from one line of statistics to the next"),
     key("sample.every_kimg", Kind::AtLeast(0.0), "from one sample grid to the next; 0: only the last"),
     key("sample.count", Kind::Grid, "columns x rows of the sample grid"),
     key("checkpoint.every_kimg", Kind::Positive, "from one checkpoint to the next"),
     key("checkpoint.keep", Kind::Count(1, 1_000_000), "checkpoints kept"),
     key("plan.fuse", Kind::Switch, "fuse pointwise kernels"),
-    key("plan.recompute", Kind::Choice(Recompute::NAMES), "when activations are made again to save memory"),
+    key("plan.recompute", Kind::Choice(RecomputeKind::NAMES), "when activations are made again to save memory"),
 ];
 
 /// The setting of this dotted name.

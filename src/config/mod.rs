@@ -12,7 +12,7 @@ mod resume;
 mod text;
 mod validate;
 
-pub use choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Recompute, Source, Task};
+pub use choice::{AttackKind, DataMode, DataSource, LossKind, ModelKind, PrecisionKind, RecomputeKind, Task};
 pub use key::{KEYS, Key, Kind};
 pub use layers::Overrides;
 pub use quantity::{Amount, Grid};
@@ -75,8 +75,8 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// Where they come from.
-    pub source: Source,
-    /// Folder, archive or IDX file, for [`Source::Path`].
+    pub source: DataSource,
+    /// Folder, archive or IDX file, for [`DataSource::Path`].
     pub path: Option<PathBuf>,
     /// Side of the square images.
     pub size: usize,
@@ -91,7 +91,7 @@ pub struct DataConfig {
     /// Flip half of the images left to right.
     pub mirror: bool,
     /// Where the set lives.
-    pub mode: Mode,
+    pub mode: DataMode,
 }
 
 /// `[model]`: both networks.
@@ -220,7 +220,7 @@ pub struct TrainConfig {
     /// Seed of every random number of the run.
     pub seed: u64,
     /// How activations are stored.
-    pub precision: Precision,
+    pub precision: PrecisionKind,
 }
 
 /// `[log]`: statistics.
@@ -258,7 +258,7 @@ pub struct PlanConfig {
     /// Fuse pointwise kernels.
     pub fuse: bool,
     /// When intermediate values are made again.
-    pub recompute: Recompute,
+    pub recompute: RecomputeKind,
 }
 
 impl Config {

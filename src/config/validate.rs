@@ -1,6 +1,6 @@
 //! What goes together: rules over more than one setting. Single values are checked by the table of keys.
 
-use super::{Config, KEYS, LossKind, ModelKind, Source, Task, text};
+use super::{Config, DataSource, KEYS, LossKind, ModelKind, Task, text};
 use crate::{Error, Result};
 
 /// A batch of images larger than this many bytes is a slip of the hand: its activations would be fifty times larger.
@@ -25,6 +25,18 @@ impl Config {
         Ok(self.warnings())
     }
 
+    /// [`Config::validate`] for what opens no data: where a set of the user's own lies need not be known yet.
+    ///
+    /// Errors: as there.
+    pub fn validate_without_data(&self) -> Result<Vec<String>> {
+        if self.data.source != DataSource::Path || self.data.path.is_some() {
+            return self.validate();
+        }
+        let mut complete = self.clone();
+        complete.data.path = Some("data".into());
+        complete.validate()
+    }
+
     fn refusal(&self, key: &str, hint: impl Into<String>) -> Error {
         Error::setting(self.place(key), key, self.value(key), hint)
     }
@@ -42,7 +54,7 @@ impl Config {
 
     fn check_data(&self) -> Result<()> {
         let data = &self.data;
-        if data.path.is_none() && data.source == Source::Path {
+        if data.path.is_none() && data.source == DataSource::Path {
             let hint = "name the folder, archive or IDX file with --data PATH";
             return Err(Error::setting(self.place("data.source"), "data.path", "is not set", hint));
         }
@@ -79,7 +91,7 @@ impl Config {
         let why = "a classifier is a list of layers: set model.kind=sequential and give [model.c]";
         self.together(self.model.kind == ModelKind::Sequential, ["train.task", "model.kind"], why)?;
         self.require(self.model.classes >= 2, "model.classes", "must be at least 2 for a classifier")?;
-        let labelled = self.data.source != Source::Faces || self.data.label.is_some();
+        let labelled = self.data.source != DataSource::Faces || self.data.label.is_some();
         let hint = "must name a factor of the built-in faces, such as glasses, for a classifier";
         if labelled { Ok(()) } else { Err(Error::setting(self.place("train.task"), "data.label", "is not set", hint)) }
     }
@@ -151,9 +163,13 @@ impl Config {
                 warnings.push(self.refusal(key, hint).to_string());
             }
         };
-        warn(data.path.is_some() && data.source != Source::Path, "data.path", "is read only with data.source \"path\"");
         warn(
-            data.label.is_some() && data.source != Source::Faces,
+            data.path.is_some() && data.source != DataSource::Path,
+            "data.path",
+            "is read only with data.source \"path\"",
+        );
+        warn(
+            data.label.is_some() && data.source != DataSource::Faces,
             "data.label",
             "is read only with data.source \"faces\"",
         );
@@ -164,7 +180,7 @@ impl Config {
         warn((gan || !lists) && self.model.c.is_some(), "model.c", unread);
 
         let penalised = self.penalties().iter().any(|(_, weight)| *weight > 0.0);
-        let labelled = data.source != Source::Faces || data.label.is_some();
+        let labelled = data.source != DataSource::Faces || data.label.is_some();
         let unlabelled = "asks for labels, and the built-in faces have them only where data.label names a factor";
         warn(self.model.classes > 0 && !labelled, "model.classes", unlabelled);
         let unbounded = "has nothing that keeps the critic Lipschitz: set loss.gp_lambda (10, or 0.1 in the plane)";

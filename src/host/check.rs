@@ -156,7 +156,7 @@ fn needs_of(work: &Work, step: &Step) -> Result<Needs, String> {
             }
         }
         Work::LossScale => {
-            Needs { inputs: vec![(F32, 1), (F32, 8)], outputs: vec![(F32, 3), (F32, 8), (F32, 1), (F32, 1), (F32, 1)] }
+            Needs { inputs: vec![(F32, 1), (F32, 8)], outputs: vec![(F32, 5), (F32, 8), (F32, 1), (F32, 1), (F32, 1)] }
         }
         Work::Round { .. } => Needs { inputs: vec![], outputs: vec![(U32, 4)] },
         Work::LogRow { count, rows } => plain(&[count.saturating_sub(1) * ALIGN + 1], rows.max(&1) * count),

@@ -59,7 +59,7 @@ impl Kernel {
 }
 
 impl<T: Scalar> Host<T> {
-    /// Loads a program on `threads` threads of its own; `None` takes one a core.
+    /// Loads a program on `threads` threads of its own; `None` takes one per core.
     ///
     /// # Errors
     /// `Error::Graph` if a step's regions do not fit its work, `Error::Device` if the threads can't be started.

@@ -87,6 +87,11 @@ pub fn loss_scale<T: Scalar>(square: T, scalars: &[T], state: &mut [T], gated: &
     used[0] = scale;
     if square.is_finite() {
         norm[0] = square / scale / scale;
+        for i in 0..2 {
+            let beta = scalars[1 + i];
+            state[3 + i] = beta * state[3 + i] + (T::ONE - beta);
+            gated[4 + i] = T::ONE / state[3 + i];
+        }
         state[1] += T::ONE;
         if state[1] >= of(LOSS_SCALE_STEPS) {
             state[1] = T::ZERO;

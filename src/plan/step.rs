@@ -260,9 +260,10 @@ pub enum Work {
     /// Dynamic loss scaling (Micikevicius 2018), between a network's gradients and its [`Work::Adam`].
     ///
     /// Inputs: square of the norm of the scaled gradients `[1]`; Adam's scalars `[8]` for plain gradients. Outputs: state
-    /// `[3]` = scale, steps since it last changed, steps left out so far (read and written; scale 0 stands for
-    /// [`LOSS_SCALE`]); Adam's scalars `[8]` for scaled gradients; square of the norm of the gradients `[1]`; the scale that
-    /// was in force `[1]`; steps left out so far `[1]`.
+    /// `[5]` = scale, steps since it last changed, steps left out so far, 1 − ∏β₁ and 1 − ∏β₂ over the steps that were made
+    /// (read and written; scale 0 stands for [`LOSS_SCALE`]); Adam's scalars `[8]` for scaled gradients, their bias corrections
+    /// those of the steps made; square of the norm of the gradients `[1]`; the scale that was in force `[1]`; steps left out
+    /// so far `[1]`.
     /// Where the norm is not finite, the step is left out (gradient scale 0, norm 0) and the loss's scale halved; after
     /// [`LOSS_SCALE_STEPS`] good steps it is doubled, up to 2²⁴.
     LossScale,

@@ -7,7 +7,7 @@
 use super::assembly::Resident;
 use super::game::Game;
 use super::stream;
-use crate::config::{Config, Mode, Source};
+use crate::config::{Config, DataMode, DataSource};
 use crate::data::toys::{self, Toy};
 use crate::data::{self, DataSet, DrawRule, Index, Skipped, Spec, Stream};
 use crate::{Error, Result};
@@ -37,7 +37,7 @@ pub struct Feed {
 
 /// A batch that the host sends.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
+pub struct HostBatch {
     /// Samples, `[n, H, W, C]` in [-1,1] or `[n, 2]`.
     pub values: Vec<f32>,
     /// Their labels `[n]`, where there are any: whole numbers.
@@ -62,21 +62,21 @@ impl Feed {
     pub fn open(config: &Config, progress: &dyn Fn(usize, usize)) -> Result<Feed> {
         let d = &config.data;
         match d.source {
-            Source::Ring8 => return Ok(Feed::toy(Toy::Ring8)),
-            Source::Grid25 => return Ok(Feed::toy(Toy::Grid25)),
-            Source::Faces | Source::Path => {}
+            DataSource::Ring8 => return Ok(Feed::toy(Toy::Ring8)),
+            DataSource::Grid25 => return Ok(Feed::toy(Toy::Grid25)),
+            DataSource::Faces | DataSource::Path => {}
         }
         let source = Feed::source(config)?;
         let index = Index::new(&Spec { channels: d.channels, ..Spec::new(source, d.size) })?;
         let resident = match d.mode {
-            Mode::Resident => true,
-            Mode::Stream => false,
-            Mode::Auto => index.bytes() <= RESIDENT_BYTES,
+            DataMode::Resident => true,
+            DataMode::Stream => false,
+            DataMode::Auto => index.bytes() <= RESIDENT_BYTES,
         };
         let seed = config.train.seed;
         if resident {
             // What is rendered is known by what it is rendered from, streamed or not.
-            let rendered = (d.source == Source::Faces).then(|| index.fingerprint());
+            let rendered = (d.source == DataSource::Faces).then(|| index.fingerprint());
             let set = index.load(progress)?;
             let fingerprint = rendered.unwrap_or_else(|| set.fingerprint());
             return Ok(Feed::resident_set(set, d.mirror, seed, fingerprint));
@@ -91,10 +91,10 @@ impl Feed {
     pub fn source(config: &Config) -> Result<data::Source> {
         let d = &config.data;
         match (d.source, &d.path) {
-            (Source::Faces, _) => Ok(data::Source::Faces { seed: d.seed, count: d.count, label: d.label.clone() }),
-            (Source::Path, Some(path)) => Ok(data::Source::Path(path.clone())),
-            (Source::Path, None) => {
-                Err(Error::setting(config.place("data.path"), "data.path", "is not set", "give --data PATH"))
+            (DataSource::Faces, _) => Ok(data::Source::Faces { seed: d.seed, count: d.count, label: d.label.clone() }),
+            (DataSource::Path, Some(path)) => Ok(data::Source::Path(path.clone())),
+            (DataSource::Path, None) => {
+                Err(Error::setting(config.place("data.source"), "data.path", "is not set", "give --data PATH"))
             }
             (points, _) => Err(Error::setting(
                 config.place("data.source"),
@@ -274,12 +274,12 @@ impl Feed {
     /// # Errors
     /// [`Error::Data`] for an image that can't be read, for a function that gives the wrong number of values, and for a
     /// resident set; whatever the function fails with.
-    pub fn batch(&mut self, seed: u64, step: u32, stream: u32, first: u64, n: usize) -> Result<Batch> {
+    pub fn batch(&mut self, seed: u64, step: u32, stream: u32, first: u64, n: usize) -> Result<HostBatch> {
         match &mut self.kind {
             Kind::Resident { .. } => {
                 Err(Error::data(&self.description, "the device draws the batches of a resident set"))
             }
-            Kind::Toy(toy) => Ok(Batch { values: toys::batch(*toy, seed, step, stream, n), labels: None }),
+            Kind::Toy(toy) => Ok(HostBatch { values: toys::batch(*toy, seed, step, stream, n), labels: None }),
             Kind::Streamed { index, open } => {
                 let rule = DrawRule { seed, stream, n, mirror: self.mirror };
                 let at = match open.iter().position(|(known, _)| *known == rule) {
@@ -291,7 +291,7 @@ impl Feed {
                     }
                 };
                 let reader = &mut open[at].1;
-                Ok(Batch { values: reader.batch(first, step)?, labels: reader.labels(first) })
+                Ok(HostBatch { values: reader.batch(first, step)?, labels: reader.labels(first) })
             }
             Kind::Function(f) => {
                 let (values, labels) = f(first, n, stream)?;
@@ -307,7 +307,7 @@ impl Feed {
                 if labels.len() != labels_wanted {
                     return problem("labels", labels.len(), labels_wanted);
                 }
-                Ok(Batch { values, labels: self.labelled.then_some(labels) })
+                Ok(HostBatch { values, labels: self.labelled.then_some(labels) })
             }
         }
     }

@@ -176,7 +176,7 @@ pub struct Phase {
     pub build: Build,
     /// When it runs.
     pub when: When,
-    /// How many times in a row. A phase that repeats, or stands in a loop, draws other random numbers each time.
+    /// How many times in a row: on the same batches and values, and with random numbers of its own each time, as in a loop.
     pub repeat: u32,
     /// Part of its graph may run ahead of other phases. What both parts need is computed once.
     pub ahead: Option<Ahead>,

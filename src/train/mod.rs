@@ -26,7 +26,7 @@ mod trainer;
 
 pub use assembly::{Assembly, Resident};
 pub use attacker::{Attacker, Found};
-pub use feed::{Batch, Feed};
+pub use feed::{Feed, HostBatch};
 pub use game::Game;
 pub use profile::{Iteration, Profile, Span};
 pub use sampler::Sampler;

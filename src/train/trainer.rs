@@ -253,18 +253,22 @@ impl Trainer {
         let mut values = vec![0.0; self.assembly.scalars.len];
         let game = &self.assembly.game;
         for update in &self.assembly.updates {
-            let (player, when) = (&game.networks[update.network], game.phases[update.phase].when);
+            let (player, phase) = (&game.networks[update.network], &game.phases[update.phase]);
+            let when = phase.when;
             let adam = adam(player, kimg);
             let decay = &mut self.decays[update.network];
             if when.is_due(step) {
-                decay.beta1 *= adam.beta1;
-                decay.beta2 *= adam.beta2;
+                // Of several steps in a row the last one's correction serves all.
+                decay.beta1 *= adam.beta1.powi(phase.repeat as i32);
+                decay.beta2 *= adam.beta2.powi(phase.repeat as i32);
             }
             let ema = player.average.as_ref().map_or(0.0, |average| {
                 let seen = (step + 1) * game.batch as u64;
                 // Alternating phases move the average in each iteration.
                 let every = if when.otherwise { 1 } else { when.every as usize };
-                ema_beta(game.batch * every, seen, average.half_life_kimg.at(kimg) * 1000.0, average.ramp)
+                let half_life = average.half_life_kimg.at(kimg) * 1000.0;
+                let beta = ema_beta(game.batch * every, seen, half_life, average.ramp);
+                beta.powf(1.0 / f64::from(phase.repeat.max(1)))
             });
             let scalars = adam.scalars(decay.beta1, decay.beta2, ema);
             values[update.adam.offset..update.adam.offset + 8].copy_from_slice(&scalars);

@@ -13,6 +13,7 @@ attacks_model: NAME float32 (weights under nn.Sequential's names), images uint8 
 attacks_FAMILY: NAME float32 [COUNT,144]: examples in [-1, 1] of the first COUNT images
                 NAME success float64 [1]: share of all N images that an attack with random parts fools
 """
+import itertools
 import pathlib
 import sys
 
@@ -130,6 +131,7 @@ def gradient():
     out = {k: examples(v) for k, v in out.items()}
     torch.manual_seed(0)
     eps, length = 0.04, 0.5
+    seeds = itertools.count()  # these libraries seed themselves
     chance = {
         "noise": lambda: torch.clamp(images + eps * (2 * torch.rand_like(images) - 1), 0, 1),
         "fgsm": lambda: ta.FGSM(model, eps=eps)(images, labels),
@@ -138,12 +140,12 @@ def gradient():
         "pgd": lambda: ta.PGD(model, eps=eps, alpha=eps / 8, steps=20)(images, labels),
         "pgd2": lambda: ta.PGDL2(model, eps=length, alpha=length / 8, steps=20)(images, labels),
         "mifgsm": lambda: ta.MIFGSM(model, eps=eps, alpha=eps / 10, steps=10)(images, labels),
-        "apgd-ce": lambda: ta.APGD(model, eps=eps, steps=20)(images, labels),
-        "apgd-dlr": lambda: ta.APGD(model, eps=eps, steps=20, loss="dlr")(images, labels),
-        "apgd-t": lambda: ta.APGDT(model, eps=eps, steps=20, n_classes=10)(images, labels),
+        "apgd-ce": lambda: ta.APGD(model, eps=eps, steps=20, seed=next(seeds))(images, labels),
+        "apgd-dlr": lambda: ta.APGD(model, eps=eps, steps=20, loss="dlr", seed=next(seeds))(images, labels),
+        "apgd-t": lambda: ta.APGDT(model, eps=eps, steps=20, n_classes=10, seed=next(seeds))(images, labels),
     }
     for name, attack in chance.items():
-        shares = [success(model, attack(), labels) for _ in range(5)]
+        shares = [success(model, attack(), labels) for _ in range(20)]
         out[f"{name} success"] = torch.stack(shares).mean(0)
         print(name, float(out[f"{name} success"]))
     save("gradient", out)

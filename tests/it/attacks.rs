@@ -48,6 +48,10 @@ fn radius(ball: Ball) -> f64 {
     }
 }
 
+fn f64s(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|v| f64::from(*v)).collect()
+}
+
 /// Few steps: of every attack, what it does is looked at, not what it could do.
 fn quick() -> Options {
     Options { steps: Some(6), ..options() }
@@ -190,8 +194,7 @@ fn targets_are_reached() {
 fn an_attack_on_a_device_is_one_submission_and_finds_the_same() {
     let lab = Lab::new(6);
     for device in [Device::Host, gpu()] {
-        // Logits have gradients that stand out from rounding; those of a sure network's cross-entropy don't.
-        for attack in all(&Options { steps: Some(4), loss: Some(Loss::Margin), ..options() }) {
+        for attack in all(&Options { steps: Some(4), ..options() }) {
             let (name, eps) = (attack.name, radius(attack.ball));
             let reference = lab.run(&attack, eps, 7, ADVERSARIAL);
             let mut attacker = Attacker::new(attack, &lab.victim(), 6, false, 7, &device).unwrap();
@@ -202,10 +205,15 @@ fn an_attack_on_a_device_is_one_submission_and_finds_the_same() {
             let fooled: Vec<bool> = reference.memory[FOOLED].iter().map(|f| *f > 0.0).collect();
             let different = found.fooled.iter().zip(&fooled).filter(|(a, b)| a != b).count();
             assert!(different <= 1, "{name} on {}: {different} of 6 differ", device.describe());
-            // A sign of a number near zero may fall differently in f32: few elements may.
-            let far = found.adversarial.iter().zip(reference.adversarial());
-            let far = far.filter(|(a, b)| (f64::from(**a) - **b).abs() > 1e-3).count();
-            assert!(far <= ELEMS * 6 / 20, "{name} on {}: {far} elements differ", device.describe());
+            // A sign of a number near zero may fall differently in f32; what is gained by the whole attack may not.
+            let margins = [f64s(&found.adversarial), reference.adversarial().to_vec()].map(|x| lab.margins(&x));
+            for (ours, exact) in margins[0].iter().zip(&margins[1]) {
+                assert!(
+                    (ours - exact).abs() < 0.25 + 0.1 * exact.abs(),
+                    "{name} on {}: {ours}, {exact}",
+                    device.describe()
+                );
+            }
         }
     }
 }

@@ -158,6 +158,6 @@ fn recording_a_launch_is_cheap() {
             break;
         }
     }
-    println!("{least:.2} us a launch");
+    println!("{least:.2} us per launch");
     assert!(cfg!(debug_assertions) || least <= RECORDING_US, "recording a launch takes {least:.2} us");
 }

@@ -1,6 +1,6 @@
 //! Configurations: layering, every refusal with its sentence, and the way to text and back.
 
-use danskin::config::{self, Config, KEYS, Kind, LossKind, OnResume, Overrides, Source};
+use danskin::config::{self, Config, DataSource, KEYS, Kind, LossKind, OnResume, Overrides};
 use danskin::train::Settings;
 use std::path::{Path, PathBuf};
 
@@ -74,7 +74,7 @@ fn later_layers_win() {
     };
     let (config, _) = Config::load(&overrides).unwrap();
     assert_eq!((config.train.batch, config.train.kimg, config.train.seed), (7, 10.0, 5));
-    assert_eq!((config.data.source, config.optim.lr, config.data.mirror), (Source::Ring8, 1.0, false));
+    assert_eq!((config.data.source, config.optim.lr, config.data.mirror), (DataSource::Ring8, 1.0, false));
     assert_eq!(config.place("train.batch"), path.display().to_string());
     assert_eq!(config.place("train.kimg"), "command line");
     assert_eq!(config.place("data.source"), "preset ring8");
@@ -105,9 +105,9 @@ fn values_as_typed() {
 #[test]
 fn data_flag_names_a_source_or_a_path() {
     let data = |data: &str| Overrides { data: Some(data.into()), ..with("faces32", &[]) };
-    assert_eq!(Config::load(&data("faces")).unwrap().0.data.source, Source::Faces);
+    assert_eq!(Config::load(&data("faces")).unwrap().0.data.source, DataSource::Faces);
     let (config, _) = Config::load(&data("some/dir")).unwrap();
-    assert_eq!((config.data.source, config.data.path), (Source::Path, Some("some/dir".into())));
+    assert_eq!((config.data.source, config.data.path), (DataSource::Path, Some("some/dir".into())));
 }
 
 /// Preset, assignments, the sentence.

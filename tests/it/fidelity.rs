@@ -18,7 +18,7 @@ use std::path::Path;
 const STEPS: usize = 10;
 const IMAGES: u32 = 40;
 
-/// Names of the logged scalars and a row of them an iteration.
+/// Names of the logged scalars and a row of them per iteration.
 type Logs = (Vec<String>, Vec<Vec<f64>>);
 
 /// A golden file and the settings that make it again.
@@ -401,6 +401,18 @@ fn scalars_of_schedules() {
             ("r2", cosine(0.5, 0.1, step)),
         ]
     });
+}
+
+/// The half-life of the average on its way from 5 to 20 images, with no ramp below it.
+#[test]
+fn scalars_of_an_average_that_grows_longer() {
+    let set = [R3GAN.set, &["ema.half_life_start_kimg=0.005", "ema.ramp=0"]].concat().leak();
+    let found = |step| scalars_at(&Case { set, ..R3GAN }, step)["ema"];
+    for step in [0, 1, 3, 6, 9] {
+        let want = (-4.0 * std::f64::consts::LN_2 / cosine(5.0, 20.0, step)).exp();
+        let got = found(step);
+        assert!((got - want).abs() <= 2e-5 * want, "step {step}: the average keeps {got}, not {want}");
+    }
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub struct Training {
 /// What scales a network's loss; see [`Work::LossScale`].
 #[derive(Clone, Copy, Debug)]
 struct Scaler {
-    /// Scale, steps since it changed, steps left out.
+    /// Scale, steps since it changed, steps left out, and what corrects Adam's moments.
     state: Region,
     /// Square of the norm of the scaled gradients.
     square: Region,
@@ -299,6 +299,13 @@ impl Assembly {
         self.game.values.iter().position(|value| value.name == name).map(|i| self.values[i])
     }
 
+    /// [`Assembly::states`] that belong to networks and go where their weights go; scales of losses belong to a run.
+    pub(super) fn network_states(&self) -> impl Iterator<Item = &(StateSpec, Region)> {
+        let scalers = self.learners.iter().filter_map(|learner| Some(learner.training?.scaler?.state));
+        let scalers: Vec<Region> = scalers.collect();
+        self.states.iter().filter(move |(_, region)| !scalers.contains(region))
+    }
+
     /// Bytes of all buffers.
     pub fn bytes(&self) -> u64 {
         self.program.bytes()
@@ -320,6 +327,10 @@ fn check(game: &Game, resident: Option<Resident>) -> Result<()> {
         return refuse(format!(
             "the game uses the name {name} twice: phases, batches and networks need names of their own"
         ));
+    }
+    let lower: Vec<String> = game.networks.iter().map(|n| n.name.to_lowercase()).collect();
+    if let Some((_, name)) = lower.iter().enumerate().find(|(i, name)| lower[..*i].contains(name)) {
+        return refuse(format!("two networks are called {name}, but for capitals, which names in logs do without"));
     }
     if let Some(phase) = game.phases.iter().find(|p| p.when.every == 0 || p.when.at >= p.when.every) {
         let When { every, at, .. } = phase.when;

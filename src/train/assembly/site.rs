@@ -9,6 +9,9 @@ use crate::train::game::{self, Built, Game, Phase, Player};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
+/// Numbers in the state of a [`Work::LossScale`].
+const SCALER: usize = 5;
+
 /// Whether part of phase `other` runs ahead of `phase`.
 fn runs_ahead_of(game: &Game, other: usize, phase: &Phase) -> bool {
     game.phases[other].ahead.as_ref().is_some_and(|ahead| ahead.before.contains(&phase.name))
@@ -190,7 +193,7 @@ impl<'a> Site<'a> {
             if let Some(scaler) = learner.training.and_then(|t| t.scaler) {
                 self.leaves.insert(game::scale_leaf(&learner.name), Region { len: 1, ..scaler.state });
                 let name = format!("scaler.{}", learner.name);
-                states.push((StateSpec { name, shape: [3].into(), init: 0.0 }, scaler.state));
+                states.push((StateSpec { name, shape: [SCALER].into(), init: 0.0 }, scaler.state));
             }
         }
         for (state, region) in &states {
@@ -322,7 +325,7 @@ fn learner(b: &mut Builder, player: &Player, params: Vec<ParamSpec>, trains: boo
     let (name, len) = (&player.name, flat.len);
     let mut buffer = |what: &str, len, element, class| b.buffer(&format!("{name}.{what}"), len, element, class);
     let scaler = (trains && scaled).then(|| Scaler {
-        state: buffer("scaler", 3, Element::F32, Class::State),
+        state: buffer("scaler", SCALER, Element::F32, Class::State),
         square: buffer("square", 1, Element::F32, Class::Scalar),
         gated: buffer("gated", 8, Element::F32, Class::Scalar),
     });

@@ -28,7 +28,7 @@ pub struct Gan {
     /// Samples per batch.
     pub batch: usize,
     /// The pair of losses.
-    pub loss: loss::Gan,
+    pub loss: loss::GanLoss,
     /// γ of the gradient penalty on reals, where there is one.
     pub r1: Option<Schedule>,
     /// γ of the gradient penalty on fakes, where there is one.
