@@ -30,7 +30,7 @@ pub const ADVERSARIAL: &str = "adversarial";
 pub const FOOLED: &str = "fooled";
 
 /// Builds the graph of a stage.
-pub type Build = Arc<dyn for<'g> Fn(&Scene<'_, 'g>) + Send + Sync>;
+pub type StageBuild = Arc<dyn for<'g> Fn(&Scene<'_, 'g>) + Send + Sync>;
 
 /// A part of an attack that runs as a whole: its start, one step, what comes after the last.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ pub struct Stage {
     /// Unique in the attack.
     pub name: &'static str,
     /// Builds its graph.
-    pub build: Build,
+    pub build: StageBuild,
     /// How many times in a row it runs. Each run draws random numbers of its own.
     pub repeat: u32,
     /// Whether it belongs to the group of neighbouring stages that runs [`Attack::times`] times.
@@ -161,7 +161,7 @@ pub struct Options {
 
 /// An attack of the catalogue.
 #[derive(Clone, Copy)]
-pub struct Entry {
+pub struct Listing {
     /// What it is called: `pgd`.
     pub name: &'static str,
     /// One line for people, with its source.
@@ -173,7 +173,7 @@ pub struct Entry {
 }
 
 /// Every attack, in the order in which tables show them.
-pub fn entries() -> impl Iterator<Item = &'static Entry> {
+pub fn entries() -> impl Iterator<Item = &'static Listing> {
     gradient::ENTRIES.iter().chain(apgd::ENTRIES)
 }
 

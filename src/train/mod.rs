@@ -25,7 +25,7 @@ pub mod tensorboard;
 mod trainer;
 
 pub use assembly::{Assembly, Resident};
-pub use attacker::{Attacker, Found};
+pub use attacker::{Attacker, Found, Judge};
 pub use feed::{Feed, HostBatch};
 pub use game::Game;
 pub use profile::{Iteration, Profile, Span};

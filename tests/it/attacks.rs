@@ -207,7 +207,9 @@ fn an_attack_on_a_device_is_one_submission_and_finds_the_same() {
             assert!(different <= 1, "{name} on {}: {different} of 6 differ", device.describe());
             // A sign of a number near zero may fall differently in f32; what is gained by the whole attack may not.
             let margins = [f64s(&found.adversarial), reference.adversarial().to_vec()].map(|x| lab.margins(&x));
-            for (ours, exact) in margins[0].iter().zip(&margins[1]) {
+            // Where the network is sure, 1 − p(y) and with it the gradient of the cross-entropy is rounding in f32.
+            let unsure = lab.margins(&lab.images).into_iter().map(|margin| margin > -9.0);
+            for ((ours, exact), _) in margins[0].iter().zip(&margins[1]).zip(unsure).filter(|(_, unsure)| *unsure) {
                 assert!(
                     (ours - exact).abs() < 0.25 + 0.1 * exact.abs(),
                     "{name} on {}: {ours}, {exact}",

@@ -31,6 +31,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "metrics", "device", "files",
         ],
     ),
+    ("robustness", &["attack", "train", "device", "data", "grid", "config", "files"]),
     ("check", &["graph", "nn", "loss", "plan", "philox", "host", "device", "train"]),
     (
         "bench",
@@ -42,7 +43,19 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "files", "cache", "config", "data", "grid", "metrics", "device", "train", "check", "bench", "kernels",
+            "attack",
+            "robustness",
+            "files",
+            "cache",
+            "config",
+            "data",
+            "grid",
+            "metrics",
+            "device",
+            "train",
+            "check",
+            "bench",
+            "kernels",
             "plan",
         ],
     ),

@@ -28,6 +28,26 @@ pub fn of(config: &Config) -> Result<Game> {
     }
 }
 
+/// The network of a configuration that can be attacked: its classifier, or the discriminator of images. `None` where there is neither.
+///
+/// # Errors
+/// A setting that makes no model.
+pub fn victim_of(config: &Config) -> Result<Option<Victim>> {
+    if !config.data.source.is_images() {
+        return Ok(None);
+    }
+    Ok(match config.train.task {
+        Task::Classifier => {
+            let Classifier { network, sample, .. } = classifier(config)?;
+            Some(Victim { network, name: "C".into(), sample })
+        }
+        Task::Gan => {
+            let Gan { discriminator, sample, .. } = gan(config)?;
+            discriminator.map(|network| Victim { network, name: "D".into(), sample })
+        }
+    })
+}
+
 /// The attack of a configuration, alone, on its discriminator.
 ///
 /// # Errors
