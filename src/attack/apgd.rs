@@ -2,7 +2,7 @@
 
 use super::ball::{Norm, everywhere, project, reciprocal_length};
 use super::best;
-use super::{Attack, Ball, Listing, Loss, Options, Scene, Stage, refused};
+use super::{Attack, AttackOptions, Ball, Listing, Loss, Scene, Stage, refused};
 use crate::error::Result;
 use crate::graph::{Dist, Tensor};
 use crate::nn::softmax::{iota, largest, one_hot};
@@ -81,7 +81,7 @@ struct Apgd {
 }
 
 impl Apgd {
-    fn new(name: &'static str, o: &Options, loss: Loss) -> Result<Apgd> {
+    fn new(name: &'static str, o: &AttackOptions, loss: Loss) -> Result<Apgd> {
         loss.check(name, o.classes)?;
         Ok(Apgd {
             name,

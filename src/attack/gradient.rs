@@ -2,7 +2,7 @@
 
 use super::ball::example_axes;
 use super::best;
-use super::{ADVERSARIAL, Attack, Ball, FOOLED, Keep, Listing, Loss, Norm, Options, Scene, Stage, step};
+use super::{ADVERSARIAL, Attack, AttackOptions, Ball, FOOLED, Keep, Listing, Loss, Norm, Scene, Stage, step};
 use crate::graph::{Dist, Tensor};
 
 /// The attacks of this file.
@@ -92,7 +92,7 @@ struct Ascent {
 
 impl Ascent {
     /// Of `steps` steps unless others were asked for; an attack of no or one step has just so many. 2.5 ε are gone in all.
-    fn new(name: &'static str, o: &Options, steps: u32) -> Ascent {
+    fn new(name: &'static str, o: &AttackOptions, steps: u32) -> Ascent {
         let asked = if steps > 1 { o.steps.unwrap_or(steps) } else { steps };
         let alpha = Alpha::Share(2.5 / f64::from(asked.max(1)));
         Ascent {

@@ -138,7 +138,7 @@ pub enum Keep {
 
 /// What can be said about an attack. What is `None` is the attack's own default; an attack ignores what it has no use for.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct AttackOptions {
     /// Gradient steps, or queries of the model.
     pub steps: Option<u32>,
     /// Length of a step in units of the images.
@@ -169,7 +169,7 @@ pub struct Listing {
     /// Whether it can go for a class.
     pub targets: bool,
     /// Makes it.
-    pub make: fn(&Options) -> Result<Attack>,
+    pub make: fn(&AttackOptions) -> Result<Attack>,
 }
 
 /// Every attack, in the order in which tables show them.
@@ -181,7 +181,7 @@ pub fn entries() -> impl Iterator<Item = &'static Listing> {
 ///
 /// # Errors
 /// A name that is none of [`entries`]; options that the attack can't follow, in one sentence.
-pub fn named(name: &str, options: &Options) -> Result<Attack> {
+pub fn named(name: &str, options: &AttackOptions) -> Result<Attack> {
     let Some(entry) = entries().find(|entry| entry.name == name) else {
         let names: Vec<&str> = entries().map(|entry| entry.name).collect();
         return Err(Error::setting("attack", "name", name, format!("must be one of {}", names.join(", "))));

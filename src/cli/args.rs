@@ -1,5 +1,6 @@
 //! The grammar of the command line. What it means is in `job`; what is done about it in `commands`.
 
+use super::attack_args::AttackArgs;
 use super::bench_args::BenchCommand;
 use super::device::DeviceChoice;
 use super::seeds::Seeds;
@@ -26,6 +27,8 @@ pub enum Command {
     Sample(SampleArgs),
     /// Count how many images of a set the classifier of a run gets right.
     Eval(EvalArgs),
+    /// Attack the classifier of a run: what is left of its accuracy, and a report.
+    Attack(Box<AttackArgs>),
     /// Print every setting with its meaning and value, as the TOML that --config reads.
     Config(ConfigArgs),
     /// Make a run of the weights in a safetensors file of another program.

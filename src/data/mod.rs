@@ -101,3 +101,12 @@ impl Spec {
 pub fn load(spec: &Spec, progress: &dyn Fn(usize, usize)) -> Result<DataSet> {
     Index::new(spec)?.load(progress)
 }
+
+/// One image of a file as a set would hold it: its central square, resized, as bytes `[size, size, channels]`.
+///
+/// # Errors
+/// [`Error::Io`] for a file that can't be read, [`Error::Data`] for one that is no image.
+pub fn read_image(path: &std::path::Path, size: usize, channels: usize) -> Result<Vec<u8>> {
+    let bytes = std::fs::read(path).map_err(Error::io(path, "reading the image"))?;
+    decode::square(&bytes, size, channels).map_err(|reason| Error::data(path, reason))
+}

@@ -2,7 +2,7 @@
 
 use super::suite::{Progress, Suite, share};
 use crate::Result;
-use crate::attack::{Norm, Options};
+use crate::attack::{AttackOptions, Norm};
 
 /// One radius.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,7 +34,7 @@ const STEPS: u32 = 20;
 /// A device that fails.
 pub fn against_eps(suite: &mut Suite, progress: Progress) -> Result<Vec<EpsPoint>> {
     let (own, options) = (suite.eps, suite.options.clone());
-    suite.options = Options { steps: Some(STEPS), ..suite.model_options() };
+    suite.options = AttackOptions { steps: Some(STEPS), ..suite.model_options() };
     let mut attacker = suite.attacker(suite.attack("pgd")?)?;
     // Largest change that the box allows.
     let most = match suite.norm {
@@ -70,7 +70,7 @@ pub fn against_steps(suite: &mut Suite, most: u32, progress: Progress) -> Result
     while steps <= most {
         // The same length for all, so that more steps reach further.
         let alpha = Some(2.5 * suite.eps / f64::from(most));
-        suite.options = Options { steps: Some(steps), alpha, ..suite.model_options() };
+        suite.options = AttackOptions { steps: Some(steps), alpha, ..suite.model_options() };
         let mut attacker = suite.attacker(suite.attack("pgd")?)?;
         let trial = suite.run_on(&mut attacker, &suite.clean.clone(), progress)?;
         let margin = suite.margin(&trial.adversarial)?;

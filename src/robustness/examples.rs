@@ -14,6 +14,8 @@ pub struct Examples {
     pub sample: Vec<usize>,
     /// Names of the classes; may be fewer than there are.
     pub names: Vec<String>,
+    /// Logits of the model that they are for.
+    pub logits: usize,
 }
 
 impl Examples {
@@ -38,7 +40,7 @@ impl Examples {
         }
         let images = (0..count).flat_map(|k| data::floats(set.image(k))).collect();
         let (sample, names) = (vec![set.size, set.size, set.channels], set.classes.clone());
-        Ok(Examples { images, labels, sample, names })
+        Ok(Examples { images, labels, sample, names, logits: classes })
     }
 
     /// How many.
@@ -65,7 +67,7 @@ impl Examples {
     pub fn pick(&self, numbers: &[usize]) -> Examples {
         let images = numbers.iter().flat_map(|&k| self.image(k).iter().copied()).collect();
         let labels = numbers.iter().map(|&k| self.labels[k]).collect();
-        Examples { images, labels, sample: self.sample.clone(), names: self.names.clone() }
+        Examples { images, labels, sample: self.sample.clone(), names: self.names.clone(), logits: self.logits }
     }
 
     /// What people call a class.

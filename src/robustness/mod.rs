@@ -22,6 +22,6 @@ pub use html::page;
 pub use model::TrainedModel;
 pub use picture::triptych;
 pub use report::RobustnessReport;
-pub use store::{Request, Store};
+pub use store::{Request, Store, trial_file};
 pub use suite::{AUTO, Suite, Trial, auto};
 pub use warnings::{Findings, look};

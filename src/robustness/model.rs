@@ -1,6 +1,6 @@
 //! A trained model under attack: its network, its weights, and what it says of images.
 
-use crate::attack::{Attack, Options};
+use crate::attack::{Attack, AttackOptions};
 use crate::config::{Config, Task};
 use crate::device::Device;
 use crate::train::checkpoint::{self, Checkpoint};
@@ -56,9 +56,9 @@ impl TrainedModel {
         (self.config.train.task == Task::Gan).then_some(1)
     }
 
-    /// Options of attacks on it, all at the attack's own defaults.
-    pub fn options(&self) -> Options {
-        Options { classes: self.classes(), sample: self.victim.sample.clone(), ..Options::default() }
+    /// AttackOptions of attacks on it, all at the attack's own defaults.
+    pub fn options(&self) -> AttackOptions {
+        AttackOptions { classes: self.classes(), sample: self.victim.sample.clone(), ..AttackOptions::default() }
     }
 
     /// An attack on it, loaded on a device.

@@ -3,7 +3,7 @@
 use super::examples::Examples;
 use super::model::TrainedModel;
 use super::store::Store;
-use crate::attack::{Attack, Ball, Norm, Options, named};
+use crate::attack::{Attack, AttackOptions, Ball, Norm, named};
 use crate::device::Device;
 use crate::train::{Attacker, Judge};
 use crate::{Error, Result};
@@ -64,7 +64,7 @@ pub struct Suite<'a> {
     /// The norm of the ball.
     pub norm: Norm,
     /// What attacks are told.
-    pub options: Options,
+    pub options: AttackOptions,
     /// Images per batch.
     pub batch: usize,
     /// Seed of random numbers.
@@ -99,6 +99,33 @@ impl<'a> Suite<'a> {
         Ok(Suite { model, examples, device, judge, predicted, clean, eps, norm, options, batch, seed, target })
     }
 
+    /// Lets attacks go for a class: its number, or `least-likely`. Images that are of it already are left alone.
+    ///
+    /// # Errors
+    /// A class that the model does not know; a device that fails.
+    pub fn aim(&mut self, text: &str) -> Result<()> {
+        let (classes, rows) = (self.model.classes(), self.examples.len());
+        let target = match text {
+            "least-likely" => {
+                let logits = self.logits(&self.examples.images)?;
+                let least = |row: &[f32]| (0..row.len()).min_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0) as u32;
+                logits.chunks(classes).map(least).collect()
+            }
+            number => match number.parse::<u32>() {
+                Ok(class) if (class as usize) < classes => vec![class; rows],
+                _ => {
+                    let hint = format!("must be a class from 0 to {}, or least-likely", classes.max(1) - 1);
+                    return Err(Error::setting("command line", "--target", text, hint));
+                }
+            },
+        };
+        for (clean, (target, label)) in self.clean.iter_mut().zip(target.iter().zip(&self.examples.labels)) {
+            *clean &= target != label;
+        }
+        self.target = Some(target);
+        Ok(())
+    }
+
     /// Share of the images that the model gets right as they are.
     pub fn accuracy(&self) -> f64 {
         share(&self.clean)
@@ -109,7 +136,7 @@ impl<'a> Suite<'a> {
     /// # Errors
     /// Those of [`named`]; one whose ball has another norm.
     pub fn attack(&self, name: &str) -> Result<Attack> {
-        let options = Options { norm: Some(self.norm), targeted: self.target.is_some(), ..self.options.clone() };
+        let options = AttackOptions { norm: Some(self.norm), targeted: self.target.is_some(), ..self.options.clone() };
         named(name, &options)
     }
 
@@ -226,8 +253,8 @@ impl<'a> Suite<'a> {
         self.judge.classes(images)
     }
 
-    /// Options of attacks on the model, all at the attack's own defaults.
-    pub(super) fn model_options(&self) -> Options {
+    /// AttackOptions of attacks on the model, all at the attack's own defaults.
+    pub(super) fn model_options(&self) -> AttackOptions {
         self.model.options()
     }
 
