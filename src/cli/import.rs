@@ -18,7 +18,8 @@ pub fn import(args: &ImportArgs) -> Result<()> {
     if args.device == DeviceChoice::List {
         return commands::devices();
     }
-    let (config, warnings) = Config::load(&args.settings.overrides())?;
+    let (mut config, warnings) = Config::load(&args.settings.overrides())?;
+    Feed::complete(&mut config)?;
     warnings.iter().for_each(output::warning);
     let found = read_foreign(&args.file)?;
     if !found.left_out.is_empty() {

@@ -39,7 +39,7 @@ fn errors_are_one_sentence_and_leave_nothing() {
     for (words, sentence) in [
         (
             "train fases32",
-            "command line: preset \"fases32\": no such preset; there are faces32, faces64, ring8, grid25, digits32",
+            "command line: preset \"fases32\": no such preset; there are faces32, faces64, ring8, grid25, digits32, classifier, mnist",
         ),
         ("train --set train.bacth=3", "command line: train.bacth 3: no such setting; did you mean train.batch?"),
         ("train --batch 0", "command line: train.batch 0: must be at least 1"),

@@ -30,12 +30,7 @@ pub fn pgd(discriminator: Arc<dyn Network>, sample: &[usize], batch: usize, step
         batch,
         sample: sample.to_vec(),
         classes: None,
-        networks: vec![Player {
-            name: "D".into(),
-            title: "discriminator".into(),
-            adam: Adam::new(0.0, 0.0, 0.0),
-            average: None,
-        }],
+        networks: vec![Player::new("D", "discriminator", Adam::new(0.0, 0.0, 0.0))],
         batches: vec![Batch { name: "real".into(), stream: stream::DATA_D, labels: false }],
         values: vec![constant("attack_eps", eps), constant("attack_alpha", alpha)],
         phases: vec![start, Phase { repeat: steps, ..step }],
