@@ -6,7 +6,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use danskin::graph::{ConvSpec, Dist, FirSpec, Op, Real};
 use danskin::host::Host;
 use danskin::plan::{
-    ALIGN, Buffer, Chain, Class, ConvDims, Element, Executor, Instr, Plan, Program, Region, Step, View, Work,
+    ALIGN, Buffer, Chain, Class, ConvDims, Element, Executor, Instr, Plan, Program, Region, Step, View, WeightDecay,
+    Work,
 };
 use std::hint::black_box;
 use std::time::Duration;
@@ -140,9 +141,9 @@ fn others(c: &mut Criterion) {
     let n = 1 << 20;
     let bytes = |elements: usize| Throughput::Bytes(4 * elements as u64);
     let words = [(2, Element::U32), (7, Element::U32)];
-    let mut adam = host(Work::Adam, &[8, n, n / ALIGN], &[n, n, n, n, 1], &words);
+    let mut adam = host(Work::Adam(WeightDecay::Off), &[9, n, n / ALIGN], &[n, n, n, n, 1], &words);
     let scalars = adam.program().plans[0].steps[0].inputs[0];
-    adam.write(scalars, &[2e-4, 0.5, 0.999, 1e-8, 2.0, 1000.0, 0.99, 1.0]).unwrap();
+    adam.write(scalars, &[2e-4, 0.5, 0.999, 1e-8, 2.0, 1000.0, 0.99, 1.0, 0.0]).unwrap();
     bench(c, "adam 1M", bytes(9 * n), adam);
     for (name, dist) in [("uniform 1M", Dist::Uniform), ("normal 1M", Dist::Normal)] {
         bench(c, name, bytes(n), host(Work::Rand { dist, stream: 1 }, &[], &[n], &[]));

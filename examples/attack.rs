@@ -29,7 +29,9 @@ fn harm<'g>(p: &PhaseGraph<'g>, x: Tensor<'g>) -> danskin::Result<Tensor<'g>> {
 fn main() -> danskin::Result<()> {
     let (network, adam) = (std::sync::Arc::new(net()), Adam::new(2e-3, 0.9, 0.999));
     // The built-in game learns; two phases of one's own stand behind it and, at its end, attack what it has learned.
-    let mut game = Classifier { network, sample: vec![8, 8, 1], classes: 2, batch: 64, adam, average: None }.game();
+    let mut game =
+        Classifier { network, sample: vec![8, 8, 1], classes: 2, batch: 64, optimiser: adam.into(), average: None }
+            .game();
     game.values = [("eps", 0.2), ("alpha", 0.05)].map(|(name, v)| Value::new(name, Schedule::Constant(v))).into();
     let start = Phase::new("start", |p| {
         let x = attack::start(Norm::Inf, p.batch("images"), p.value("eps"), Bounds::IMAGE, stream::ATTACK);

@@ -37,7 +37,7 @@ fn main() -> danskin::Result<()> {
         sample: vec![SIDE, SIDE, 1],
         classes: 4,
         batch: 64,
-        adam: Adam::new(2e-3, 0.9, 0.999),
+        optimiser: Adam::new(2e-3, 0.9, 0.999).into(),
         average: None,
     };
     let mut trainer = Trainer::new(Settings::of(game.game()), Feed::from_set(data, false), &Device::Host)?;

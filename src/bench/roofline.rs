@@ -20,7 +20,7 @@ const DOT: f64 = 4.0;
 const LABEL: f64 = 20.0;
 
 /// Colours that most eyes tell apart (Okabe and Ito), by family.
-const COLOURS: [(&str, &str); 10] = [
+const COLOURS: [(&str, &str); 11] = [
     ("matmul", "#000000"),
     ("matmul_nt", "#000000"),
     ("matmul_tn", "#000000"),
@@ -31,6 +31,7 @@ const COLOURS: [(&str, &str); 10] = [
     ("pointwise", "#56b4e9"),
     ("reduce", "#b8860b"),
     ("adam", "#7f3fbf"),
+    ("sgd", "#7f3fbf"),
 ];
 
 /// A logarithmic axis: values to pixels.

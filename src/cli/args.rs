@@ -21,7 +21,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train a GAN, or go on with a run.
+    /// Train a GAN or a classifier, or go on with a run.
     Train(TrainArgs),
     /// Draw images from a run.
     Sample(SampleArgs),
@@ -49,7 +49,7 @@ pub enum Command {
 /// Arguments that make up a configuration.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Recipe {
-    /// Preset to start from: faces32 (unless --config names another), faces64, ring8, grid25, digits32.
+    /// Preset to start from: faces32 (unless --config names another), faces64, ring8, grid25, digits32, classifier, mnist.
     pub preset: Option<String>,
     /// TOML file over the preset.
     #[arg(long, value_name = "FILE.toml")]

@@ -18,8 +18,11 @@ pub fn import(args: &ImportArgs) -> Result<()> {
     if args.device == DeviceChoice::List {
         return commands::devices();
     }
-    let config = Config::layered(&args.settings.overrides())?;
+    let mut config = Config::layered(&args.settings.overrides())?;
     config.validate_without_data()?.iter().for_each(output::warning);
+    if config.data.source != DataSource::Path || config.data.path.is_some() {
+        Feed::complete(&mut config)?;
+    }
     let found = read_foreign(&args.file)?;
     if !found.left_out.is_empty() {
         let (file, names) = (args.file.display(), found.left_out.join(", "));

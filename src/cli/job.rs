@@ -8,9 +8,9 @@ use super::seeds::Seeds;
 use crate::config::{Config, Grid};
 use crate::device::Autotune;
 use crate::kernels::Tuning as Schedules;
-use crate::train::Settings;
 use crate::train::checkpoint::{self, Checkpoint, Latest};
 use crate::train::run_folder::{RunFolder, TUNING};
+use crate::train::{Feed, Settings};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -46,9 +46,9 @@ pub enum Place {
 impl TrainJob {
     /// Layers and validates the configuration. Nothing is written yet.
     ///
-    /// Errors: a setting or file that makes no sense; a run that can't be read.
+    /// Errors: a setting or file that makes no sense; a run that can't be read; data whose classes are to be counted and can't be.
     pub fn prepare(args: &TrainArgs) -> Result<TrainJob> {
-        let (place, (config, warnings)) = match (&args.resume, &args.out) {
+        let (place, (mut config, warnings)) = match (&args.resume, &args.out) {
             (Some(root), _) => {
                 let config = RunFolder::find(root)?.config();
                 (Place::Resume(root.clone()), Config::resume(&config, &args.overrides())?)
@@ -58,6 +58,7 @@ impl TrainJob {
                 (place, Config::load(&args.overrides())?)
             }
         };
+        Feed::complete(&mut config)?;
         let init = args.init.as_deref().map(initial).transpose()?;
         Ok(TrainJob { config, device: args.device, place, init, warnings })
     }
@@ -223,7 +224,8 @@ impl PlanJob {
     ///
     /// Errors: a setting or file that makes no sense.
     pub fn prepare(args: &PlanArgs) -> Result<PlanJob> {
-        let (config, warnings) = Config::load(&args.settings.overrides())?;
+        let (mut config, warnings) = Config::load(&args.settings.overrides())?;
+        Feed::complete(&mut config)?;
         Ok(PlanJob { config, phase: args.phase.clone(), json: args.json, warnings })
     }
 }

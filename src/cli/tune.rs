@@ -6,7 +6,7 @@ use super::device::DeviceChoice;
 use super::{output, startup};
 use crate::config::Config;
 use crate::device::{Autotune, Device};
-use crate::train::{Assembly, Resident, Settings};
+use crate::train::{Assembly, Feed, Resident, Settings};
 use crate::{Error, Result};
 
 /// Measures all shapes of a preset again and prints a line each.
@@ -17,7 +17,8 @@ pub fn tune(args: &TuneArgs) -> Result<()> {
     if args.device == DeviceChoice::List {
         return devices();
     }
-    let (config, warnings) = Config::load(&args.settings.overrides())?;
+    let (mut config, warnings) = Config::load(&args.settings.overrides())?;
+    Feed::complete(&mut config)?;
     warnings.iter().for_each(output::warning);
     let settings = Settings::new(&config)?;
     let device = startup::open(args.device, &TuningArgs { autotune: Autotune::Full, tuning: None })?;

@@ -59,7 +59,7 @@ choice! {
 }
 
 choice! {
-    /// The architecture of both networks.
+    /// The architecture of both networks of a GAN, or of a classifier.
     ModelKind {
         /// Radford 2015.
         Dcgan = "dcgan",
@@ -69,6 +69,43 @@ choice! {
         Mlp = "mlp",
         /// Lists of layers: `model.g`, `model.d`, `model.c`.
         Sequential = "sequential",
+        /// Two convolutions and two linear layers, the classifier of the MNIST challenge (Madry 2018).
+        MnistCnn = "mnist-cnn",
+        /// LeCun 1998.
+        Lenet5 = "lenet5",
+        /// Residual, pre-activation (He 2016), as for CIFAR.
+        PreactResnet18 = "preact-resnet18",
+    }
+}
+
+impl ModelKind {
+    /// Whether it is a classifier and nothing else.
+    pub fn is_classifier(self) -> bool {
+        matches!(self, ModelKind::MnistCnn | ModelKind::Lenet5 | ModelKind::PreactResnet18)
+    }
+}
+
+choice! {
+    /// How networks learn.
+    OptimKind {
+        /// Kingma & Ba 2015; weight decay through the gradient.
+        Adam = "adam",
+        /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+        Adamw = "adamw",
+        /// Gradient descent with momentum.
+        Sgd = "sgd",
+    }
+}
+
+choice! {
+    /// The course of the learning rate.
+    LrSchedule {
+        /// Constant, or by a cosine to `optim.lr_final` within the burn-in.
+        Cosine = "cosine",
+        /// From 0 in a line to `optim.lr` and in another to `optim.lr_final`, or 0, at the end of the run.
+        Triangle = "triangle",
+        /// Times `optim.lr_drop_factor` at each of `optim.lr_drops`.
+        Steps = "steps",
     }
 }
 

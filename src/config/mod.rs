@@ -12,7 +12,9 @@ mod resume;
 mod text;
 mod validate;
 
-pub use choice::{AttackKind, DataMode, DataSource, LossKind, ModelKind, PrecisionKind, RecomputeKind, Task};
+pub use choice::{
+    AttackKind, DataMode, DataSource, LossKind, LrSchedule, ModelKind, OptimKind, PrecisionKind, RecomputeKind, Task,
+};
 pub use key::{KEYS, Key, Kind};
 pub use layers::Overrides;
 pub use quantity::{Amount, Grid};
@@ -30,6 +32,8 @@ const PRESETS: &[(&str, &str)] = &[
     ("ring8", include_str!("presets/ring8.toml")),
     ("grid25", include_str!("presets/grid25.toml")),
     ("digits32", include_str!("presets/digits32.toml")),
+    ("classifier", include_str!("presets/classifier.toml")),
+    ("mnist", include_str!("presets/mnist.toml")),
 ];
 
 /// Names of the presets.
@@ -49,7 +53,7 @@ pub struct Config {
     pub model: ModelConfig,
     /// Losses and penalties.
     pub loss: LossConfig,
-    /// Adam and its schedules.
+    /// The optimiser and its schedules.
     pub optim: OptimConfig,
     /// The moving average of the generator.
     pub ema: EmaConfig,
@@ -90,6 +94,9 @@ pub struct DataConfig {
     pub label: Option<String>,
     /// Flip half of the images left to right.
     pub mirror: bool,
+    /// Shift training images at random by at most so many pixels over black, as a crop of the image with a border of so many
+    /// pixels; 0 is off.
+    pub crop: usize,
     /// Where the set lives.
     pub mode: DataMode,
 }
@@ -114,8 +121,11 @@ pub struct ModelConfig {
     pub hidden: usize,
     /// Hidden layers (mlp).
     pub layers: usize,
-    /// Classes that both networks of a GAN are told of, or that a classifier tells apart; 0 is none.
+    /// Classes that both networks of a GAN are told of, 0 is none; or that a classifier tells apart, 0 is as many as the data has.
     pub classes: usize,
+    /// Channels of a classifier's first stage, where they are not those published: 64 (preact-resnet18), 32 (mnist-cnn), 6 (lenet5).
+    /// A dcgan or r3gan that learns classes has `d_width`.
+    pub width: Option<usize>,
     /// Layers of the generator (sequential): `prefix`, `init`, and a list `layers` of tables. See `nn::Sequential`.
     pub g: Option<toml::Table>,
     /// Layers of the discriminator (sequential).
@@ -144,14 +154,24 @@ pub struct LossConfig {
     pub penalty_every: u32,
 }
 
-/// `[optim]`: Adam and its schedules.
+/// `[optim]`: the optimiser and its schedules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimConfig {
+    /// What networks learn by.
+    pub kind: OptimKind,
     /// Learning rate of both networks.
     pub lr: f64,
-    /// Learning rate after the burn-in, where it changes at all.
+    /// Its course.
+    pub lr_schedule: LrSchedule,
+    /// Learning rate after the burn-in, where it changes at all; at the end of a triangle, 0 unless given.
     pub lr_final: Option<f64>,
+    /// Thousands of images after which a triangle has its peak; half of the run unless given.
+    pub lr_peak_kimg: Option<f64>,
+    /// Thousands of images at which the learning rate drops, where it goes in steps.
+    pub lr_drops: Option<Vec<f64>>,
+    /// What it is multiplied by there.
+    pub lr_drop_factor: f64,
     /// Decay of the first moment.
     pub beta1: f64,
     /// Decay of the second moment.
@@ -160,6 +180,12 @@ pub struct OptimConfig {
     pub beta2_final: Option<f64>,
     /// Added outside of the root.
     pub eps: f64,
+    /// Momentum of gradient descent.
+    pub momentum: f64,
+    /// Whether it looks ahead.
+    pub nesterov: bool,
+    /// λ of weight decay, through the gradient, or decoupled with [`OptimKind::Adamw`]; 0 is off.
+    pub weight_decay: f64,
     /// The discriminator's learning rate in units of `lr`.
     pub lr_d_scale: f64,
     /// Length of the cosine from start to final values in thousands of images; 0 keeps the start values.
@@ -262,7 +288,7 @@ pub struct PlanConfig {
 }
 
 impl Config {
-    /// A preset as it is. Digits need a path before they [validate](Config::validate).
+    /// A preset as it is. Digits and MNIST need a path before they [validate](Config::validate).
     ///
     /// Errors: a name that is none of [`presets`].
     pub fn preset(name: &str) -> Result<Config> {

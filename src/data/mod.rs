@@ -24,7 +24,7 @@ pub mod toys;
 use std::path::PathBuf;
 
 pub use decode::{MAX_ALLOC, MAX_FILE, MAX_SIDE};
-pub use draw::{DrawRule, MAX_COUNT, cursor, draw_index, floats, mirror};
+pub use draw::{DrawRule, MAX_COUNT, Pick, cursor, draw_index, floats, mirror, shift};
 pub use index::Index;
 pub use set::{DataSet, Skipped};
 pub use stream::Stream;

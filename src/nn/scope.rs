@@ -33,6 +33,11 @@ impl Init {
     pub fn scaled(gain: f64, fan_in: usize) -> Init {
         if gain == 0.0 { Init::Zeros } else { Init::Normal { mean: 0.0, std: gain / (fan_in as f64).sqrt() } }
     }
+
+    /// PyTorch's default for the weights and biases of layers that sum `fan_in` products: uniform within ±1/√fan_in.
+    pub fn torch(fan_in: usize) -> Init {
+        Init::Uniform { bound: (fan_in as f64).powf(-0.5) }
+    }
 }
 
 /// Whether a network learns or is used.

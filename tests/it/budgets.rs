@@ -72,7 +72,7 @@ fn presets_stay_within_their_budgets() {
     for budget in BUDGETS {
         let settings = Settings::new(&config(budget.preset, &[])).unwrap();
         let resident =
-            (settings.game.sample.len() == 3).then_some(Resident { count: 1000, mirror: true, labels: false });
+            (settings.game.sample.len() == 3).then_some(Resident { count: 1000, mirror: true, crop: 0, labels: false });
         let planned = |recompute: bool| {
             let scratch = std::sync::Arc::new(kernels::scratch);
             let options = Options { scratch, recompute, ..Options::default() };

@@ -107,7 +107,7 @@ fn what_does_not_fit_is_an_error_with_a_sentence() {
             linear(scope, x.reshape([x.dim(0), 4]), classes, Init::Ones)
         });
         let (network, adam) = (Arc::new(flat), Adam::new(1e-3, 0.9, 0.99));
-        Classifier { network, sample: vec![2, 2, 1], classes, batch: 3, adam, average: None }.game()
+        Classifier { network, sample: vec![2, 2, 1], classes, batch: 3, optimiser: adam.into(), average: None }.game()
     };
     let images = |labels| Feed::from_set(DataSet::from_images("mine", vec![7; 12], labels, [2, 2, 1]).unwrap(), false);
     says(refusal(classifier(2), images(None)), &["3 images of mine", "no labels"]);
@@ -134,7 +134,7 @@ fn a_phase_that_learns_several_times_in_a_row_counts_them_all() {
         game.phases[0].repeat = repeat;
         game.networks[0].average = Some(Average { half_life_kimg: Schedule::Constant(0.004), ramp: 0.0 });
         // A rate of 0: weights stay, and the average shows how much of its start is left.
-        game.networks[0].adam = Adam::new(0.0, 0.9, 0.99);
+        game.networks[0].optimiser = Adam::new(0.0, 0.9, 0.99).into();
         let feed = Feed::from_fn(&[2], false, |_, n, _| Ok((vec![1.0; 2 * n], vec![])));
         let mut trainer = Trainer::new(Settings::of(game), feed, &Device::Host).unwrap();
         let mut state = trainer.checkpoint().unwrap();

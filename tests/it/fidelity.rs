@@ -8,6 +8,7 @@ use crate::training::config;
 use danskin::device::Device;
 use danskin::philox;
 use danskin::train::checkpoint::{Checkpoint, Values};
+use danskin::train::game::{Adam, Optimiser};
 use danskin::train::{Feed, Settings, Trainer};
 use image::RgbImage;
 use safetensors::SafeTensors;
@@ -181,7 +182,7 @@ fn scalars_at(case: &Case, step: usize) -> BTreeMap<String, f64> {
             let beta = if old[i] == 0.0 { 0.0 } else { new[i] / old[i] };
             found.insert(format!("{letter}.{name}"), beta);
         }
-        let eps = run.settings().game.networks[0].adam.eps;
+        let Optimiser::Adam(Adam { eps, .. }) = run.settings().game.networks[0].optimiser else { panic!() };
         let (mut moved, mut unit) = (0.0, 0.0);
         for_weights(&after, letter, |name| {
             let [p0, p1, m, v] = [

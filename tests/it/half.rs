@@ -63,7 +63,7 @@ fn sums_penalties_and_everything_persistent_stay_in_32_bits() {
 /// Corrections of Adam's moments have a test of their own.
 #[test]
 fn the_scale_of_losses_follows_their_gradients() {
-    let adam = [1e-3, 0.5, 0.9, 1e-8, 2.0, 10.0, 0.99, 1.0];
+    let adam = [1e-3, 0.5, 0.9, 1e-8, 2.0, 10.0, 0.99, 1.0, 0.25];
     let table: [(f32, [f32; 3], [f32; 7]); 6] = [
         // The first step.
         (4.0, [0.0; 3], [LOSS_SCALE, 1.0, 0.0, 1.0 / LOSS_SCALE, 4.0 / LOSS_SCALE / LOSS_SCALE, LOSS_SCALE, 0.0]),
@@ -80,7 +80,7 @@ fn the_scale_of_losses_follows_their_gradients() {
     for device in [Device::Host, gpu()] {
         let mut b = Builder::new(device.options(true));
         let mut buffer = |len| b.buffer("buffer", len, Element::F32, Class::State);
-        let [square, scalars, state, gated, norm, used, left_out] = [1, 8, 5, 8, 1, 1, 1].map(&mut buffer);
+        let [square, scalars, state, gated, norm, used, left_out] = [1, 9, 5, 9, 1, 1, 1].map(&mut buffer);
         b.step("scale", Work::LossScale, vec![square, scalars], vec![state, gated, norm, used, left_out]);
         let mut device = device.load(b.finish()).unwrap();
         device.write(scalars, &adam).unwrap();
@@ -90,7 +90,7 @@ fn the_scale_of_losses_follows_their_gradients() {
             device.run(&[(0, 1)]).unwrap();
             let mut got = device.read(state).unwrap()[..3].to_vec();
             let after = device.read(gated).unwrap();
-            assert_eq!((&after[..4], after[6]), (&adam[..4], adam[6]));
+            assert_eq!((&after[..4], after[6], after[8]), (&adam[..4], adam[6], adam[8]));
             got.push(after[7]);
             got.extend([norm, used, left_out].map(|r| device.read(r).unwrap()[0]));
             assert_eq!(got, expected, "{}: norm² {value}, state {before:?}", device.describe());

@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod budgets;
 mod checkpoint;
+mod classifiers;
 mod cli;
 mod commands;
 mod config;

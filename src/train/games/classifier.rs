@@ -3,7 +3,7 @@
 use crate::graph::Tensor;
 use crate::loss::classifier::{cross_entropy, margin};
 use crate::nn::{Mode, Network};
-use crate::train::game::{Adam, Average, Batch, Game, Inference, Phase, Player, Shown};
+use crate::train::game::{Average, Batch, Game, Inference, Optimiser, Phase, Player, Shown};
 use crate::train::stream;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct Classifier {
     /// Samples per batch.
     pub batch: usize,
     /// How it learns.
-    pub adam: Adam,
+    pub optimiser: Optimiser,
     /// Moving average of its weights, which [`Inference`] then uses.
     pub average: Option<Average>,
 }
@@ -33,10 +33,8 @@ impl Classifier {
             sample: self.sample.clone(),
             classes: Some(self.classes),
             networks: vec![Player {
-                name: "C".into(),
-                title: "classifier".into(),
-                adam: self.adam.clone(),
                 average: self.average.clone(),
+                ..Player::new("C", "classifier", self.optimiser.clone())
             }],
             batches: vec![Batch { name: "images".into(), stream: stream::DATA_D, labels: true }],
             values: vec![],
