@@ -32,15 +32,8 @@ fn main() -> danskin::Result<()> {
         let x = x.reshape([x.dim(0), x.dim(1) * x.dim(2) * x.dim(3)]);
         layers::linear(&scope.child("logits"), x, 4, Init::scaled(1.0, x.dim(1)))
     });
-    let game = Classifier {
-        network: Arc::new(small),
-        sample: vec![SIDE, SIDE, 1],
-        classes: 4,
-        batch: 64,
-        optimiser: Adam::new(2e-3, 0.9, 0.999).into(),
-        average: None,
-    };
-    let mut trainer = Trainer::new(Settings::of(game.game()), Feed::from_set(data, false), &Device::Host)?;
+    let game = Classifier::new(Arc::new(small), &[SIDE, SIDE, 1], 4, 64, Adam::new(2e-3, 0.9, 0.999)).game()?;
+    let mut trainer = Trainer::new(Settings::of(game), Feed::from_set(data, false), &Device::Host)?;
     for _ in 0..300 {
         trainer.iterate()?;
     }

@@ -95,6 +95,9 @@ pub struct TrainArgs {
     /// Seed of every random number of the run.
     #[arg(long, value_parser = value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
+    /// How a classifier is trained to withstand attacks: none, pgd, trades, mart, free, fast, awp.
+    #[arg(long, value_name = "KIND")]
+    pub defence: Option<String>,
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
@@ -125,7 +128,9 @@ pub struct TrainArgs {
 impl TrainArgs {
     /// As layers of a configuration.
     pub fn overrides(&self) -> Overrides {
-        Overrides { kimg: self.kimg, seed: self.seed, ..self.settings.overrides() }
+        let mut layers = Overrides { kimg: self.kimg, seed: self.seed, ..self.settings.overrides() };
+        layers.set.extend(self.defence.iter().map(|kind| format!("defence.kind={kind}")));
+        layers
     }
 }
 

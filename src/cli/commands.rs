@@ -8,7 +8,7 @@ use super::{interrupt, output, startup};
 use crate::bench::report;
 use crate::config::Config;
 use crate::device::Autotune;
-use crate::train::{Event, Feed, Outcome, Session, Settings, Trainer};
+use crate::train::{Event, Feed, Outcome, Session, Settings, Trainer, Validation};
 use crate::{Error, Result, files};
 
 pub(super) fn train(args: &TrainArgs) -> Result<()> {
@@ -65,6 +65,10 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
     let mut session = Session::new(job.config.clone(), trainer, toy, run, latest.as_ref())?;
     if let Some(text) = schedules {
         files::write(&kept, "writing the schedules", text.as_bytes())?;
+    }
+    if let Some(validation) = Validation::new(&job.config, &device)? {
+        output::line(&validation.about);
+        session.validate(validation)?;
     }
     session.draw_reals(&reals)?;
     if args.profile.is_some() {

@@ -158,6 +158,26 @@ choice! {
 }
 
 choice! {
+    /// How a classifier is trained to withstand attacks.
+    DefenceKind {
+        /// Not at all.
+        None = "none",
+        /// On PGD's examples (Madry 2018).
+        Pgd = "pgd",
+        /// Zhang 2019.
+        Trades = "trades",
+        /// Wang 2020.
+        Mart = "mart",
+        /// Each batch several times (Shafahi 2019).
+        Free = "free",
+        /// One step from a random start (Wong 2020).
+        Fast = "fast",
+        /// PGD's examples at weights that are moved too (Wu 2020).
+        Awp = "awp",
+    }
+}
+
+choice! {
     /// The attack inside a training step.
     AttackKind {
         /// Projected gradient ascent in the maximum norm (Madry 2018).

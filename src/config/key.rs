@@ -4,7 +4,8 @@
 //! configuration come from. `Config`'s fields carry the same names (a test holds the two together).
 
 use super::choice::{
-    AttackKind, DataMode, DataSource, LossKind, LrSchedule, ModelKind, OptimKind, PrecisionKind, RecomputeKind, Task,
+    AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, PrecisionKind,
+    RecomputeKind, Task,
 };
 use super::quantity::{Amount, Grid};
 use toml::Value;
@@ -126,6 +127,21 @@ pub const KEYS: &[Key] = &[
     key("attack.eps", Kind::Amount, "largest change of a pixel: 0 to 1, or a fraction"),
     optional("attack.alpha", Kind::Amount, "change per step; 2.5 eps / steps unless given"),
     key("attack.kind", Kind::Choice(AttackKind::NAMES), "how the change is found"),
+    key(
+        "defence.kind",
+        Kind::Choice(DefenceKind::NAMES),
+        "how a classifier is trained to withstand attacks of attack.eps",
+    ),
+    optional("defence.beta", Kind::AtLeast(0.0), "weight of the second term of trades (6 unless given) and mart (5)"),
+    key("defence.replays", Kind::Count(1, 100), "steps per batch of free"),
+    key("defence.gamma", Kind::AtLeast(0.0), "how far awp moves each layer, as a share of its length"),
+    key(
+        "validate.count",
+        Kind::Count(0, 1_000_000),
+        "images on which each checkpoint is measured, clean and under PGD; 0: off",
+    ),
+    key("validate.steps", Kind::Count(1, 1000), "steps of that PGD"),
+    key("validate.patience", Kind::Count(0, 1000), "checkpoints without a better one before the run ends; 0: never"),
     key("train.task", Kind::Choice(Task::NAMES), "what is trained"),
     key("train.kimg", Kind::Positive, "length of the run in thousands of real images"),
     key("train.batch", Kind::Count(1, 65_536), "samples per step"),

@@ -13,7 +13,8 @@ mod text;
 mod validate;
 
 pub use choice::{
-    AttackKind, DataMode, DataSource, LossKind, LrSchedule, ModelKind, OptimKind, PrecisionKind, RecomputeKind, Task,
+    AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, PrecisionKind,
+    RecomputeKind, Task,
 };
 pub use key::{KEYS, Key, Kind};
 pub use layers::Overrides;
@@ -59,6 +60,10 @@ pub struct Config {
     pub ema: EmaConfig,
     /// Adversarial perturbation of the images that D sees.
     pub attack: AttackConfig,
+    /// How a classifier withstands attacks.
+    pub defence: DefenceConfig,
+    /// How checkpoints of a classifier are measured.
+    pub validate: ValidateConfig,
     /// Length, batch, seed.
     pub train: TrainConfig,
     /// Statistics.
@@ -231,6 +236,32 @@ impl AttackConfig {
             None => 2.5 * self.radius() / f64::from(self.steps.max(1)),
         }
     }
+}
+
+/// `[defence]`: how a classifier withstands attacks. The attack itself is that of `[attack]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DefenceConfig {
+    /// What it learns from.
+    pub kind: DefenceKind,
+    /// Weight of the second term (trades, mart).
+    pub beta: Option<f64>,
+    /// Steps per batch (free).
+    pub replays: u32,
+    /// How far each layer's weights are moved, as a share of their length (awp).
+    pub gamma: f64,
+}
+
+/// `[validate]`: how checkpoints of a classifier are measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidateConfig {
+    /// Images; 0 is off.
+    pub count: usize,
+    /// Steps of PGD.
+    pub steps: u32,
+    /// Checkpoints without a better one before the run ends; 0 is never.
+    pub patience: u32,
 }
 
 /// `[train]`: length, batch, seed.

@@ -34,7 +34,7 @@ impl TrainedModel {
         let config = Config::read(&folder.config())?;
         let latest = match asked {
             Some(asked) => checkpoint::find(&folder.checkpoints(), asked)?,
-            None => checkpoint::latest_good(&folder.checkpoints())?,
+            None => checkpoint::best_or_latest(&folder.checkpoints())?,
         };
         let Some(victim) = games::victim_of(&config)? else {
             let hint = "this run holds neither a classifier nor a discriminator of images: there is nothing to attack";

@@ -83,6 +83,11 @@ impl Attacker {
         self.batches += batches as u32;
     }
 
+    /// Goes back to the random numbers of the first batch.
+    pub fn rewind(&mut self) {
+        self.batches = 0;
+    }
+
     /// The attack.
     pub fn attack(&self) -> &Attack {
         &self.attack

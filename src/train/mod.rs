@@ -23,6 +23,7 @@ pub mod stream;
 mod sums;
 pub mod tensorboard;
 mod trainer;
+mod validation;
 
 pub use assembly::{Assembly, Resident};
 pub use attacker::{Attacker, Found, Judge};
@@ -33,3 +34,4 @@ pub use sampler::Sampler;
 pub use session::{Event, Outcome, Session};
 pub use settings::Settings;
 pub use trainer::{LogRow, Logged, Trainer};
+pub use validation::{Measured, Validation};

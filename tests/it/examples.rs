@@ -107,7 +107,7 @@ fn what_does_not_fit_is_an_error_with_a_sentence() {
             linear(scope, x.reshape([x.dim(0), 4]), classes, Init::Ones)
         });
         let (network, adam) = (Arc::new(flat), Adam::new(1e-3, 0.9, 0.99));
-        Classifier { network, sample: vec![2, 2, 1], classes, batch: 3, optimiser: adam.into(), average: None }.game()
+        Classifier::new(network, &[2, 2, 1], classes, 3, adam).game().unwrap()
     };
     let images = |labels| Feed::from_set(DataSet::from_images("mine", vec![7; 12], labels, [2, 2, 1]).unwrap(), false);
     says(refusal(classifier(2), images(None)), &["3 images of mine", "no labels"]);

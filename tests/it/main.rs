@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod config;
 mod data;
+mod defences;
 mod examples;
 mod feed;
 mod fidelity;

@@ -5,11 +5,11 @@ mod classifier;
 mod gan;
 
 pub use attack::Victim;
-pub use classifier::Classifier;
+pub use classifier::{Adversary, Classifier, Defence};
 pub use gan::Gan;
 
 use super::game::{Adam, Average, Game, Optimiser, Sgd};
-use crate::config::{Config, LossKind, LrSchedule, ModelKind, OptimKind, Task};
+use crate::config::{Amount, Config, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, Task};
 use crate::nn::{
     Activation, ClassHead, Dcgan, Discriminator, Generator, Layer, Lenet5, Mlp, MnistCnn, Model, Network,
     PreactResnet18, R3gan, Sequential, SequentialNetwork,
@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub fn of(config: &Config) -> Result<Game> {
     match config.train.task {
         Task::Gan => gan(config).map(|gan| gan.game()),
-        Task::Classifier => classifier(config).map(|classifier| classifier.game()),
+        Task::Classifier => classifier(config)?.game(),
     }
 }
 
@@ -105,8 +105,34 @@ fn classifier(config: &Config) -> Result<Classifier> {
         batch: config.train.batch,
         optimiser: optimiser(config),
         average: Some(average(config)),
+        defence: defence(config)?,
     })
 }
+
+/// How a classifier withstands attacks.
+fn defence(config: &Config) -> Result<Defence> {
+    let (d, a) = (&config.defence, &config.attack);
+    let adversary = Adversary {
+        eps: a.radius(),
+        steps: if a.steps > 0 { a.steps } else { DEFENCE_STEPS },
+        alpha: a.alpha.as_ref().map(Amount::in_model_units),
+    };
+    let beta = |published: f64| d.beta.unwrap_or(published);
+    let defence = match d.kind {
+        DefenceKind::None => Defence::None,
+        DefenceKind::Pgd => Defence::Pgd(adversary),
+        DefenceKind::Fast => Defence::Fast(adversary),
+        DefenceKind::Trades => Defence::Trades(adversary, beta(6.0)),
+        DefenceKind::Mart => Defence::Mart(adversary, beta(5.0)),
+        DefenceKind::Free => Defence::Free { eps: a.radius(), replays: d.replays },
+        DefenceKind::Awp => Defence::Awp(adversary, d.gamma),
+    };
+    defence.check(config.place("defence.kind"))?;
+    Ok(defence)
+}
+
+/// Steps of the attack inside a defence where none are named.
+const DEFENCE_STEPS: u32 = 10;
 
 /// The network of a classifier.
 fn classifying(config: &Config, sample: &[usize]) -> Result<Arc<dyn Network>> {

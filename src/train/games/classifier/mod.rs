@@ -1,7 +1,12 @@
-//! A classifier: one network that learns the labels of a data set.
+//! A classifier: one network that learns the labels of a data set, and perhaps to withstand attacks.
 
+mod defence;
+
+pub use defence::{Adversary, Defence};
+
+use crate::Result;
 use crate::graph::Tensor;
-use crate::loss::classifier::{cross_entropy, margin};
+use crate::loss::classifier::margin;
 use crate::nn::{Mode, Network};
 use crate::train::game::{Average, Batch, Game, Inference, Optimiser, Phase, Player, Shown};
 use crate::train::stream;
@@ -22,13 +27,35 @@ pub struct Classifier {
     pub optimiser: Optimiser,
     /// Moving average of its weights, which [`Inference`] then uses.
     pub average: Option<Average>,
+    /// How it is trained to withstand attacks.
+    pub defence: Defence,
 }
 
 impl Classifier {
-    /// The game: one phase that learns, and `classify`, which makes logits of images.
-    pub fn game(&self) -> Game {
+    /// A classifier without a moving average and without a defence.
+    pub fn new(
+        network: Arc<dyn Network>,
+        sample: &[usize],
+        classes: usize,
+        batch: usize,
+        optimiser: impl Into<Optimiser>,
+    ) -> Classifier {
+        let (sample, optimiser, defence) = (sample.to_vec(), optimiser.into(), Defence::None);
+        Classifier { network, sample, classes, batch, optimiser, average: None, defence }
+    }
+
+    /// The game: an attack on the batch where there is a defence, a phase that learns, and `classify`, which makes logits of images.
+    ///
+    /// # Errors
+    /// An attack that the classifier does not suit.
+    pub fn game(&self) -> Result<Game> {
         let (learner, judge) = (self.clone(), self.clone());
-        Game {
+        let (mut phases, loops, values) = self.before()?;
+        let learn = Phase::new("learn", move |p| learner.learn(p));
+        phases.push(Phase { repeat: self.replays(), ..learn });
+        let shown =
+            [("loss", true), ("accuracy", self.logs_clean()), ("robust_accuracy", self.defence != Defence::None)];
+        Ok(Game {
             batch: self.batch,
             sample: self.sample.clone(),
             classes: Some(self.classes),
@@ -37,20 +64,12 @@ impl Classifier {
                 ..Player::new("C", "classifier", self.optimiser.clone())
             }],
             batches: vec![Batch { name: "images".into(), stream: stream::DATA_D, labels: true }],
-            values: vec![],
-            phases: vec![Phase::new("learn", move |p| {
-                let labels = p.labels("images");
-                let logits = learner.network.forward(&p.network("C")?, p.batch("images"), None, Mode::Train);
-                let loss = cross_entropy(logits, labels).mean_all();
-                p.log("loss", loss);
-                p.log("accuracy", accuracy(logits, labels));
-                p.minimise("C", loss)?;
-                p.keep_updates("C")
-            })],
-            loops: vec![],
+            values,
+            phases,
+            loops,
             inference: Some(Inference {
                 name: "classify".into(),
-                inputs: vec![("images".to_owned() + " to classify", self.sample.clone())],
+                inputs: vec![("images to classify".into(), self.sample.clone())],
                 output: vec![self.classes],
                 rows: 64,
                 classes: 0,
@@ -61,8 +80,17 @@ impl Classifier {
                     Ok(())
                 }),
             }),
-            shown: vec![Shown::value("loss", "loss"), Shown::value("accuracy", "accuracy")],
-        }
+            shown: shown
+                .iter()
+                .filter(|(_, is)| *is)
+                .map(|(name, _)| Shown::value(&name.replace('_', " "), name))
+                .collect(),
+        })
+    }
+
+    /// Whether the accuracy on images as they are is known without a pass of its own.
+    fn logs_clean(&self) -> bool {
+        !matches!(self.defence, Defence::Fast(_) | Defence::Free { .. })
     }
 }
 
