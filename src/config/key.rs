@@ -120,7 +120,11 @@ pub const KEYS: &[Key] = &[
     ),
     key("optim.lr_d_scale", Kind::Positive, "the discriminator's learning rate in units of lr"),
     key("optim.burn_in_kimg", Kind::AtLeast(0.0), "length of the cosine from start to final values; 0: constant"),
-    key("ema.half_life_kimg", Kind::AtLeast(0.0), "half-life of the generator's moving average"),
+    key(
+        "ema.half_life_kimg",
+        Kind::AtLeast(0.0),
+        "half-life of the moving average of a generator or classifier; 0: none",
+    ),
     optional("ema.half_life_start_kimg", Kind::AtLeast(0.0), "half-life at the start of the burn-in"),
     key("ema.ramp", Kind::AtLeast(0.0), "half-life is at most this share of the images seen; 0: no ramp"),
     key("attack.steps", Kind::Count(0, 1000), "attack steps on the images D sees; 0: off"),

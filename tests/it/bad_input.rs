@@ -170,7 +170,7 @@ const TABLE: &[Row] = &[
     // Settings.
     row(nothing, "train fases32 --out new", &["error: command line: preset \"fases32\": no such preset; there are faces32"]),
     row(nothing, "IMAGES --out new --set train.bacth=4", &["error: command line: train.bacth 4: no such setting; did you mean train.batch?"]),
-    row(nothing, "IMAGES --out new --set optim.learning=4", &["error: command line: optim.learning 4: no such setting; [optim] has lr,"]),
+    row(nothing, "IMAGES --out new --set optim.learning=4", &["error: command line: optim.learning 4: no such setting; [optim] has kind,"]),
     row(nothing, "IMAGES --out new --set lr=1", &["error: command line: lr 1: no such setting; ", "optim.lr"]),
     row(nothing, "IMAGES --out new --set optim.lr=fast", &["error: command line: optim.lr \"fast\": must be a number"]),
     row(nothing, "IMAGES --out new --set optim.lr=nan", &["error: command line: optim.lr nan: must be above 0"]),

@@ -740,3 +740,15 @@ fn optimisers_and_their_schedules() {
     let decoupled = Work::Adam(WeightDecay::Decoupled);
     assert_eq!(told(&format!("optim.kind=adamw {constant} optim.weight_decay=0.5"), 1.0), (decoupled, 0.1, 0.95));
 }
+
+/// The configuration of a run that knew nothing of settings that came later reads as if it held their base values.
+#[test]
+fn configurations_of_earlier_versions() {
+    let text = Config::preset("faces64").unwrap().to_toml();
+    let later =
+        ["kind = \"adam\"", "lr_schedule ", "lr_drop_factor ", "momentum ", "nesterov ", "weight_decay ", "crop "];
+    let kept: Vec<&str> = text.lines().filter(|line| !later.iter().any(|key| line.starts_with(key))).collect();
+    assert_eq!(kept.len(), text.lines().count() - later.len());
+    let (_dir, path) = file(&kept.join("\n"));
+    assert_eq!(settings(&Config::read(&path).unwrap()), settings(&Config::preset("faces64").unwrap()));
+}

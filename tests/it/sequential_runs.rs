@@ -335,7 +335,7 @@ fn a_classifier_learns_and_goes_on_to_the_same_bits() {
     for (set, part) in [
         ("model.classes=1", "model.classes 1: must be at least 2 for a classifier"),
         ("model.classes=3", "net.toml: model.c ends in [2]: must end in [3]"),
-        ("model.kind=dcgan", "a classifier is a list of layers: set model.kind=sequential and give [model.c]"),
+        ("model.kind=dcgan", "does not go with data.size 8: it makes images of 32 or 64"),
         ("data.source=faces", "must name a factor of the built-in faces, such as glasses, for a classifier"),
     ] {
         let sentence = refused(dir, &format!("train --config net.toml --device host --out new --set {set}"));
