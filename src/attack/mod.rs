@@ -13,8 +13,15 @@ mod apgd;
 mod ball;
 mod best;
 mod gradient;
+mod grid;
 mod loss;
+mod onepixel;
+mod pixle;
+mod query;
 mod scene;
+mod sparse;
+mod square;
+mod transfer;
 
 pub use ball::{Bounds, Norm, frozen, start, step};
 pub use gradient::accumulate;
@@ -174,7 +181,7 @@ pub struct Listing {
 
 /// Every attack, in the order in which tables show them.
 pub fn entries() -> impl Iterator<Item = &'static Listing> {
-    gradient::ENTRIES.iter().chain(apgd::ENTRIES)
+    gradient::ENTRIES.iter().chain(apgd::ENTRIES).chain(transfer::ENTRIES).chain(query::ENTRIES).chain(sparse::ENTRIES)
 }
 
 /// The attack of this name.

@@ -12,6 +12,7 @@ name every family is made.
 attacks_model: NAME float32 (weights under nn.Sequential's names), images uint8 [N,1,12,12], labels uint8 [N]
 attacks_FAMILY: NAME float32 [COUNT,144]: examples in [-1, 1] of the first COUNT images
                 NAME success float64 [1]: share of all N images that an attack with random parts fools
+                NAME pixels float64 [1]: pixels that it changes, the mean over examples that fool
 """
 import itertools
 import pathlib
@@ -151,7 +152,114 @@ def gradient():
     save("gradient", out)
 
 
-FAMILIES = {"gradient": gradient}
+class Grey(nn.Module):
+    """A network of grey images on three equal channels: tifgsm of torchattacks knows no other number."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x.mean(1, keepdim=True))
+
+
+def tifgsm(model, eps, alpha, steps):
+    """The attack without the random resizing that the library adds to it."""
+    import torchattacks as ta
+
+    attack = ta.TIFGSM(Grey(model), eps=eps, alpha=alpha, steps=steps, decay=0.0, diversity_prob=0.0)
+    kernel = torch.from_numpy(attack.gkern(15, 3))
+    attack.stacked_kernel = torch.stack([kernel] * 3)[:, None]
+    return lambda images, labels: attack(images.expand(-1, 3, -1, -1), labels)[:, :1]
+
+
+def shares(chance, runs=5):
+    """Success of attacks with random parts, the mean of some runs."""
+    model, images, labels = load()
+    torch.manual_seed(0)
+    np.random.seed(0)
+    out = {}
+    for name, attack in chance.items():
+        found = [success(model, attack(images, labels), labels) for _ in range(runs)]
+        out[f"{name} success"] = torch.stack(found).mean(0)
+        print(name, float(out[f"{name} success"]))
+    return out
+
+
+def transfer():
+    """Attacks that follow more than one gradient: paths of radius 0.1 of [0, 1], shares of radius 0.04."""
+    import torchattacks as ta
+
+    model, images, labels = load()
+    few, truth = images[:COUNT], labels[:COUNT]
+    path = dict(eps=0.1, alpha=0.02, steps=6)
+    out = {
+        "nifgsm": ta.NIFGSM(model, **path)(few, truth),
+        "sinifgsm": ta.SINIFGSM(model, **path)(few, truth),
+        "tifgsm": tifgsm(model, **path)(few, truth),
+        "upgd": ta.UPGD(model, **path)(few, truth),
+    }
+    out = {k: examples(v) for k, v in out.items()}
+    eps = 0.04
+    even, long = dict(eps=eps, alpha=eps / 10, steps=10), dict(eps=eps, alpha=eps / 4, steps=10)
+    chance = {
+        "nifgsm": ta.NIFGSM(model, **even),
+        "sinifgsm": ta.SINIFGSM(model, **even),
+        "vmifgsm": ta.VMIFGSM(model, N=20, **even),
+        "vnifgsm": ta.VNIFGSM(model, N=20, **even),
+        "difgsm": ta.DIFGSM(model, **even),
+        "tifgsm": tifgsm(model, **even),
+        "tpgd": ta.TPGD(model, **long),
+        "eotpgd": ta.EOTPGD(model, eot_iter=2, **long),
+        "upgd": ta.UPGD(model, **long),
+        "jitter": ta.Jitter(model, **long),
+        "pgd-rs": ta.PGDRS(model, noise_sd=0.12, noise_batch_size=8, **long),
+    }
+    save("transfer", {**out, **shares(chance)})
+
+
+def query():
+    """Attacks that ask for outputs alone: radius 0.04 of [0, 1] where there is one."""
+    import torchattacks as ta
+
+    model, images, labels = load()
+    # It seeds torch itself, and with 0 in each run.
+    square = lambda seed: ta.Square(model, eps=0.04, n_queries=200, seed=seed, loss="margin")
+    seeds = iter(range(5))
+    chance = {
+        "square": lambda x, y: square(next(seeds))(x, y),
+        "spsa": ta.SPSA(model, eps=0.04, nb_iter=5, nb_sample=128),
+    }
+    out = shares(chance)
+    pixels = {
+        "onepixel": ta.OnePixel(model, pixels=1, steps=9, popsize=66, inf_batch=1024),
+        "pixle": ta.Pixle(model, restarts=20, max_iterations=10),
+    }
+    save("query", {**out, **shares(pixels, 2)})
+
+
+def sparse():
+    """Attacks that change few pixels: jsma towards the class after the label, and how many pixels sparsefool changes where it fools."""
+    import torchattacks as ta
+
+    model, images, labels = load()
+    # Untargeted, this one goes for the next class.
+    jsma = ta.JSMA(model, theta=1.0, gamma=0.1)(images, labels)
+    found = ta.SparseFool(model, steps=10)(images, labels)
+    fooled = model(found).argmax(1) != labels
+    changed = ((found - images).flatten(1).abs() > 1e-9).sum(1)[fooled].double().mean()
+    reached = (model(jsma).argmax(1) == (labels + 1) % 10).double().mean()
+    out = {
+        "jsma": examples(jsma[:COUNT]),
+        "jsma success": reached.reshape(1),
+        "sparsefool success": success(model, found, labels),
+        "sparsefool pixels": changed.reshape(1),
+    }
+    print({k: float(v) for k, v in out.items() if v.numel() == 1})
+    save("sparse", out)
+
+
+FAMILIES = {"gradient": gradient, "transfer": transfer, "query": query, "sparse": sparse}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
