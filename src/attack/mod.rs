@@ -12,11 +12,19 @@
 mod apgd;
 mod ball;
 mod best;
+mod carlini;
+mod constant;
+mod deepfool;
+mod fab;
 mod gradient;
+mod lbfgs;
 mod loss;
+mod minimal;
 mod scene;
+mod smallest;
 
 pub use ball::{Bounds, Norm, frozen, start, step};
+pub use fab::to_boundary;
 pub use gradient::accumulate;
 pub use loss::Loss;
 pub use scene::{Memory, Scene, States};
@@ -174,7 +182,14 @@ pub struct Entry {
 
 /// Every attack, in the order in which tables show them.
 pub fn entries() -> impl Iterator<Item = &'static Entry> {
-    gradient::ENTRIES.iter().chain(apgd::ENTRIES)
+    gradient::ENTRIES.iter().chain(apgd::ENTRIES).chain(
+        deepfool::ENTRIES
+            .iter()
+            .chain(carlini::ENTRIES)
+            .chain(lbfgs::ENTRIES)
+            .chain(fab::ENTRIES)
+            .chain(minimal::ENTRIES),
+    )
 }
 
 /// The attack of this name.

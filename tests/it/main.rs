@@ -1,5 +1,6 @@
 //! The one integration-test binary.
 mod attacks;
+mod attacks_minimal;
 mod bad_input;
 mod bench;
 mod budgets;
