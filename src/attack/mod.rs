@@ -12,18 +12,26 @@
 mod apgd;
 mod ball;
 mod best;
+mod carlini;
+mod constant;
+mod deepfool;
+mod fab;
 mod gradient;
 mod grid;
+mod lbfgs;
 mod loss;
+mod minimal;
 mod onepixel;
 mod pixle;
 mod query;
 mod scene;
+mod smallest;
 mod sparse;
 mod square;
 mod transfer;
 
 pub use ball::{Bounds, Norm, frozen, start, step};
+pub use fab::to_boundary;
 pub use gradient::accumulate;
 pub use loss::Loss;
 pub use scene::{Memory, Scene, States};
@@ -181,7 +189,19 @@ pub struct Listing {
 
 /// Every attack, in the order in which tables show them.
 pub fn entries() -> impl Iterator<Item = &'static Listing> {
-    gradient::ENTRIES.iter().chain(apgd::ENTRIES).chain(transfer::ENTRIES).chain(query::ENTRIES).chain(sparse::ENTRIES)
+    let families: [&[Listing]; 10] = [
+        gradient::ENTRIES,
+        apgd::ENTRIES,
+        transfer::ENTRIES,
+        query::ENTRIES,
+        sparse::ENTRIES,
+        deepfool::ENTRIES,
+        carlini::ENTRIES,
+        lbfgs::ENTRIES,
+        fab::ENTRIES,
+        minimal::ENTRIES,
+    ];
+    families.into_iter().flatten()
 }
 
 /// The attack of this name.

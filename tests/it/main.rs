@@ -1,5 +1,6 @@
 //! The one integration-test binary.
 mod attacks;
+mod attacks_minimal;
 mod attacks_more;
 mod bad_input;
 mod bench;
