@@ -91,7 +91,7 @@ fn examples_are_in_the_ball_and_the_box_and_fool_as_they_say() {
         for (i, (class, fooled)) in classes.iter().zip(&run.memory[FOOLED]).enumerate() {
             assert_eq!(*class != lab.labels[i], *fooled > 0.0, "{name}: example {i}");
         }
-        assert_ne!(run.adversarial(), lab.images, "{name} does nothing");
+        assert!(run.adversarial() != lab.images, "{name} does nothing");
     }
 }
 
@@ -212,9 +212,8 @@ fn an_attack_on_a_device_is_one_submission_and_finds_the_same() {
             let reference = lab.run(&attack, eps, 7, ADVERSARIAL);
             let mut attacker = Attacker::new(attack, &lab.victim(), 6, false, 7, &device).unwrap();
             attacker.load(&lab.checkpoint(), Path::new("lab")).unwrap();
-            let before = attacker.counters().submissions;
             let found = attacker.run(&lab.images_f32(), &lab.labels, None, eps, &mut |_| true).unwrap();
-            assert_eq!(attacker.counters().submissions - before, 1, "{name}");
+            assert_eq!(attacker.submissions(), 1, "{name}");
             let fooled: Vec<bool> = reference.memory[FOOLED].iter().map(|f| *f > 0.0).collect();
             let different = found.fooled.iter().zip(&fooled).filter(|(a, b)| a != b).count();
             assert!(different <= 1, "{name} on {}: {different} of 6 differ", device.describe());
