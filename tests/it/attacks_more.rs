@@ -3,9 +3,11 @@
 use crate::attacks::{attack, options, sizes};
 use crate::goldens::load;
 use crate::lab::{ELEMS, Lab};
+use crate::primitives::gpu;
 use danskin::attack::{ADVERSARIAL, Keep, Norm, Options, named};
 use danskin::device::Device;
 use danskin::train::Attacker;
+use std::path::Path;
 
 fn steps(steps: u32) -> Options {
     Options { steps: Some(steps), ..options() }
@@ -211,4 +213,18 @@ fn families_refuse_what_makes_no_sense() {
     says("square", Options { sample: vec![144], ..options() }, "for images");
     says("jsma", Options { classes: 1, ..options() }, "tell classes apart");
     says("tpgd", Options { targeted: true, ..options() }, "knows no targets");
+}
+
+/// Tiles of six axes, windows and looked-up bumps come out the same on a device.
+#[test]
+fn euclidean_squares_on_a_device_are_those_of_their_stages() {
+    let lab = Lab::new(4);
+    let square = attack("square", &euclidean(steps(6)));
+    let reference = lab.run(&square, 1.0, 7, ADVERSARIAL);
+    let mut attacker = Attacker::new(square, &lab.victim(), 4, false, 7, &gpu()).unwrap();
+    attacker.load(&lab.checkpoint(), Path::new("lab")).unwrap();
+    let found = attacker.run(&lab.images_f32(), &lab.labels, None, 1.0, &mut |_| true).unwrap();
+    let far = found.adversarial.iter().zip(reference.adversarial());
+    let far = far.map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+    assert!(far < 1e-4, "{far} away");
 }
