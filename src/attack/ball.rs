@@ -16,6 +16,11 @@ pub struct Bounds {
 impl Bounds {
     /// The range of this engine's images.
     pub const IMAGE: Bounds = Bounds { lo: -1.0, hi: 1.0 };
+
+    /// From the smallest value to the largest: the unit in which attacks published for [0, 1] give their lengths.
+    pub fn width(self) -> f64 {
+        self.hi - self.lo
+    }
 }
 
 /// The norm that measures a perturbation of one example.
@@ -93,6 +98,11 @@ pub(super) fn everywhere<'g>(scalar: Tensor<'g>, x: Tensor<'g>) -> Tensor<'g> {
 
 pub(super) fn example_axes(x: Tensor) -> Vec<usize> {
     (1..x.shape().len()).collect()
+}
+
+/// Inner product of each example of `a` with that of `b`, `[N,1]`.
+pub(super) fn dot<'g>(a: Tensor<'g>, b: Tensor<'g>) -> Tensor<'g> {
+    (a * b).sum(&example_axes(a)).reshape([a.dim(0), 1])
 }
 
 /// 1/max(‖v‖₂, 1e-12) of each example.

@@ -3,7 +3,8 @@
 use super::{ADVERSARIAL, FOOLED, Scene};
 use crate::graph::Tensor;
 
-const SCORE: &str = "score";
+/// Where the score of that example is kept, `[N,1]`.
+pub(super) const SCORE: &str = "score";
 /// Below every score: what any example beats.
 const LEAST: f64 = -1e30;
 

@@ -2,48 +2,48 @@
 
 use super::ball::{example_axes, project};
 use super::best;
-use super::{ADVERSARIAL, Attack, Ball, Entry, FOOLED, Keep, Loss, Norm, Options, Scene, Stage, step};
+use super::{ADVERSARIAL, Attack, AttackOptions, Ball, FOOLED, Keep, Listing, Loss, Norm, Scene, Stage, step};
 use crate::graph::{Dist, Tensor};
 
 /// The attacks of this file.
-pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
+pub(super) const ENTRIES: &[Listing] = &[
+    Listing {
         name: "noise",
         about: "x + U(±ε): the control that every attack must beat",
         targets: false,
         make: |o| Ok(Ascent { start: Start::Random, ..Ascent::new("noise", o, 0) }.attack()),
     },
-    Entry {
+    Listing {
         name: "fgsm",
         about: "one step of ε along the gradient's sign (Goodfellow 2014)",
         targets: true,
         make: |o| Ok(Ascent { alpha: Alpha::Share(1.0), ..Ascent::new("fgsm", o, 1) }.attack()),
     },
-    Entry {
+    Listing {
         name: "rfgsm",
         about: "half of ε along random signs, the other half along the gradient's (Tramèr 2018)",
         targets: true,
         make: |o| Ok(Ascent { start: Start::Signs, alpha: Alpha::Share(0.5), ..Ascent::new("rfgsm", o, 1) }.attack()),
     },
-    Entry {
+    Listing {
         name: "ffgsm",
         about: "a random start, then one sign step of 1.25 ε (Wong 2020)",
         targets: true,
         make: |o| Ok(Ascent { start: Start::Random, alpha: Alpha::Share(1.25), ..Ascent::new("ffgsm", o, 1) }.attack()),
     },
-    Entry {
+    Listing {
         name: "bim",
         about: "sign steps from the image (Kurakin 2016)",
         targets: true,
         make: |o| Ok(Ascent::new("bim", o, 10).attack()),
     },
-    Entry {
+    Listing {
         name: "pgd",
         about: "projected steps from a random start, of the sign or in the Euclidean ball (Madry 2018)",
         targets: true,
         make: |o| Ok(Ascent { start: Start::Random, ..Ascent::new("pgd", o, 40) }.attack()),
     },
-    Entry {
+    Listing {
         name: "mifgsm",
         about: "sign steps along an accumulated gradient (Dong 2018)",
         targets: true,
@@ -112,7 +112,7 @@ pub(super) struct Ascent {
 
 impl Ascent {
     /// Of `steps` steps unless others were asked for; an attack of no or one step has just so many. 2.5 ε are gone in all.
-    pub(super) fn new(name: &'static str, o: &Options, steps: u32) -> Ascent {
+    pub(super) fn new(name: &'static str, o: &AttackOptions, steps: u32) -> Ascent {
         let asked = if steps > 1 { o.steps.unwrap_or(steps) } else { steps };
         let alpha = Alpha::Share(2.5 / f64::from(asked.max(1)));
         Ascent {
@@ -131,7 +131,7 @@ impl Ascent {
     }
 
     /// The same with steps of ε/steps, as the attacks that accumulate their gradient are published.
-    pub(super) fn even(self, o: &Options) -> Ascent {
+    pub(super) fn even(self, o: &AttackOptions) -> Ascent {
         let alpha = o.alpha.map_or(Alpha::Share(1.0 / f64::from(self.steps)), Alpha::Fixed);
         Ascent { alpha, ..self }
     }

@@ -1,6 +1,6 @@
 //! Places on the grid of an image: whole numbers and windows out of comparisons, as there is no rounding among the primitives.
 
-use super::{Options, refused};
+use super::{AttackOptions, refused};
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
 use crate::nn::softmax::iota;
@@ -9,7 +9,7 @@ use crate::nn::softmax::iota;
 ///
 /// # Errors
 /// Examples that are no images.
-pub(super) fn extents(attack: &str, o: &Options) -> Result<[usize; 3]> {
+pub(super) fn extents(attack: &str, o: &AttackOptions) -> Result<[usize; 3]> {
     <[usize; 3]>::try_from(o.sample.as_slice()).map_err(|_| {
         refused(attack, "sample", format!("{:?}", o.sample), "this attack is for images: height, width, channels")
     })
@@ -19,7 +19,7 @@ pub(super) fn extents(attack: &str, o: &Options) -> Result<[usize; 3]> {
 ///
 /// # Errors
 /// A model that does not tell classes apart.
-pub(super) fn several_classes(attack: &str, o: &Options) -> Result<()> {
+pub(super) fn several_classes(attack: &str, o: &AttackOptions) -> Result<()> {
     let hint = "this attack is for models that tell classes apart: use pgd";
     if o.classes < 2 { Err(refused(attack, "classes", o.classes, hint)) } else { Ok(()) }
 }

@@ -6,7 +6,7 @@
 use super::best;
 use super::grid::{floor, rows_and_columns};
 use super::query::searched;
-use super::{Attack, Ball, Loss, Options, Scene, Stage};
+use super::{Attack, AttackOptions, Ball, Loss, Scene, Stage};
 use crate::graph::{Dist, Tensor};
 use crate::nn::softmax::one_hot;
 
@@ -31,7 +31,7 @@ pub(super) struct OnePixel {
 }
 
 impl OnePixel {
-    pub(super) fn new(o: &Options, extents: [usize; 3]) -> OnePixel {
+    pub(super) fn new(o: &AttackOptions, extents: [usize; 3]) -> OnePixel {
         let queries = o.steps.unwrap_or(100 * POPULATION);
         // A child has three parents that differ, and a father.
         let population = (queries / 10).clamp(4, POPULATION) as usize;

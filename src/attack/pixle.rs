@@ -6,7 +6,7 @@
 use super::best;
 use super::grid::{floor, within};
 use super::query::searched;
-use super::{ADVERSARIAL, Attack, Ball, Loss, Options, Scene, Stage};
+use super::{ADVERSARIAL, Attack, AttackOptions, Ball, Loss, Scene, Stage};
 use crate::graph::{Dist, Tensor};
 use crate::nn::softmax::iota;
 
@@ -27,7 +27,7 @@ pub(super) struct Pixle {
 }
 
 impl Pixle {
-    pub(super) fn new(o: &Options, extents: [usize; 3]) -> Pixle {
+    pub(super) fn new(o: &AttackOptions, extents: [usize; 3]) -> Pixle {
         let queries = o.steps.unwrap_or(ROUNDS * PATCHES);
         let patches = PATCHES.min(queries);
         Pixle { loss: searched(o), rounds: queries / patches, patches, extents }

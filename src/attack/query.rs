@@ -6,31 +6,31 @@ use super::grid::extents;
 use super::onepixel::OnePixel;
 use super::pixle::Pixle;
 use super::square::Square;
-use super::{Attack, Ball, Entry, Loss, Norm, Options, Scene, Stage, refused};
+use super::{Attack, AttackOptions, Ball, Listing, Loss, Norm, Scene, Stage, refused};
 use crate::error::Result;
 use crate::graph::{Dist, Tensor};
 
 /// The attacks of this file, and those that have one of their own.
-pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
+pub(super) const ENTRIES: &[Listing] = &[
+    Listing {
         name: "square",
         about: "a random search over squares on the border of the ball, steps are queries (Andriushchenko 2020)",
         targets: true,
         make: |o| Ok(Square::new(o, extents("square", o)?).attack()),
     },
-    Entry {
+    Listing {
         name: "spsa",
         about: "Adam along gradients estimated from 128 pairs of queries in random directions (Uesato 2018)",
         targets: true,
         make: |o| Spsa::new(o).map(Spsa::attack),
     },
-    Entry {
+    Listing {
         name: "onepixel",
         about: "one pixel, found by differential evolution, steps are queries (Su 2019)",
         targets: true,
         make: |o| Ok(OnePixel::new(o, extents("onepixel", o)?).attack()),
     },
-    Entry {
+    Listing {
         name: "pixle",
         about: "pixels of random patches copied elsewhere in the image, steps are queries (Pomponi 2022)",
         targets: true,
@@ -38,8 +38,9 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
 ];
 
-/// What a search without gradients raises unless something else is said: the margin, or the score of a model of one logit.
-pub(super) fn searched(o: &Options) -> Loss {
+/// What a search without gradients raises unless something else is said: the margin, or the score of a model of one logit. Where
+/// probabilities are published (one pixel, Pixle), 32 bits make those of a sure model 1 whatever is changed.
+pub(super) fn searched(o: &AttackOptions) -> Loss {
     let margin = if o.classes > 1 { Loss::Margin } else { Loss::default_for(o.classes) };
     o.loss.unwrap_or(margin)
 }
@@ -63,7 +64,7 @@ const BETAS: [f64; 2] = [0.9, 0.999];
 const FLOOR: f64 = 1e-8;
 
 impl Spsa {
-    fn new(o: &Options) -> Result<Spsa> {
+    fn new(o: &AttackOptions) -> Result<Spsa> {
         if o.norm == Some(Norm::Two) {
             return Err(refused("spsa", "norm", "2", "it is known for balls of the largest change: use square"));
         }

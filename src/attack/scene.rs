@@ -165,9 +165,14 @@ impl<'a, 'g> Scene<'a, 'g> {
         each.reshape(shape)
     }
 
+    /// One number for all, `[1]`, with the rank of the images.
+    pub fn everywhere(&self, scalar: Tensor<'g>) -> Tensor<'g> {
+        everywhere(scalar, self.images)
+    }
+
     /// The radius, for tensors of the rank of the images.
     pub fn radius(&self) -> Tensor<'g> {
-        everywhere(self.eps, self.images)
+        self.everywhere(self.eps)
     }
 
     /// Random numbers of the attack's stream `which` (below 1000); another run of the stage draws others.

@@ -4,21 +4,21 @@ use super::apgd::NEAREST;
 use super::ball::{example_axes, reciprocal_length};
 use super::best;
 use super::grid::several_classes;
-use super::{Attack, Ball, Entry, Options, Scene, Stage};
+use super::{Attack, AttackOptions, Ball, Listing, Scene, Stage};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::loss::classifier::margin;
 use crate::nn::softmax::{iota, largest, one_hot, row_max};
 
 /// The attacks of this file.
-pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
+pub(super) const ENTRIES: &[Listing] = &[
+    Listing {
         name: "jsma",
         about: "pairs of elements set to white by a saliency map of the logits, towards a class (Papernot 2016)",
         targets: true,
         make: |o| jsma(o),
     },
-    Entry {
+    Listing {
         name: "sparsefool",
         about: "deepfool's boundary, reached along as few coordinates as it takes (Modas 2019)",
         targets: false,
@@ -35,7 +35,7 @@ const GOAL: &str = "goal";
 /// Elements that may still be changed, `[N,E]`.
 const FREE: &str = "free";
 
-fn jsma(o: &Options) -> Result<Attack> {
+fn jsma(o: &AttackOptions) -> Result<Attack> {
     several_classes("jsma", o)?;
     let elements: usize = o.sample.iter().product();
     let pairs = (CHANGED * elements as f64 / 2.0).ceil().max(1.0) as u32;
@@ -111,7 +111,7 @@ const DEEP: u32 = 10;
 /// Where deepfool is.
 const ACROSS: &str = "across";
 
-fn sparsefool(o: &Options) -> Result<Attack> {
+fn sparsefool(o: &AttackOptions) -> Result<Attack> {
     several_classes("sparsefool", o)?;
     let nearest = (o.classes - 1).min(NEAREST as usize);
     let begin = |s: &Scene| {

@@ -7,7 +7,7 @@ use super::ball::{project, reciprocal_length};
 use super::best;
 use super::grid::{floor, rows_and_columns, within};
 use super::query::searched;
-use super::{ADVERSARIAL, Attack, Ball, Loss, Norm, Options, Scene, Stage};
+use super::{ADVERSARIAL, Attack, AttackOptions, Ball, Loss, Norm, Scene, Stage};
 use crate::graph::{Dist, Tensor};
 use crate::nn::softmax::iota;
 
@@ -35,9 +35,11 @@ struct Window<'g> {
 }
 
 impl Square {
-    pub(super) fn new(o: &Options, extents: [usize; 3]) -> Square {
+    pub(super) fn new(o: &AttackOptions, extents: [usize; 3]) -> Square {
         let (norm, queries) = (o.norm.unwrap_or(Norm::Inf), o.steps.unwrap_or(5000));
-        Square { norm, loss: searched(o), queries, extents }
+        // As published: the margin away from the label, the cross-entropy towards a target.
+        let loss = if o.targeted { o.loss.unwrap_or(Loss::Ce) } else { searched(o) };
+        Square { norm, loss, queries, extents }
     }
 
     pub(super) fn attack(self) -> Attack {

@@ -5,38 +5,38 @@
 use super::ball::example_axes;
 use super::gradient::{Ascent, Estimate, MOMENTUM, SUM, Samples, Start, gradient_at};
 use super::grid::{extents, floor, several_classes, within};
-use super::{Entry, Loss, Norm, Options, Scene, refused};
+use super::{AttackOptions, Listing, Loss, Norm, Scene, refused};
 use crate::error::Result;
 use crate::graph::{Dist, FirSpec, Real, Tensor};
 use crate::nn::softmax::{iota, log_softmax, one_hot, row_max};
 
 /// The attacks of this file.
-pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
+pub(super) const ENTRIES: &[Listing] = &[
+    Listing {
         name: "nifgsm",
         about: "mifgsm that looks at the gradient one step of its momentum ahead (Lin 2020)",
         targets: true,
         make: |o| accumulating("nifgsm", o, ahead, None),
     },
-    Entry {
+    Listing {
         name: "sinifgsm",
         about: "nifgsm with the mean gradient of five copies, each half as bright as the one before (Lin 2020)",
         targets: true,
         make: |o| accumulating("sinifgsm", o, of_darker_copies, None),
     },
-    Entry {
+    Listing {
         name: "vmifgsm",
         about: "mifgsm tuned by how the gradient varies around the last example, of 20 neighbours (Wang & He 2021)",
         targets: true,
         make: |o| accumulating("vmifgsm", o, tuned_here, Some(NEIGHBOURS)),
     },
-    Entry {
+    Listing {
         name: "vnifgsm",
         about: "nifgsm tuned by how the gradient varies around the last example, of 20 neighbours (Wang & He 2021)",
         targets: true,
         make: |o| accumulating("vnifgsm", o, tuned_ahead, Some(NEIGHBOURS)),
     },
-    Entry {
+    Listing {
         name: "difgsm",
         about: "sign steps that look, half of the time, at the image resized and padded at random (Xie 2019)",
         targets: true,
@@ -45,7 +45,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             Ok(Ascent { estimate: of_moved_copies, ..Ascent::new("difgsm", o, 10).even(o) }.attack())
         },
     },
-    Entry {
+    Listing {
         name: "tifgsm",
         about: "sign steps along the gradient smoothed by a Gaussian of 15 × 15 pixels (Dong 2019)",
         targets: true,
@@ -54,7 +54,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             Ok(Ascent { estimate: smoothed, ..Ascent::new("tifgsm", o, 10).even(o) }.attack())
         },
     },
-    Entry {
+    Listing {
         name: "tpgd",
         about: "pgd away from what the model says of the image itself, without the label (TRADES, Zhang 2019)",
         targets: false,
@@ -63,7 +63,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             Ok(Ascent { start: Start::Near, loss: Loss::Kl, ..Ascent::new("tpgd", o, 10) }.attack())
         },
     },
-    Entry {
+    Listing {
         name: "eotpgd",
         about: "pgd along the mean gradient of 20 looks at a model that draws random numbers (Liu 2019)",
         targets: true,
@@ -72,13 +72,13 @@ pub(super) const ENTRIES: &[Entry] = &[
             Ok(Ascent { start: Start::Random, estimate: sum, samples, ..Ascent::new("eotpgd", o, 10) }.attack())
         },
     },
-    Entry {
+    Listing {
         name: "upgd",
         about: "pgd from the image along an accumulated gradient, of any loss (torchattacks; no paper)",
         targets: true,
         make: |o| Ok(Ascent { momentum: Some(1.0), ..Ascent::new("upgd", o, 10) }.attack()),
     },
-    Entry {
+    Listing {
         name: "jitter",
         about: "pgd on the distance of scaled, noisy predictions to the label, small changes first (Schwinn 2021)",
         targets: true,
@@ -87,7 +87,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             Ok(Ascent { start: Start::Random, estimate: of_jitter, ..Ascent::new("jitter", o, 10) }.attack())
         },
     },
-    Entry {
+    Listing {
         name: "pgd-rs",
         about: "pgd on the mean prediction under noise, for models smoothed by noise (SmoothAdv, Salman 2019)",
         targets: true,
@@ -116,7 +116,7 @@ const NOISE: f64 = 0.12;
 /// An attack of the mifgsm family. Their steps are of the sign: how far to look ahead is known for no other.
 fn accumulating(
     name: &'static str,
-    o: &Options,
+    o: &AttackOptions,
     estimate: Estimate,
     samples: Option<Samples>,
 ) -> Result<super::Attack> {

@@ -13,7 +13,9 @@ attacks_model: NAME float32 (weights under nn.Sequential's names), images uint8 
 attacks_FAMILY: NAME float32 [COUNT,144]: examples in [-1, 1] of the first COUNT images
                 NAME success float64 [1]: share of all N images that an attack with random parts fools
                 NAME pixels float64 [1]: pixels that it changes, the mean over examples that fool
+                NAME size float64 [M]: sizes, in units of [-1, 1], of the changes of the first M images
 """
+import itertools
 import pathlib
 import sys
 
@@ -131,6 +133,7 @@ def gradient():
     out = {k: examples(v) for k, v in out.items()}
     torch.manual_seed(0)
     eps, length = 0.04, 0.5
+    seeds = itertools.count()  # these libraries seed themselves
     chance = {
         "noise": lambda: torch.clamp(images + eps * (2 * torch.rand_like(images) - 1), 0, 1),
         "fgsm": lambda: ta.FGSM(model, eps=eps)(images, labels),
@@ -139,12 +142,12 @@ def gradient():
         "pgd": lambda: ta.PGD(model, eps=eps, alpha=eps / 8, steps=20)(images, labels),
         "pgd2": lambda: ta.PGDL2(model, eps=length, alpha=length / 8, steps=20)(images, labels),
         "mifgsm": lambda: ta.MIFGSM(model, eps=eps, alpha=eps / 10, steps=10)(images, labels),
-        "apgd-ce": lambda: ta.APGD(model, eps=eps, steps=20)(images, labels),
-        "apgd-dlr": lambda: ta.APGD(model, eps=eps, steps=20, loss="dlr")(images, labels),
-        "apgd-t": lambda: ta.APGDT(model, eps=eps, steps=20, n_classes=10)(images, labels),
+        "apgd-ce": lambda: ta.APGD(model, eps=eps, steps=20, seed=next(seeds))(images, labels),
+        "apgd-dlr": lambda: ta.APGD(model, eps=eps, steps=20, loss="dlr", seed=next(seeds))(images, labels),
+        "apgd-t": lambda: ta.APGDT(model, eps=eps, steps=20, n_classes=10, seed=next(seeds))(images, labels),
     }
     for name, attack in chance.items():
-        shares = [success(model, attack(), labels) for _ in range(5)]
+        shares = [success(model, attack(), labels) for _ in range(20)]
         out[f"{name} success"] = torch.stack(shares).mean(0)
         print(name, float(out[f"{name} success"]))
     save("gradient", out)
@@ -171,7 +174,7 @@ def tifgsm(model, eps, alpha, steps):
     return lambda images, labels: attack(images.expand(-1, 3, -1, -1), labels)[:, :1]
 
 
-def shares(chance, runs=5):
+def shares(chance, runs):
     """Success of attacks with random parts, the mean of some runs."""
     model, images, labels = load()
     torch.manual_seed(0)
@@ -213,7 +216,7 @@ def transfer():
         "jitter": ta.Jitter(model, **long),
         "pgd-rs": ta.PGDRS(model, noise_sd=0.12, noise_batch_size=8, **long),
     }
-    save("transfer", {**out, **shares(chance)})
+    save("transfer", {**out, **shares(chance, 40)})
 
 
 def query():
@@ -223,17 +226,17 @@ def query():
     model, images, labels = load()
     # It seeds torch itself, and with 0 in each run.
     square = lambda seed: ta.Square(model, eps=0.04, n_queries=200, seed=seed, loss="margin")
-    seeds = iter(range(5))
+    seeds = iter(range(10))
     chance = {
         "square": lambda x, y: square(next(seeds))(x, y),
         "spsa": ta.SPSA(model, eps=0.04, nb_iter=5, nb_sample=128),
     }
-    out = shares(chance)
+    out = shares(chance, 10)
     pixels = {
         "onepixel": ta.OnePixel(model, pixels=1, steps=9, popsize=66, inf_batch=1024),
         "pixle": ta.Pixle(model, restarts=20, max_iterations=10),
     }
-    save("query", {**out, **shares(pixels, 2)})
+    save("query", {**out, **shares(pixels, 3)})
 
 
 def sparse():
@@ -257,7 +260,125 @@ def sparse():
     save("sparse", out)
 
 
-FAMILIES = {"gradient": gradient, "transfer": transfer, "query": query, "sparse": sparse}
+def sizes(adversarial, images, norm):
+    """Sizes of the changes in units of [-1, 1]."""
+    change = (adversarial - images).flatten(1).double()
+    return 2 * (change.abs().amax(1) if norm == "Linf" else change.norm(dim=1))
+
+
+def projected_fmn():
+    """foolbox's Euclidean FMN with the projection of its paper: the library's divides a length by itself, and so projects nothing."""
+    from foolbox.attacks import L2FMNAttack
+
+    class Projected(L2FMNAttack):
+        def project(self, x, x0, epsilon):
+            change = (x - x0).raw
+            length = change.flatten(1).norm(dim=1).clamp(min=1e-12)
+            shrink = (epsilon.raw / length).clamp(max=1).view(-1, 1, 1, 1)
+            return x0 + (x - x0) * type(x)(shrink)
+
+    return Projected
+
+
+def fab_sizes(model, images, labels, norm, steps):
+    """Smallest changes that torchattacks' FAB finds over the nine classes; it attacks in float32. The library itself stops at the first
+    class that succeeds within a radius."""
+    import torchattacks as ta
+
+    class Single(nn.Module):
+        def forward(self, x):
+            return model(x.double()).float()
+
+    fab = ta.FAB(Single(), norm=norm, eps=10.0, steps=steps, multi_targeted=True, n_classes=10)
+    best = torch.full((len(images),), float("inf"), dtype=torch.float64)
+    for fab.target_class in range(2, 11):
+        found = fab.attack_single_run_targeted(images.float(), labels).double()
+        fools = model(found).argmax(1) != labels
+        best = torch.where(fools, torch.minimum(best, sizes(found, images, norm)), best)
+    return best
+
+
+def lbfgs_sizes(model, images, labels):
+    """Szegedy's attack image by image with SciPy's L-BFGS-B: towards the nearest other class, c from .01 tenfold up to 1e4, then five
+    bisections."""
+    from scipy.optimize import minimize
+
+    out = []
+    for image, label in zip(images, labels):
+        with torch.no_grad():
+            logits = model(image[None])[0].clone()
+        logits[label] = -1e30
+        target = logits.argmax()[None]
+
+        def run(c):
+            def objective(flat):
+                x = torch.tensor(flat.reshape(image.shape), requires_grad=True)
+                loss = c * F.cross_entropy(model(x[None]), target) + ((x - image) ** 2).sum()
+                (gradient,) = torch.autograd.grad(loss, x)
+                return loss.item(), gradient.numpy().ravel()
+
+            start = image.numpy().ravel()
+            end = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=[(0, 1)] * start.size, options={"maxfun": 60})
+            x = torch.tensor(end.x.reshape(image.shape))
+            fools = (model(x[None]).argmax(1) != label).item()
+            return (2 * (x - image).norm().item()) if fools else float("inf")
+
+        lower, upper, best, c, bisections = 0.0, None, float("inf"), 0.01, 0
+        while bisections <= 5 and c < 2e4:
+            size = run(c)
+            best = min(best, size)
+            lower, upper = (lower, c) if size < float("inf") else (c, upper)
+            # The first success counts as well: five follow it.
+            bisections += upper is not None
+            c = 10 * c if upper is None else (lower + upper) / 2
+        out.append(best)
+    return torch.tensor(out, dtype=torch.float64)
+
+
+def minimal():
+    """Attacks that look for the smallest change."""
+    import foolbox as fb
+    import torchattacks as ta
+
+    model, images, labels = load()
+    few, truth = images[:COUNT], labels[:COUNT]
+    box = fb.PyTorchModel(model, bounds=(0, 1), device="cpu")
+
+    def foolbox(attack, x=few, y=truth, target=None):
+        criterion = fb.criteria.Misclassification(y) if target is None else fb.criteria.TargetedMisclassification(target)
+        return attack.run(box, x, criterion)
+
+    carlini = fb.attacks.L2CarliniWagnerAttack
+    net = {"binary_search_steps": 9, "abort_early": False, "regularization": 1e-3}
+    adversarial = {
+        "deepfool": foolbox(fb.attacks.L2DeepFoolAttack()),
+        "cw2": foolbox(carlini(steps=40, abort_early=False)),
+        "cw2 targeted": foolbox(carlini(steps=40, abort_early=False), target=(truth + 3) % 10),
+        "ead": foolbox(fb.attacks.EADAttack(steps=40, decision_rule="EN", **net)),
+        "ead-l1": foolbox(fb.attacks.EADAttack(steps=40, decision_rule="L1", **net)),
+        "ddn": foolbox(fb.attacks.DDNAttack(steps=30)),
+        "ddn targeted": foolbox(fb.attacks.DDNAttack(steps=30), target=(truth + 3) % 10),
+        "fmn-inf": foolbox(fb.attacks.LInfFMNAttack(steps=30)),
+        "fmn-2": foolbox(projected_fmn()(steps=30)),
+    }
+    for name, found in adversarial.items():
+        size = sizes(found, few, "Linf" if name == "fmn-inf" else "L2")
+        print(name, "fooled", float((model(found).argmax(1) != truth).double().mean()), "median", float(size.median()))
+    size = {
+        "deepfool": sizes(ta.DeepFool(model)(images, labels), images, "L2"),
+        "cw2": sizes(ta.CW(model, c=1, steps=200)(images, labels), images, "L2"),
+        "fmn-2": sizes(foolbox(fb.attacks.L2FMNAttack(steps=100), images, labels), images, "L2"),
+        "fab-inf": fab_sizes(model, images, labels, "Linf", 50),
+        "fab-2": fab_sizes(model, images, labels, "L2", 50),
+        "lbfgs": lbfgs_sizes(model, few, truth),
+    }
+    for name, value in size.items():
+        print(name, "sizes: median", float(value.median()), "mean", float(value.mean()), "none", int((value == 0).sum()))
+    out = {name: examples(found) for name, found in adversarial.items()}
+    save("minimal", out | {f"{name} size": value for name, value in size.items()})
+
+
+FAMILIES = {"gradient": gradient, "transfer": transfer, "query": query, "sparse": sparse, "minimal": minimal}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

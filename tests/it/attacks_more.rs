@@ -4,17 +4,17 @@ use crate::attacks::{attack, options, sizes};
 use crate::goldens::load;
 use crate::lab::{ELEMS, Lab};
 use crate::primitives::gpu;
-use danskin::attack::{ADVERSARIAL, Keep, Norm, Options, named};
+use danskin::attack::{ADVERSARIAL, AttackOptions, FOOLED, Keep, Norm, named};
 use danskin::device::Device;
 use danskin::train::Attacker;
 use std::path::Path;
 
-fn steps(steps: u32) -> Options {
-    Options { steps: Some(steps), ..options() }
+fn steps(steps: u32) -> AttackOptions {
+    AttackOptions { steps: Some(steps), ..options() }
 }
 
-fn euclidean(o: Options) -> Options {
-    Options { norm: Some(Norm::Two), ..o }
+fn euclidean(o: AttackOptions) -> AttackOptions {
+    AttackOptions { norm: Some(Norm::Two), ..o }
 }
 
 /// Elements of each example that differ from the image.
@@ -29,7 +29,7 @@ fn transfer_paths_are_those_of_an_independent_implementation() {
     for name in ["nifgsm", "sinifgsm", "tifgsm", "upgd"] {
         let (shape, expected) = golden.array(name);
         let lab = Lab::new(shape[0]);
-        let o = Options { keep: Keep::Last, alpha: Some(0.04), ..steps(6) };
+        let o = AttackOptions { keep: Keep::Last, alpha: Some(0.04), ..steps(6) };
         let run = lab.run(&attack(name, &o), 0.2, 0, ADVERSARIAL);
         let error = run.adversarial().iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         // The file holds f32.
@@ -41,21 +41,22 @@ fn transfer_paths_are_those_of_an_independent_implementation() {
 #[test]
 fn success_of_the_families_is_that_of_an_independent_implementation() {
     let lab = Lab::new(64);
+    let mut weaker = vec![];
     for (family, name, o, seeds) in [
         ("transfer", "nifgsm", steps(10), 1),
         ("transfer", "sinifgsm", steps(10), 1),
         ("transfer", "vmifgsm", steps(10), 2),
         ("transfer", "vnifgsm", steps(10), 2),
-        ("transfer", "difgsm", steps(10), 5),
+        ("transfer", "difgsm", steps(10), 20),
         ("transfer", "tifgsm", steps(10), 1),
-        ("transfer", "tpgd", steps(10), 5),
+        ("transfer", "tpgd", steps(10), 20),
         ("transfer", "eotpgd", steps(10), 2),
         ("transfer", "upgd", steps(10), 1),
-        ("transfer", "jitter", steps(10), 5),
-        ("transfer", "pgd-rs", steps(10), 5),
-        ("query", "square", steps(200), 5),
+        ("transfer", "jitter", steps(10), 20),
+        ("transfer", "pgd-rs", steps(10), 20),
+        ("query", "square", steps(200), 10),
         ("query", "spsa", steps(5), 2),
-        ("query", "onepixel", steps(660), 2),
+        ("query", "onepixel", steps(660), 3),
         ("query", "pixle", steps(200), 2),
         ("sparse", "sparsefool", steps(10), 1),
     ] {
@@ -64,8 +65,11 @@ fn success_of_the_families_is_that_of_an_independent_implementation() {
         let runs = (0..seeds).map(|seed| lab.run(&attack, 0.08, seed, ADVERSARIAL).success());
         let mean = runs.sum::<f64>() / seeds as f64;
         println!("{name}: {mean} of the examples, and {expected} elsewhere");
-        assert!(mean >= expected - 1.0 / 64.0, "{name}: {mean} of the examples, and {expected} elsewhere");
+        if mean < expected - 1.0 / 64.0 {
+            weaker.push(format!("{name}: {mean} of the examples, and {expected} elsewhere"));
+        }
     }
+    assert!(weaker.is_empty(), "{weaker:#?}");
 }
 
 /// jsma sets the same elements, in the examples that reach the class; it sets them to white, two at a time.
@@ -76,7 +80,7 @@ fn a_saliency_map_chooses_the_elements_of_an_independent_implementation() {
     let mut lab = Lab::new(64);
     let target: Vec<u32> = lab.labels.iter().map(|label| (label + 1) % 10).collect();
     lab.target = Some(target.clone());
-    let run = lab.run(&attack("jsma", &Options { targeted: true, ..options() }), 0.0, 0, ADVERSARIAL);
+    let run = lab.run(&attack("jsma", &AttackOptions { targeted: true, ..options() }), 0.0, 0, ADVERSARIAL);
     let share = golden.array("jsma success").1[0];
     assert!(run.success() >= share, "{} reach the class, {share} elsewhere", run.success());
     let classes = lab.classes(run.adversarial());
@@ -100,7 +104,9 @@ fn sparse_attacks_change_few_pixels() {
     assert!(changed(one.adversarial(), &lab.images).iter().all(|n| *n <= 1));
 
     let sparse = lab.run(&attack("sparsefool", &steps(10)), 0.0, 1, ADVERSARIAL);
-    let pixels = changed(sparse.adversarial(), &lab.images);
+    let pixels = changed(sparse.adversarial(), &lab.images).into_iter().zip(&sparse.memory[FOOLED]);
+    let pixels: Vec<usize> = pixels.filter(|(_, fooled)| **fooled > 0.0).map(|(pixels, _)| pixels).collect();
+    assert!(pixels.iter().all(|n| *n > 0));
     let mean = pixels.iter().sum::<usize>() as f64 / pixels.len() as f64;
     let expected = load("attacks_sparse").array("sparsefool pixels").1[0];
     println!("sparsefool changes {mean} pixels, {expected} elsewhere");
@@ -164,7 +170,7 @@ fn euclidean_squares_use_the_radius() {
             assert!(pair[0].iter().zip(&pair[1]).all(|(before, after)| after >= before));
         }
     }
-    let success = |name: &str, o: &Options| lab.run(&attack(name, o), 1.0, 4, ADVERSARIAL).success();
+    let success = |name: &str, o: &AttackOptions| lab.run(&attack(name, o), 1.0, 4, ADVERSARIAL).success();
     let noise = success("noise", &euclidean(options()));
     let square = success("square", &euclidean(steps(300)));
     let pgd = success("pgd", &euclidean(steps(20)));
@@ -176,7 +182,7 @@ fn euclidean_squares_use_the_radius() {
 #[test]
 fn copies_are_drawn_anew() {
     let lab = Lab::new(8);
-    let o = Options { keep: Keep::Last, alpha: Some(0.02), ..steps(4) };
+    let o = AttackOptions { keep: Keep::Last, alpha: Some(0.02), ..steps(4) };
     let path = |name: &str, seed| lab.run(&attack(name, &o), 0.08, seed, ADVERSARIAL).adversarial().to_vec();
     assert_ne!(path("difgsm", 1), path("difgsm", 2));
     assert_ne!(path("difgsm", 1), path("bim", 1));
@@ -188,7 +194,7 @@ fn copies_are_drawn_anew() {
 #[test]
 fn passes_of_the_families_are_counted() {
     let lab = Lab::new(2);
-    let passes = |o: &Options, name: &str| {
+    let passes = |o: &AttackOptions, name: &str| {
         Attacker::new(attack(name, o), &lab.victim(), 2, false, 1, &Device::Host).unwrap().passes()
     };
     assert_eq!(passes(&steps(10), "nifgsm"), (21, 10));
@@ -203,16 +209,16 @@ fn passes_of_the_families_are_counted() {
 
 #[test]
 fn families_refuse_what_makes_no_sense() {
-    let says = |name: &str, o: Options, part: &str| {
+    let says = |name: &str, o: AttackOptions, part: &str| {
         let message = named(name, &o).err().unwrap_or_else(|| panic!("{name}: {part}")).to_string();
         assert!(message.contains(part), "{message}");
     };
     says("nifgsm", euclidean(options()), "use mifgsm");
     says("spsa", euclidean(options()), "use square");
-    says("difgsm", Options { sample: vec![144], ..options() }, "for images");
-    says("square", Options { sample: vec![144], ..options() }, "for images");
-    says("jsma", Options { classes: 1, ..options() }, "tell classes apart");
-    says("tpgd", Options { targeted: true, ..options() }, "knows no targets");
+    says("difgsm", AttackOptions { sample: vec![144], ..options() }, "for images");
+    says("square", AttackOptions { sample: vec![144], ..options() }, "for images");
+    says("jsma", AttackOptions { classes: 1, ..options() }, "tell classes apart");
+    says("tpgd", AttackOptions { targeted: true, ..options() }, "knows no targets");
 }
 
 /// Tiles of six axes, windows and looked-up bumps come out the same on a device.
