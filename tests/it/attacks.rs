@@ -175,6 +175,8 @@ fn stronger_attacks_fool_more() {
 fn target_budget(name: &str) -> (u32, usize) {
     match name {
         "fgsm" | "rfgsm" | "ffgsm" => (1, 1),
+        // Its noise hides small differences.
+        "jitter" => (40, 6),
         "spsa" => (12, 9),
         "square" => (300, 9),
         "onepixel" => (300, 1),
@@ -189,6 +191,7 @@ fn targets_are_reached() {
     let mut lab = Lab::new(10);
     let target: Vec<u32> = lab.labels.iter().map(|label| (label + 3) % 10).collect();
     lab.target = Some(target.clone());
+    let mut weak = vec![];
     for entry in entries().filter(|entry| entry.targets) {
         let (steps, wanted) = target_budget(entry.name);
         let attack = attack(entry.name, &AttackOptions { targeted: true, steps: Some(steps), ..options() });
@@ -197,9 +200,11 @@ fn targets_are_reached() {
         let classes = lab.classes(run.adversarial());
         let hits = classes.iter().zip(&target).filter(|(a, b)| a == b).count();
         assert_eq!(hits as f64 / 10.0, run.success(), "{}", entry.name);
-        println!("{}: {hits} of 10", entry.name);
-        assert!(hits >= wanted, "{}: {hits} of 10", entry.name);
+        if hits < wanted {
+            weak.push(format!("{}: {hits} of 10", entry.name));
+        }
     }
+    assert!(weak.is_empty(), "{weak:?}");
 }
 
 /// A whole attack is one submission, and its plans find what its stages find one by one.
