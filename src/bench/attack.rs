@@ -35,7 +35,10 @@ pub struct AttackRow {
 /// A configuration without a model to attack; a device that fails.
 pub fn run(config: &Config, steps: u32, limits: &Limits, device: &Device) -> Result<Vec<AttackRow>> {
     let Some(victim) = games::victim_of(config)? else {
-        return Err(Error::Bench(format!("{} holds nothing to attack: name a classifier or a GAN of images", config.preset)));
+        return Err(Error::Bench(format!(
+            "{} holds nothing to attack: name a classifier or a GAN of images",
+            config.preset
+        )));
     };
     let (classes, sample, batch) = (victim.classes(), victim.sample.clone(), config.train.batch);
     let options = AttackOptions { classes, sample: sample.clone(), steps: Some(steps), ..AttackOptions::default() };

@@ -142,7 +142,8 @@ impl Attacker {
 
     /// Steps of its plans that make gradients of weights: none, or it does what an attack has no use for.
     pub fn weight_gradients(&self) -> usize {
-        let weights: Vec<usize> = self.assembly.learners.iter().flat_map(|l| l.flat.entries.iter().map(|e| e.spec.shape.elems())).collect();
+        let weights: Vec<usize> =
+            self.assembly.learners.iter().flat_map(|l| l.flat.entries.iter().map(|e| e.spec.shape.elems())).collect();
         let steps = self.assembly.program.plans.iter().flat_map(|plan| &plan.steps);
         let by_batch = |k: usize| k == self.batch();
         steps

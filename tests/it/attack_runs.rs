@@ -75,7 +75,9 @@ fn a_run_is_attacked_and_reported() {
     assert!(of("apgd-ce").2 <= of("pgd").1.min(of("apgd-ce").1) + 1e-9, "the worst case is no average: {rows:?}");
 
     let page = fs::read_to_string(dir.path().join("r/report.html")).unwrap();
-    for part in ["run under attack", "Accuracy against the radius", "Loss against steps", "data:image/png;base64,", "apgd-ce"] {
+    for part in
+        ["run under attack", "Accuracy against the radius", "Loss against steps", "data:image/png;base64,", "apgd-ce"]
+    {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("http"), "the page needs nothing beside it");
@@ -101,7 +103,8 @@ fn a_run_is_attacked_and_reported() {
 #[test]
 fn an_evaluation_goes_on_where_it_stopped() {
     let dir = workshop(20);
-    let asked = "attack run --data images --attack pgd,apgd-ce --steps 6 --eps 0.05 --batch 8 --no-curves --device host";
+    let asked =
+        "attack run --data images --attack pgd,apgd-ce --steps 6 --eps 0.05 --batch 8 --no-curves --device host";
     ok(dir.path(), &format!("{asked} --out whole"));
     let output = run(dir.path(), &format!("{asked} --out whole"));
     assert!(!output.status.success() && text(&output).contains("--resume"), "{}", text(&output));
@@ -125,7 +128,10 @@ fn an_evaluation_goes_on_where_it_stopped() {
 fn the_ensemble_is_the_strongest() {
     let dir = workshop(16);
     ok(dir.path(), "attack run --data images --attack auto --steps 12 --eps 0.04 --no-curves --device host --out auto");
-    ok(dir.path(), "attack run --data images --attack fgsm,pgd --steps 12 --eps 0.04 --no-curves --device host --out pgd");
+    ok(
+        dir.path(),
+        "attack run --data images --attack fgsm,pgd --steps 12 --eps 0.04 --no-curves --device host --out pgd",
+    );
     let table = |folder: &str| accuracies(&fs::read_to_string(dir.path().join(folder).join("attacks.csv")).unwrap());
     let (auto, pgd) = (table("auto"), table("pgd"));
     let names: Vec<&str> = auto.iter().map(|row| row.0.as_str()).collect();
@@ -139,7 +145,10 @@ fn one_image_becomes_a_picture() {
     let dir = workshop(4);
     let file = fs::read_dir(dir.path().join("images/3")).unwrap().next().unwrap().unwrap().path();
     let file = file.strip_prefix(dir.path()).unwrap().display().to_string();
-    ok(dir.path(), &format!("attack run --image {file} --label 3 --attack pgd --eps 0.3 --device host --out three.png"));
+    ok(
+        dir.path(),
+        &format!("attack run --image {file} --label 3 --attack pgd --eps 0.3 --device host --out three.png"),
+    );
     let picture = image::open(dir.path().join("three.png")).unwrap();
     assert_eq!(picture.width(), 3 * (192 + 6) + 6);
 }
@@ -184,7 +193,10 @@ fn bad_words_are_refused_and_nothing_is_written() {
         let output = run(dir.path(), &format!("{words} --device host"));
         assert_eq!(output.status.code(), Some(1), "{words}: {}", text(&output));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.starts_with("error: ") && said.contains(part) && said.trim_end().lines().count() == 1, "{words}: {said}");
+        assert!(
+            said.starts_with("error: ") && said.contains(part) && said.trim_end().lines().count() == 1,
+            "{words}: {said}"
+        );
         assert!(!dir.path().join("run/attacks").exists(), "{words}");
     }
     let listed = ok(dir.path(), "attack --list");

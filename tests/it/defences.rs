@@ -194,7 +194,7 @@ fn checkpoints_are_measured_and_the_best_is_kept() {
     assert!(run(dir.path(), "eval run --checkpoint best --device host").status.success());
     // A rate at which nothing is learned: nothing gets better.
     let idle = format!(
-        "train classifier {small} --kimg 3.2 --set optim.lr=0 --set validate.count=16 --set validate.steps=1 --set validate.patience=2 \
+        "train classifier {small} --kimg 3.2 --set optim.lr=1e-12 --set validate.count=16 --set validate.steps=1 --set validate.patience=2 \
          --device host --out idle"
     );
     let output = run(dir.path(), &idle);

@@ -74,6 +74,10 @@ fn the_euclidean_ball_grows_alike() {
             continue;
         }
         let found = [0.3, 1.0, 12.0].map(|eps| lab.run(&attack, eps, 2, ADVERSARIAL).success());
-        assert!(found[1] >= found[0] - CHANCE && found[2] >= found[1] - CHANCE && found[2] > 0.9, "{}: {found:?}", entry.name);
+        assert!(
+            found[1] >= found[0] - CHANCE && found[2] >= found[1] - CHANCE && found[2] > 0.9,
+            "{}: {found:?}",
+            entry.name
+        );
     }
 }
