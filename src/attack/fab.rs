@@ -76,15 +76,13 @@ fn step(s: &Scene, norm: Norm) {
     s.store("x", s.spread(fools).select(s.images + change.scale(BACKWARD), next));
 }
 
-/// Rounds of [`to_boundary`]; each reckons with the faces of the box that the one before ran into.
-const ROUNDS: usize = 12;
-
 /// The smallest change of `x`, in this norm, that stays in the box and has slope·change = missing (`[N,1]`); where the box ends before
 /// that, the change that comes nearest to it.
 ///
 /// The change grows along one ray, the sign of the slope or the slope itself, and each element stops at its face of the box. What is
 /// covered of `missing` is a concave function of the way along the ray, so that Newton's method from 0 approaches it from below, and
-/// arrives as soon as no more elements stop: no sorting is needed.
+/// arrives as soon as no more elements stop: no sorting is needed. That takes 4 to 8 rounds, and up to 7 (∞) or 16 where nearly every
+/// element stops, with 300 elements as with 150,000.
 pub fn to_boundary<'g>(
     norm: Norm,
     x: Tensor<'g>,
@@ -107,7 +105,11 @@ pub fn to_boundary<'g>(
     let change = |way: Tensor<'g>| (ray * spread(way)).max(lower).min(upper);
     let room = ray.select(upper, -lower);
     let mut way = x.graph().constant(0.0, missing.shape());
-    for _ in 0..ROUNDS {
+    let rounds = match norm {
+        Norm::Inf => 8,
+        Norm::Two => 16,
+    };
+    for _ in 0..rounds {
         let moves = (room - ray.abs() * spread(way)).step();
         let rate = dot(moves * slope, ray);
         let left = (missing - dot(slope, change(way))).relu();

@@ -57,9 +57,15 @@ fn quick() -> AttackOptions {
     AttackOptions { steps: Some(6), ..options() }
 }
 
-/// Every attack of the catalogue that `o` suits.
+/// Every attack of the catalogue. Those that look for the smallest change set out from the image without a radius to aim for: they
+/// get five times the steps.
 fn all(o: &AttackOptions) -> Vec<Attack> {
-    entries().map(|entry| attack(entry.name, o)).collect()
+    let longer = AttackOptions { steps: o.steps.map(|steps| 5 * steps), ..o.clone() };
+    let make = |name: &str| match attack(name, o) {
+        Attack { ball: Ball::Smallest(_), .. } => attack(name, &longer),
+        quick => quick,
+    };
+    entries().map(|entry| make(entry.name)).collect()
 }
 
 #[test]
@@ -91,7 +97,7 @@ fn examples_are_in_the_ball_and_the_box_and_fool_as_they_say() {
         for (i, (class, fooled)) in classes.iter().zip(&run.memory[FOOLED]).enumerate() {
             assert_eq!(*class != lab.labels[i], *fooled > 0.0, "{name}: example {i}");
         }
-        assert_ne!(run.adversarial(), lab.images, "{name} does nothing");
+        assert!(run.adversarial() != lab.images, "{name} does nothing");
     }
 }
 
@@ -217,9 +223,8 @@ fn an_attack_on_a_device_is_one_submission_and_finds_the_same() {
             let reference = lab.run(&attack, eps, 7, ADVERSARIAL);
             let mut attacker = Attacker::new(attack, &lab.victim(), 6, false, 7, &device).unwrap();
             attacker.load(&lab.checkpoint(), Path::new("lab")).unwrap();
-            let before = attacker.counters().submissions;
             let found = attacker.run(&lab.images_f32(), &lab.labels, None, eps, &mut |_| true).unwrap();
-            assert_eq!(attacker.counters().submissions - before, 1, "{name}");
+            assert_eq!(attacker.submissions(), 1, "{name}");
             let fooled: Vec<bool> = reference.memory[FOOLED].iter().map(|f| *f > 0.0).collect();
             let different = found.fooled.iter().zip(&fooled).filter(|(a, b)| a != b).count();
             assert!(different <= 1, "{name} on {}: {different} of 6 differ", device.describe());

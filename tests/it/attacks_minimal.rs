@@ -67,7 +67,7 @@ fn changes_are_no_larger_than_elsewhere() {
     let golden = load("attacks_minimal");
     for (name, ours, o, slack) in [
         // The library lengthens every step, this one as published their sum.
-        ("deepfool", "deepfool", options(), 0.03),
+        ("deepfool", "deepfool", options(), 0.005),
         // The library does not search for c.
         ("cw2", "cw2", steps(50), 0.0),
         // The library does not project.
@@ -76,7 +76,7 @@ fn changes_are_no_larger_than_elsewhere() {
         ("fab-inf", "fab-t", in_norm(Norm::Inf, steps(50)), 0.0),
         ("fab-2", "fab-t", in_norm(Norm::Two, steps(50)), 0.0),
         // Another L-BFGS.
-        ("lbfgs", "lbfgs", options(), 0.01),
+        ("lbfgs", "lbfgs", options(), 0.0),
     ] {
         let expected = golden.array(&format!("{name} size")).1.clone();
         let lab = Lab::new(expected.len());
@@ -85,6 +85,11 @@ fn changes_are_no_larger_than_elsewhere() {
         let norm = o.norm.unwrap_or(Norm::Two);
         let size = sizes(norm, found.adversarial(), &lab.images);
         let mean = |sizes: &[f64]| sizes.iter().sum::<f64>() / sizes.len() as f64;
+        // Within a radius: as many, but for one that lies at its border.
+        let radius = 1.001 * median(expected.clone());
+        let within = |sizes: &[f64]| sizes.iter().filter(|size| **size <= radius).count();
+        let (our_count, their_count) = (within(&size), within(&expected));
+        assert!(our_count + 1 >= their_count, "{name}: {our_count} within {radius}, and {their_count} elsewhere");
         let (our_mean, their_mean) = (mean(&size), mean(&expected));
         let (ours, theirs) = (median(size), median(expected));
         println!("{name}: median {ours:.4} and {theirs:.4} elsewhere, mean {our_mean:.4} and {their_mean:.4}");
@@ -180,7 +185,7 @@ fn the_way_to_the_boundary_is_the_shortest_in_the_box() {
             let sign = if share < 0.0 { -1.0 } else { 1.0 };
             let toward: Vec<f64> = slope.iter().map(|w| w * sign).collect();
             let farthest = along(norm, &x, &toward, 1e12).1;
-            let missing = farthest * share * sign;
+            let missing = farthest * share;
 
             let (mut low, mut high) = (0.0, 1e12);
             for _ in 0..200 {
