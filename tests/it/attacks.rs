@@ -185,7 +185,7 @@ fn target_budget(name: &str) -> (u32, usize) {
         "jitter" => (40, 6),
         "spsa" => (36, 9),
         "square" => (300, 9),
-        "onepixel" => (300, 1),
+        "onepixel" => (1200, 1),
         "pixle" => (300, 5),
         _ => (40, 9),
     }
