@@ -10,8 +10,9 @@ use super::{Attack, AttackOptions, Ball, Loss, Scene, Stage};
 use crate::graph::{Dist, Tensor};
 use crate::nn::softmax::one_hot;
 
-/// Individuals, where the budget gives each of them ten turns.
+/// Individuals, where the budget gives each of them thirty turns; fewer else, as a small population goes further on little.
 const POPULATION: u32 = 400;
+const TURNS: u32 = 30;
 /// Weight of the difference of two others.
 const WEIGHT: f64 = 0.5;
 /// Every individual, `[N,P,2+C]`: row, column and colour as shares of their ranges.
@@ -34,7 +35,7 @@ impl OnePixel {
     pub(super) fn new(o: &AttackOptions, extents: [usize; 3]) -> OnePixel {
         let queries = o.steps.unwrap_or(100 * POPULATION);
         // A child has three parents that differ, and a father.
-        let population = (queries / 10).clamp(4, POPULATION) as usize;
+        let population = (queries / TURNS).clamp(4, POPULATION) as usize;
         OnePixel { loss: searched(o), queries, population, extents }
     }
 

@@ -15,6 +15,8 @@ use crate::nn::softmax::iota;
 const COVERED: f64 = 0.8;
 /// Queries, of 10,000, after which that share is halved.
 const HALVED: [f64; 9] = [10.0, 50.0, 200.0, 500.0, 1000.0, 2000.0, 4000.0, 6000.0, 8000.0];
+/// Changes below this are rounding.
+const SAME: f64 = 1e-6;
 /// Queries made so far, `[1]`.
 const QUERY: &str = "query";
 
@@ -71,13 +73,19 @@ impl Square {
         s.store(QUERY, query + 1.0);
         let side = self.side(query);
         let proposal = match self.norm {
-            Norm::Inf => {
-                let signs = self.signs(s, [s.rows(), 1, 1, self.extents[2]]);
-                x + self.window(s, 1, side).mask * signs * s.radius().scale(2.0)
-            }
+            Norm::Inf => self.repainted(s, x, side),
             Norm::Two => s.images + self.moved_budget(s, x - s.images, side),
         };
         self.meet(s, proposal);
+    }
+
+    /// A window of ±ε of each channel. As in the authors' code no query is spent on what is there already: then the signs are turned.
+    fn repainted<'g>(&self, s: &Scene<'_, 'g>, x: Tensor<'g>, side: Tensor<'g>) -> Tensor<'g> {
+        let signs = self.signs(s, [s.rows(), 1, 1, self.extents[2]]);
+        let change = self.window(s, 1, side).mask * signs * s.radius().scale(2.0);
+        let painted = project(self.norm, x + change, s.images, s.eps, s.bounds);
+        let differs = ((painted - x).abs() - SAME).step().sum(&[1, 2, 3]);
+        differs.select(painted, x - change)
     }
 
     /// Looks at a proposal, brought back into the ball and the box.

@@ -183,9 +183,9 @@ fn target_budget(name: &str) -> (u32, usize) {
         "fgsm" | "rfgsm" | "ffgsm" => (1, 1),
         // Its noise hides small differences.
         "jitter" => (40, 6),
-        "spsa" => (12, 9),
+        "spsa" => (36, 9),
         "square" => (300, 9),
-        "onepixel" => (300, 1),
+        "onepixel" => (1200, 1),
         "pixle" => (300, 5),
         _ => (40, 9),
     }

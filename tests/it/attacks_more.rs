@@ -124,7 +124,7 @@ fn sparse_attacks_change_few_pixels() {
 #[test]
 fn a_population_evolves() {
     let lab = Lab::new(24);
-    let attack = attack("onepixel", &steps(80));
+    let attack = attack("onepixel", &steps(240));
     let run = lab.run(&attack, 0.0, 2, "fitness");
     let mean = |fitness: &[f64]| fitness.iter().sum::<f64>() / fitness.len() as f64;
     // Eight individuals: everyone has been looked at once after eight queries.
