@@ -1,6 +1,6 @@
 //! Checks every shader while the crate is built, and turns it into Rust.
 //!
-//! `shaders/**/*.wgsl` is one kernel a file with the entry point `main`; `shaders/shared/` holds imports, pulled in by a
+//! `shaders/**/*.wgsl` is one kernel per file with the entry point `main`; `shaders/shared/` holds imports, pulled in by a
 //! line `#import shared/name.wgsl`. Each kernel is pasted together, parsed and validated by naga, and its `struct Params`
 //! becomes a `#[repr(C)]` struct with the padding WGSL asks for. A mistake fails the build with the file and line of the
 //! source as written. The kernels' text travels inside the program: nothing is compiled or read on a user's machine.

@@ -1,12 +1,13 @@
 //! Speed of the host device in f32: products, convolutions with their gradients, and the memory-bound steps.
 //!
-//! `cargo bench --bench host`; `HOST_THREADS` sets the threads (one a core without it).
+//! `cargo bench --bench host`; `HOST_THREADS` sets the threads (one per core without it).
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use danskin::graph::{ConvSpec, Dist, FirSpec, Op, Real};
 use danskin::host::Host;
 use danskin::plan::{
-    ALIGN, Buffer, Chain, Class, ConvDims, Element, Executor, Instr, Plan, Program, Region, Step, View, Work,
+    ALIGN, Buffer, Chain, Class, ConvDims, Element, Executor, Instr, Plan, Program, Region, Step, View, WeightDecay,
+    Work,
 };
 use std::hint::black_box;
 use std::time::Duration;
@@ -36,7 +37,7 @@ fn host(work: Work, inputs: &[usize], outputs: &[usize], words: &[(usize, Elemen
     host
 }
 
-/// Runs a step under a name, with its operations or bytes a run.
+/// Runs a step under a name, with its operations or bytes per run.
 fn bench(c: &mut Criterion, name: &str, throughput: Throughput, mut host: Host) {
     let mut group = c.benchmark_group("host");
     group.sample_size(20).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(800));
@@ -140,9 +141,9 @@ fn others(c: &mut Criterion) {
     let n = 1 << 20;
     let bytes = |elements: usize| Throughput::Bytes(4 * elements as u64);
     let words = [(2, Element::U32), (7, Element::U32)];
-    let mut adam = host(Work::Adam, &[8, n, n / ALIGN], &[n, n, n, n, 1], &words);
+    let mut adam = host(Work::Adam(WeightDecay::Off), &[9, n, n / ALIGN], &[n, n, n, n, 1], &words);
     let scalars = adam.program().plans[0].steps[0].inputs[0];
-    adam.write(scalars, &[2e-4, 0.5, 0.999, 1e-8, 2.0, 1000.0, 0.99, 1.0]).unwrap();
+    adam.write(scalars, &[2e-4, 0.5, 0.999, 1e-8, 2.0, 1000.0, 0.99, 1.0, 0.0]).unwrap();
     bench(c, "adam 1M", bytes(9 * n), adam);
     for (name, dist) in [("uniform 1M", Dist::Uniform), ("normal 1M", Dist::Normal)] {
         bench(c, name, bytes(n), host(Work::Rand { dist, stream: 1 }, &[], &[n], &[]));

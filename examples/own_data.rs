@@ -24,7 +24,7 @@ fn main() -> danskin::Result<()> {
     let images: Vec<u8> = (0..1000).flat_map(|k| image(k % 4, k.into())).collect();
     let data = DataSet::from_images("quarters", images, Some(labels), [SIDE, SIDE, 1])?;
 
-    // A convolution, then one logit a class. Every name here becomes the name of a parameter in checkpoints.
+    // A convolution, then one logit per class. Every name here becomes the name of a parameter in checkpoints.
     let small = network(&[SIDE, SIDE, 1], &[4], 0, |scope, x, _labels, _mode| {
         let shape = layers::Conv { channels: 8, kernel: 4, stride: 2, pad: 1, groups: 1 };
         let conv = layers::conv(&scope.child("conv"), x, shape, Init::scaled(1.4, 16));
@@ -32,15 +32,8 @@ fn main() -> danskin::Result<()> {
         let x = x.reshape([x.dim(0), x.dim(1) * x.dim(2) * x.dim(3)]);
         layers::linear(&scope.child("logits"), x, 4, Init::scaled(1.0, x.dim(1)))
     });
-    let game = Classifier {
-        network: Arc::new(small),
-        sample: vec![SIDE, SIDE, 1],
-        classes: 4,
-        batch: 64,
-        adam: Adam::new(2e-3, 0.9, 0.999),
-        average: None,
-    };
-    let mut trainer = Trainer::new(Settings::of(game.game()), Feed::from_set(data, false), &Device::Host)?;
+    let game = Classifier::new(Arc::new(small), &[SIDE, SIDE, 1], 4, 64, Adam::new(2e-3, 0.9, 0.999)).game()?;
+    let mut trainer = Trainer::new(Settings::of(game), Feed::from_set(data, false), &Device::Host)?;
     for _ in 0..300 {
         trainer.iterate()?;
     }

@@ -4,7 +4,7 @@
 use danskin::data::toys::Toy;
 use danskin::device::Device;
 use danskin::graph::{Dist, Tensor};
-use danskin::loss::{Gan, r1_penalty};
+use danskin::loss::{GanLoss, r1_penalty};
 use danskin::metrics;
 use danskin::nn::{Init, Scope, layers};
 use danskin::optim::Schedule::{Constant, Cosine};
@@ -40,7 +40,7 @@ fn judge(p: &mut PhaseGraph) -> danskin::Result<()> {
     for (name, hidden) in CRITICS {
         let d = p.network(name)?;
         let (on_real, on_fake) = (mlp(&d, real, hidden, 1), mlp(&d, fake, hidden, 1));
-        let loss = Gan::Rpgan.d_loss(on_real, on_fake);
+        let loss = GanLoss::Rpgan.d_loss(on_real, on_fake);
         p.log(&format!("{name}_loss"), loss);
         p.minimise(name, loss + r1_penalty(on_real, real, 0.02))?;
     }
@@ -54,7 +54,7 @@ fn imitate(p: &mut PhaseGraph) -> danskin::Result<()> {
     let mut total = p.graph().constant(0.0, [1]);
     for (name, hidden) in CRITICS {
         let d = p.network(name)?;
-        total = total + Gan::Rpgan.g_loss(mlp(&d, fake, hidden, 1), Some(mlp(&d, real, hidden, 1)));
+        total = total + GanLoss::Rpgan.g_loss(mlp(&d, fake, hidden, 1), Some(mlp(&d, real, hidden, 1)));
     }
     p.log("g_loss", total);
     p.minimise("G", total)

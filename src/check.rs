@@ -363,7 +363,7 @@ fn conv_cases(kind: Kind) -> Vec<Case> {
 
 /// Small games, one of each kind of model, with every penalty that suits it.
 pub fn games() -> Vec<(&'static str, Gan)> {
-    let gamma = Some(Schedule::Constant(1.0));
+    let gamma = || Some(Schedule::Constant(1.0));
     let base = |model: Model, loss| Gan {
         sample: model.sample_shape(1)[1..].to_vec(),
         latent: model.latent(),
@@ -378,18 +378,18 @@ pub fn games() -> Vec<(&'static str, Gan)> {
         n_critic: 1,
         penalty_every: 1,
         attack: None,
-        adam_g: Adam::new(2e-4, 0.5, 0.999),
-        adam_d: Adam::new(2e-4, 0.5, 0.999),
+        optimiser_g: Adam::new(2e-4, 0.5, 0.999).into(),
+        optimiser_d: Adam::new(2e-4, 0.5, 0.999).into(),
         average: Average { half_life_kimg: Schedule::Constant(10.0), ramp: 0.05 },
     };
     let dcgan = |d_norm| Model::Dcgan(Dcgan { size: 32, z: 16, ngf: 8, ndf: 8, channels: 3, d_norm });
     let r3gan = Model::R3gan(R3gan { size: 16, z: 16, widths: vec![32, 32, 16], blocks: vec![1; 3], channels: 3 });
     let mlp = Model::Mlp(Mlp { z: 8, hidden: 32, layers: 2, activation: Activation::Leaky });
     vec![
-        ("dcgan ns", Gan { attack: Some((2, 0.06, 0.02)), ..base(dcgan(true), loss::Gan::Ns) }),
-        ("dcgan hinge r1", Gan { r1: gamma, penalty_every: 2, ..base(dcgan(false), loss::Gan::Hinge) }),
-        ("r3gan rpgan r1 r2", Gan { r1: gamma, r2: gamma, ..base(r3gan, loss::Gan::Rpgan) }),
-        ("mlp wgan-gp", Gan { gp: gamma, penalty_every: 2, ..base(mlp, loss::Gan::Wgan) }),
+        ("dcgan ns", Gan { attack: Some((2, 0.06, 0.02)), ..base(dcgan(true), loss::GanLoss::Ns) }),
+        ("dcgan hinge r1", Gan { r1: gamma(), penalty_every: 2, ..base(dcgan(false), loss::GanLoss::Hinge) }),
+        ("r3gan rpgan r1 r2", Gan { r1: gamma(), r2: gamma(), ..base(r3gan, loss::GanLoss::Rpgan) }),
+        ("mlp wgan-gp", Gan { gp: gamma(), penalty_every: 2, ..base(mlp, loss::GanLoss::Wgan) }),
     ]
 }
 

@@ -106,6 +106,14 @@ pub fn save(path: &Path, picture: &RgbImage) -> Result<()> {
     files::write(path, WRITING, &png(path, |out| picture.write_to(out, ImageFormat::Png))?)
 }
 
+/// A picture as the bytes of a PNG file.
+///
+/// # Errors
+/// [`Error::Io`] where it can't be encoded.
+pub fn png_of(picture: &RgbImage) -> Result<Vec<u8>> {
+    png(Path::new("picture"), |out| picture.write_to(out, ImageFormat::Png))
+}
+
 /// The bytes of a PNG file.
 fn png(path: &Path, encode: impl FnOnce(&mut Cursor<Vec<u8>>) -> ImageResult<()>) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());

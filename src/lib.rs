@@ -70,6 +70,7 @@ pub mod optim;
 pub mod philox;
 #[doc(hidden)]
 pub mod plan;
+pub mod robustness;
 pub mod train;
 
 pub use error::{Error, Result};

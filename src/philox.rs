@@ -66,6 +66,11 @@ pub fn shuffled(seed: u64, stream: u32, epoch: u32, place: u32, count: u32) -> u
     }
 }
 
+/// Rows and columns, each from 0 to 2·`most`, by which a word shifts an image: its halves as shares of 2·most + 1.
+pub fn shift(word: u32, most: usize) -> [usize; 2] {
+    [word >> 16, word & 0xffff].map(|half| (half as usize * (2 * most + 1)) >> 16)
+}
+
 /// Every bit of the result depends on every bit of `v`.
 fn mix(mut v: u32) -> u32 {
     v ^= v >> 16;

@@ -1,6 +1,6 @@
 // y = x: what moving memory costs where nothing is computed.
 //
-// Work: one thread a vec4, neighbours in a workgroup next to each other in memory.
+// Work: one thread per vec4, neighbours in a workgroup next to each other in memory.
 
 #import shared/index.wgsl
 

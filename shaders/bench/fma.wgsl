@@ -1,8 +1,8 @@
-// xᵢ = fma(xᵢ, m, c), over and over, in twelve chains a thread that do not wait for each other: the most a device can
+// xᵢ = fma(xᵢ, m, c), over and over, in twelve chains per thread that do not wait for each other: the most a device can
 // multiply and add. Nothing is read but the uniform, and one number per thread is written so that the work is not dropped.
 //
 // Work: each thread keeps its chains in three named vec4s; a round is sixteen links of each, written out so that the loop
-// itself costs little. 2 · 12 · 16 operations a round and thread.
+// itself costs little. 2 · 12 · 16 operations per round and thread.
 
 #import shared/index.wgsl
 

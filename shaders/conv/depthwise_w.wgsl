@@ -2,7 +2,7 @@
 // over all outputs, with m = Cout/Cin.
 //
 // A workgroup makes four neighbouring taps of 64 channels over one part of the rows (n,oy): four threads per channel share
-// the rows, each walks whole rows (at stride 1 with one new pixel of x a step), and their sums meet in workgroup memory.
+// the rows, each walks whole rows (at stride 1 with one new pixel of x per step), and their sums meet in workgroup memory.
 // Part s goes to w[s] and `sum_splits` adds the parts, in order.
 
 #import shared/index.wgsl

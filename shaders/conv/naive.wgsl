@@ -1,4 +1,4 @@
-// y[n,oy,ox,co] = Σ x[n, oy·s + kh − pad, ox·s + kw − pad, ci] · w[kh,kw,ci,co], one thread an output: the oracle of the
+// y[n,oy,ox,co] = Σ x[n, oy·s + kh − pad, ox·s + kw − pad, ci] · w[kh,kw,ci,co], one thread per output: the oracle of the
 // faster rungs on the same device, and the kernel of groups too narrow for a tile.
 
 #import shared/index.wgsl

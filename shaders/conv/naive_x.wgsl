@@ -1,5 +1,5 @@
 // x[n,iy,ix,ci] = Σ y[n,oy,ox,co] · w[kh,kw,ci,co] over the taps with oy·s + kh − pad = iy and ox·s + kw − pad = ix: the
-// adjoint of `naive`, one thread an output. Steps of one stride through the taps, so none is multiplied by an inserted zero.
+// adjoint of `naive`, one thread per output. Steps of one stride through the taps, so none is multiplied by an inserted zero.
 
 #import shared/index.wgsl
 #import shared/conv.wgsl

@@ -1,8 +1,9 @@
-// batch[j] = image drawn(j) of a resident set of bytes, as byte/127.5 − 1 (with one rounding), flipped along W for a random half.
+// batch[j] = image drawn(j) of a resident set of bytes, as byte/127.5 − 1 (with one rounding), shifted at random over black
+// and flipped along W for a random half.
 //
 // Layouts: images NHWC, four bytes per word, little-endian; batch [n,H,W,C]; rng = [seed low, seed high, step, 0];
 // cursor = (epoch, place) of the batch's first image.
-// Work: a workgroup makes 1024 elements of one image (x: part of the image, z and y: image), four a thread, which spreads
+// Work: a workgroup makes 1024 elements of one image (x: part of the image, z and y: image), four per thread, which spreads
 // the cost of the random numbers.
 
 #import shared/index.wgsl
@@ -18,6 +19,8 @@ struct Params {
     pixel: u32,
     // 1 to flip half of the images.
     mirror: u32,
+    // Pixels of the border; 0 to shift none.
+    crop: u32,
     stream: u32,
 }
 
@@ -36,6 +39,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let seed = vec2(rng[0], rng[1]);
     let start = drawn(seed, p.stream, vec2(cursor[0], cursor[1]), j, p.count) * p.image;
     let flip = p.mirror == 1u && mirrored(seed, rng[2], p.stream, j);
+    // A border of so many pixels goes around the image; the window starts `shift` from its corner.
+    var shift = vec2(0u);
+    if p.crop > 0u {
+        shift = shifted(seed, rng[2], p.stream, j, p.crop);
+    }
     for (var part = 0u; part < 4u; part++) {
         let e = (group.x * 4u + part) * 256u + lane;
         if e >= p.image {
@@ -46,6 +54,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let along = e % p.row;
             let channel = along % p.pixel;
             element = e - along + (p.row - p.pixel - (along - channel)) + channel;
+        }
+        if p.crop > 0u {
+            let along = element % p.row;
+            let at = vec2(element / p.row, along / p.pixel) + shift - p.crop;
+            // What lies before the image has wrapped around and is large.
+            if at.x >= p.image / p.row || at.y >= p.row / p.pixel {
+                batch[j * p.image + e] = -1.0;
+                continue;
+            }
+            element = at.x * p.row + at.y * p.pixel + along % p.pixel;
         }
         let byte = start + element;
         let value = (images[byte >> 2u] >> (8u * (byte & 3u))) & 255u;

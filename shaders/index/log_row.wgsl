@@ -1,7 +1,7 @@
 // log[step % rows, i] = scalars[64·i]: what a step has to say, kept on the device until somebody reads it.
 //
 // Layouts: scalar i at the start of block i of 64 elements; log [rows, count]; rng = [seed low, seed high, step, 0].
-// Work: one thread a scalar.
+// Work: one thread per scalar.
 
 struct Params {
     count: u32,

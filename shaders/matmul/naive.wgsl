@@ -1,4 +1,4 @@
-// c[m,n] = Σ_k a(m,k)·b(k,n), one thread an output: the oracle of `tiled` on the same device.
+// c[m,n] = Σ_k a(m,k)·b(k,n), one thread per output: the oracle of `tiled` on the same device.
 
 #import shared/index.wgsl
 

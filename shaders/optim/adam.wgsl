@@ -1,12 +1,13 @@
-// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², w ← w − lr·(m·c₁)/(√(v·c₂) + ε), ema ← w + β(ema − w), with g scaled and sanitised:
-// NaN → 0, then limited to ±10⁵ (Kingma & Ba 2015; the clean-up is StyleGAN2's).
+// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², w ← w − lr·(m·c₁)/(√(v·c₂) + ε), ema ← w + β(ema − w), with g scaled and sanitised
+// (Kingma & Ba 2015). Weights may decay: by g + λw in the place of g, or by (1 − lr·λ)w in the place of w (Loshchilov & Hutter 2019).
 //
-// Layouts: flat buffers of a whole network; scalars = [lr, β₁, β₂, ε, c₁ = 1/(1−β₁ᵗ), c₂ = 1/(1−β₂ᵗ), β, gradient scale]; owner = tensor of
+// Layouts: flat buffers of a whole network; scalars = [lr, β₁, β₂, ε, c₁ = 1/(1−β₁ᵗ), c₂ = 1/(1−β₂ᵗ), β, gradient scale, decay]; owner = tensor of
 // each block of 64 elements; counters = gradients of each tensor that were not finite, added up.
-// Work: one thread per element. A network without a moving average has a kernel without it (src/kernels/adam.rs). Whether a gradient is finite is read from its bits: a compiler may assume that comparisons
-// of floats never see NaN. The counters are integers, whose sums don't depend on order.
+// Work: one thread per element. A network without a moving average has a kernel without it (src/kernels/optim.rs). The
+// counters are integers, whose sums don't depend on order.
 
 #import shared/index.wgsl
+#import shared/gradient.wgsl
 
 struct Params {
     total: u32,
@@ -28,7 +29,8 @@ fn average(i: u32, w: f32) {
 }
 //#end
 
-const MOST = 1e5;
+// How weights decay: 0 not at all, 1 through the gradient (λ = scalars[8]), 2 by themselves (scalars[8] = 1 − lr·λ).
+override DECAY: u32 = 0u;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -38,16 +40,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     let scaled = gradients[i] * scalars[7];
-    var g = clamp(scaled, -MOST, MOST);
-    let bits = bitcast<u32>(scaled);
-    if (bits & 0x7f800000u) == 0x7f800000u {
+    if !is_finite(scaled) {
         atomicAdd(&counters[owner[i / 64u]], 1u);
-        let infinite = select(MOST, -MOST, (bits >> 31u) == 1u);
-        g = select(infinite, 0.0, (bits & 0x007fffffu) != 0u);
+    }
+    var g = sanitised(scaled);
+    var from_w = weights[i];
+    if DECAY == 1u {
+        g += scalars[8] * from_w;
+    }
+    if DECAY == 2u {
+        from_w *= scalars[8];
     }
     let m = scalars[1] * first[i] + (1.0 - scalars[1]) * g;
     let v = scalars[2] * second[i] + (1.0 - scalars[2]) * g * g;
-    let w = weights[i] - scalars[0] * (m * scalars[4]) / (sqrt(v * scalars[5]) + scalars[3]);
+    let w = from_w - scalars[0] * (m * scalars[4]) / (sqrt(v * scalars[5]) + scalars[3]);
     first[i] = m;
     second[i] = v;
     weights[i] = w;

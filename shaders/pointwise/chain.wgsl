@@ -2,7 +2,7 @@
 //
 // Layouts: out is contiguous. Input n is read at offset + i·unit + Σ_q (i / divisor_q)·step_{n,q}, modulo 2³²: every expand,
 // permutation and slice has that form, and a view that is walked in order has no quotient and so no division.
-// Work: one thread a `V`, which is one element, or four neighbours where the innermost extent divides by 4.
+// Work: one thread per `V`, which is one element, or four neighbours where the innermost extent divides by 4.
 // A template: the launcher (src/kernels/pointwise.rs) replaces the marked blocks; as it stands it copies.
 
 #import shared/index.wgsl
@@ -15,7 +15,7 @@ struct Params {
     // Of quotient q: its divisor, and 1/divisor.
     divisors: array<vec4<u32>, 2>,
     reciprocals: array<vec4<f32>, 2>,
-    // Three an input: (offset, unit, –, –), then a step a quotient.
+    // Three per input: (offset, unit, –, –), then a step per quotient.
     inputs: array<vec4<u32>, 21>,
     constants: array<vec4<f32>, 8>,
 }

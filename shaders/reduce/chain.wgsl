@@ -26,7 +26,7 @@ struct Params {
     // Of quotient q: its divisor, and 1/divisor.
     divisors: array<vec4<u32>, 2>,
     reciprocals: array<vec4<f32>, 2>,
-    // Three an input: (offset, unit₀, unit₁, –), then a step a quotient.
+    // Three per input: (offset, unit₀, unit₁, –), then a step per quotient.
     inputs: array<vec4<u32>, 21>,
     constants: array<vec4<f32>, 8>,
     // See shared/after.wgsl.

@@ -1,7 +1,7 @@
 // out[o] = x[o − start] inside the box, else 0: the adjoint of a slice, and what a concatenation is made of.
 //
 // Layout: row-major, rank up to 8 after axes that are not padded were merged into their left neighbours.
-// Work: one thread an output element; its coordinates come from one division an axis, so each element is written once and
+// Work: one thread per output element; its coordinates come from one division per axis, so each element is written once and
 // no zeroing pass is needed.
 
 #import shared/index.wgsl

@@ -1,5 +1,5 @@
 // What a result goes through before it is stored, as `after(result, element)`: a fused chain whose input 0 is the result.
-// `p.after` holds its parameters: two rows of divisors and two of their reciprocals, three an input (see
+// `p.after` holds its parameters: two rows of divisors and two of their reciprocals, three per input (see
 // pointwise/chain.wgsl), then its constants; floats by their bits. The importing template says what `V` is.
 
 #import shared/divide.wgsl

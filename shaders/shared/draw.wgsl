@@ -35,6 +35,14 @@ fn drawn(seed: vec2<u32>, stream: u32, cursor: vec2<u32>, j: u32, count: u32) ->
     return x;
 }
 
+// Rows and columns, each from 0 to 2·most, by which image j is shifted: halves of lane j%4 of block (j/4, step, stream, 3) as
+// shares of 2·most + 1. The twin of `philox::shift`.
+fn shifted(seed: vec2<u32>, step: u32, stream: u32, j: u32, most: u32) -> vec2<u32> {
+    let words = philox(seed, vec4(j / 4u, step, stream, 3u));
+    let word = words[j % 4u];
+    return (vec2(word >> 16u, word & 0xffffu) * (2u * most + 1u)) >> vec2(16u);
+}
+
 // The top bit of lane j%4 of block (j/4, step, stream, 1).
 fn mirrored(seed: vec2<u32>, step: u32, stream: u32, j: u32) -> bool {
     let words = philox(seed, vec4(j / 4u, step, stream, 1u));

@@ -31,9 +31,9 @@ fn op_step(a: V) -> V {
     return select(V(0.0), V(1.0), a > V(0.0));
 }
 
-// b where a > 0, else c.
+// b where a > 0 or is NaN, else c: a rectifier hands NaN on.
 fn op_select(a: V, b: V, c: V) -> V {
-    return select(c, b, a > V(0.0));
+    return select(b, c, a <= V(0.0));
 }
 
 // aⁿ for a whole n, negative a too, by repeated squaring.

@@ -18,7 +18,7 @@ override COL_SLOTS: u32 = COLS / 4u;
 override ROW_THREADS: u32 = ROW_SLOTS / ROW_VECS;
 override COL_THREADS: u32 = COL_SLOTS / COL_VECS;
 override THREADS: u32 = ROW_THREADS * COL_THREADS;
-// vec4s of a stage of each operand: at most two a thread.
+// vec4s of a stage of each operand: at most two per thread.
 override A_VECS: u32 = ROW_SLOTS * DEPTH;
 override B_VECS: u32 = COL_SLOTS * DEPTH;
 // One vec4 of padding keeps stores along the depth out of each other's banks.
@@ -30,7 +30,7 @@ override B_SIZE: u32 = B_PITCH * DEPTH;
 var<workgroup> a_tile: array<vec4<f32>, A_SIZE>;
 var<workgroup> b_tile: array<vec4<f32>, B_SIZE>;
 
-// Where a thread stages a vec4. ThreadSlots run along the depth or along the slots, whichever is contiguous in memory.
+// Where a thread stages a vec4. Threads run along the depth or along the slots, whichever is contiguous in memory.
 struct ThreadSlot {
     slot: u32,
     depth: u32,
@@ -58,7 +58,7 @@ fn elements(origin: u32, slot: u32, slots: u32, extent: u32) -> vec4<u32> {
     return min(origin + slot + vec4(0u, 1u, 2u, 3u) * slots, vec4(extent - 1u));
 }
 
-// The thread_slots of a thread: it stages up to two vec4s of each operand.
+// What a thread stages: up to two vec4s of each operand.
 struct ThreadSlots {
     a0: ThreadSlot,
     a1: ThreadSlot,

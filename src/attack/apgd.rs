@@ -2,26 +2,26 @@
 
 use super::ball::{Norm, everywhere, project, reciprocal_length};
 use super::best;
-use super::{Attack, Ball, Entry, Loss, Options, Scene, Stage, refused};
+use super::{Attack, AttackOptions, Ball, Listing, Loss, Scene, Stage, refused};
 use crate::error::Result;
 use crate::graph::{Dist, Tensor};
 use crate::nn::softmax::{iota, largest, one_hot};
 
 /// The attacks of this file.
-pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
+pub(super) const ENTRIES: &[Listing] = &[
+    Listing {
         name: "apgd-ce",
         about: "auto-PGD on the cross-entropy (Croce & Hein 2020)",
         targets: true,
         make: |o| Apgd::new("apgd-ce", o, Loss::Ce).map(Apgd::attack),
     },
-    Entry {
+    Listing {
         name: "apgd-dlr",
         about: "auto-PGD on the difference of logits ratio (Croce & Hein 2020)",
         targets: true,
         make: |o| Apgd::new("apgd-dlr", o, Loss::Dlr).map(Apgd::attack),
     },
-    Entry {
+    Listing {
         name: "apgd-t",
         about: "auto-PGD towards each of the nine nearest classes in turn, on the targeted ratio (Croce & Hein 2020)",
         targets: false,
@@ -81,7 +81,7 @@ struct Apgd {
 }
 
 impl Apgd {
-    fn new(name: &'static str, o: &Options, loss: Loss) -> Result<Apgd> {
+    fn new(name: &'static str, o: &AttackOptions, loss: Loss) -> Result<Apgd> {
         loss.check(name, o.classes)?;
         Ok(Apgd {
             name,

@@ -31,3 +31,8 @@ pub(super) fn meet_where<'g>(s: &Scene<'_, 'g>, x: Tensor<'g>, fools: Tensor<'g>
     s.store(FOOLED, fooled);
     fooled.detach()
 }
+
+/// `x` where nothing that fools the model is known yet, else the example that does: a search that is over stays where it is.
+pub(super) fn unless_fooled<'g>(s: &Scene<'_, 'g>, x: Tensor<'g>) -> Tensor<'g> {
+    s.spread(s.load_each(FOOLED)).select(s.load_images(ADVERSARIAL), x)
+}

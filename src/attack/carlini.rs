@@ -5,25 +5,25 @@
 
 use super::ball::{Norm, dot};
 use super::smallest::{self, length, squared_distance, wants_classes};
-use super::{Attack, Ball, Entry, Loss, Options, Scene, Stage, constant};
+use super::{Attack, AttackOptions, Ball, Listing, Loss, Scene, Stage, constant};
 use crate::error::Result;
 use crate::graph::Tensor;
 
 /// The attacks of this file.
-pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
+pub(super) const ENTRIES: &[Listing] = &[
+    Listing {
         name: "cw2",
         about: "Adam on distance and margin in tanh space, nine searches for c, Euclidean (Carlini & Wagner 2017)",
         targets: true,
         make: cw2,
     },
-    Entry {
+    Listing {
         name: "ead",
         about: "shrinking steps on the elastic net, which keeps the least elastic net (Chen 2018)",
         targets: true,
         make: |o| elastic("ead", o, Rule::ElasticNet),
     },
-    Entry {
+    Listing {
         name: "ead-l1",
         about: "shrinking steps on the elastic net, which keeps the least sum of changes (Chen 2018)",
         targets: true,
@@ -45,7 +45,7 @@ const SUCCESS: &str = "success";
 /// An attack of a search for c around `start`, which lays out what the steps change, and `step`.
 fn searched(
     name: &'static str,
-    o: &Options,
+    o: &AttackOptions,
     start: impl for<'g> Fn(&Scene<'_, 'g>) + Send + Sync + 'static,
     step: impl for<'g> Fn(&Scene<'_, 'g>) + Send + Sync + 'static,
 ) -> Result<Attack> {
@@ -79,7 +79,7 @@ fn meet<'g>(s: &Scene<'_, 'g>, x: Tensor<'g>, logits: Tensor<'g>, size: Tensor<'
     s.store(SUCCESS, s.load_each(SUCCESS).max(fools));
 }
 
-fn cw2(o: &Options) -> Result<Attack> {
+fn cw2(o: &AttackOptions) -> Result<Attack> {
     searched("cw2", o, start_tanh, step_tanh)
 }
 
@@ -144,7 +144,7 @@ enum Rule {
     Sum,
 }
 
-fn elastic(name: &'static str, o: &Options, rule: Rule) -> Result<Attack> {
+fn elastic(name: &'static str, o: &AttackOptions, rule: Rule) -> Result<Attack> {
     let steps = o.steps.unwrap_or(STEPS);
     searched(name, o, start_shrinking, move |s| step_shrinking(s, rule, steps))
 }

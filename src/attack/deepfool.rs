@@ -3,13 +3,13 @@
 use super::apgd::{NEAREST, list_targets, next_target};
 use super::ball::Norm;
 use super::smallest::{self, length, reciprocal, wants_classes};
-use super::{Attack, Ball, Entry, FOOLED, Options, Scene, Stage};
+use super::{Attack, AttackOptions, Ball, FOOLED, Listing, Scene, Stage};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::softmax::one_hot;
 
 /// The attacks of this file.
-pub(super) const ENTRIES: &[Entry] = &[Entry {
+pub(super) const ENTRIES: &[Listing] = &[Listing {
     name: "deepfool",
     about: "steps to the nearest linearised boundary, Euclidean (Moosavi-Dezfooli 2016)",
     targets: false,
@@ -23,7 +23,7 @@ const FLOOR: f64 = 1e-4;
 
 /// Fifty steps unless others were asked for. As in the authors' code, the classes it looks at are the ten likeliest for the image, the
 /// label among them, and the test for success is made at the lengthened change.
-fn deepfool(o: &Options) -> Result<Attack> {
+fn deepfool(o: &AttackOptions) -> Result<Attack> {
     wants_classes("deepfool", o)?;
     let classes = o.classes;
     let others = NEAREST.min(classes as u32 - 1);

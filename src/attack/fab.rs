@@ -4,13 +4,13 @@
 use super::apgd::{NEAREST, list_targets, next_target, target};
 use super::ball::{Bounds, Norm, dot};
 use super::smallest::{self, length, reciprocal, wants_classes};
-use super::{ADVERSARIAL, Attack, Ball, Entry, Loss, Options, Scene, Stage};
+use super::{ADVERSARIAL, Attack, AttackOptions, Ball, Listing, Loss, Scene, Stage};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::softmax::one_hot;
 
 /// The attacks of this file.
-pub(super) const ENTRIES: &[Entry] = &[Entry {
+pub(super) const ENTRIES: &[Listing] = &[Listing {
     name: "fab-t",
     about: "projections onto the linearised boundary of each of the nine nearest classes in turn (Croce & Hein 2020b)",
     targets: false,
@@ -27,7 +27,7 @@ const BACKWARD: f64 = 0.9;
 const FINAL: u32 = 3;
 
 /// One hundred steps towards each class unless others were asked for.
-fn fab(o: &Options) -> Result<Attack> {
+fn fab(o: &AttackOptions) -> Result<Attack> {
     wants_classes("fab-t", o)?;
     let (classes, norm) = (o.classes, o.norm.unwrap_or(Norm::Inf));
     let times = NEAREST.min(classes as u32 - 1) * o.restarts.unwrap_or(1);

@@ -6,13 +6,13 @@
 use super::apgd::{list_targets, next_target, target};
 use super::ball::{Norm, dot};
 use super::smallest::{self, length, reciprocal, squared_distance, wants_classes};
-use super::{Attack, Ball, Entry, Options, Scene, Stage, constant};
+use super::{Attack, AttackOptions, Ball, Listing, Scene, Stage, constant};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::loss::classifier::cross_entropy;
 
 /// The attacks of this file.
-pub(super) const ENTRIES: &[Entry] = &[Entry {
+pub(super) const ENTRIES: &[Listing] = &[Listing {
     name: "lbfgs",
     about: "L-BFGS in the box on distance and cross-entropy, towards a class or the nearest other (Szegedy 2013)",
     targets: true,
@@ -31,7 +31,7 @@ const GAIN: f64 = 1e-4;
 const HALVINGS: f64 = 12.0;
 
 /// Sixty evaluations at each c unless others were asked for.
-fn lbfgs(o: &Options) -> Result<Attack> {
+fn lbfgs(o: &AttackOptions) -> Result<Attack> {
     wants_classes("lbfgs", o)?;
     let (classes, targeted) = (o.classes, o.targeted);
     let begin = move |s: &Scene| {

@@ -77,8 +77,8 @@ impl Loss {
         }
     }
 
-    /// The loss of each example, `[N,1]`.
-    pub(super) fn each<'g>(self, s: &Scene<'_, 'g>, logits: Tensor<'g>) -> Tensor<'g> {
+    /// The loss of each example, `[N,1]`. [`Loss::Kl`] compares with what an earlier stage of its attack has kept.
+    pub fn each<'g>(self, s: &Scene<'_, 'g>, logits: Tensor<'g>) -> Tensor<'g> {
         let rows = s.rows();
         let sign = || s.labels.reshape([rows, 1]).scale(2.0) - 1.0;
         match (self, s.target) {

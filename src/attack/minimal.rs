@@ -4,20 +4,20 @@
 
 use super::ball::{Norm, dot};
 use super::smallest::{self, found, length, reciprocal, wants_classes};
-use super::{Attack, Ball, Entry, FOOLED, Loss, Options, Scene, Stage};
+use super::{Attack, AttackOptions, Ball, FOOLED, Listing, Loss, Scene, Stage};
 use crate::error::Result;
 use crate::graph::{Dist, Tensor};
 use std::f64::consts::PI;
 
 /// The attacks of this file.
-pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
+pub(super) const ENTRIES: &[Listing] = &[
+    Listing {
         name: "ddn",
         about: "normalised steps on a sphere that shrinks where it fools and grows where not (Rony 2019)",
         targets: true,
         make: ddn,
     },
-    Entry {
+    Listing {
         name: "fmn",
         about: "normalised steps in a ball that shrinks where it fools, in either norm (Pintor 2021)",
         targets: true,
@@ -37,12 +37,12 @@ const LAST_GAMMA: f64 = 1e-3;
 const ANY: f64 = 1e15;
 const RADIUS: &str = "radius";
 
-fn ddn(o: &Options) -> Result<Attack> {
+fn ddn(o: &AttackOptions) -> Result<Attack> {
     let loss = o.loss.unwrap_or(Loss::Ce);
     annealed("ddn", o, Norm::Two, LONGEST, move |s, annealing| ddn_step(s, loss, annealing))
 }
 
-fn fmn(o: &Options) -> Result<Attack> {
+fn fmn(o: &AttackOptions) -> Result<Attack> {
     let norm = o.norm.unwrap_or(Norm::Inf);
     annealed("fmn", o, norm, ANY, move |s, annealing| fmn_step(s, norm, annealing))
 }
@@ -50,7 +50,7 @@ fn fmn(o: &Options) -> Result<Attack> {
 /// An attack of one hundred steps unless others were asked for. `step` is told a number `[1]` that falls from 1 to 0 as half a cosine.
 fn annealed(
     name: &'static str,
-    o: &Options,
+    o: &AttackOptions,
     norm: Norm,
     radius: f64,
     step: impl for<'g> Fn(&Scene<'_, 'g>, Tensor<'g>) + Send + Sync + 'static,

@@ -17,11 +17,18 @@ mod constant;
 mod deepfool;
 mod fab;
 mod gradient;
+mod grid;
 mod lbfgs;
 mod loss;
 mod minimal;
+mod onepixel;
+mod pixle;
+mod query;
 mod scene;
 mod smallest;
+mod sparse;
+mod square;
+mod transfer;
 
 pub use ball::{Bounds, Norm, frozen, start, step};
 pub use fab::to_boundary;
@@ -38,7 +45,7 @@ pub const ADVERSARIAL: &str = "adversarial";
 pub const FOOLED: &str = "fooled";
 
 /// Builds the graph of a stage.
-pub type Build = Arc<dyn for<'g> Fn(&Scene<'_, 'g>) + Send + Sync>;
+pub type StageBuild = Arc<dyn for<'g> Fn(&Scene<'_, 'g>) + Send + Sync>;
 
 /// A part of an attack that runs as a whole: its start, one step, what comes after the last.
 #[derive(Clone)]
@@ -46,7 +53,7 @@ pub struct Stage {
     /// Unique in the attack.
     pub name: &'static str,
     /// Builds its graph.
-    pub build: Build,
+    pub build: StageBuild,
     /// How many times in a row it runs. Each run draws random numbers of its own.
     pub repeat: u32,
     /// Whether it belongs to the group of neighbouring stages that runs [`Attack::times`] times.
@@ -146,7 +153,7 @@ pub enum Keep {
 
 /// What can be said about an attack. What is `None` is the attack's own default; an attack ignores what it has no use for.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct AttackOptions {
     /// Gradient steps, or queries of the model.
     pub steps: Option<u32>,
     /// Length of a step in units of the images.
@@ -169,7 +176,7 @@ pub struct Options {
 
 /// An attack of the catalogue.
 #[derive(Clone, Copy)]
-pub struct Entry {
+pub struct Listing {
     /// What it is called: `pgd`.
     pub name: &'static str,
     /// One line for people, with its source.
@@ -177,26 +184,31 @@ pub struct Entry {
     /// Whether it can go for a class.
     pub targets: bool,
     /// Makes it.
-    pub make: fn(&Options) -> Result<Attack>,
+    pub make: fn(&AttackOptions) -> Result<Attack>,
 }
 
 /// Every attack, in the order in which tables show them.
-pub fn entries() -> impl Iterator<Item = &'static Entry> {
-    gradient::ENTRIES.iter().chain(apgd::ENTRIES).chain(
-        deepfool::ENTRIES
-            .iter()
-            .chain(carlini::ENTRIES)
-            .chain(lbfgs::ENTRIES)
-            .chain(fab::ENTRIES)
-            .chain(minimal::ENTRIES),
-    )
+pub fn entries() -> impl Iterator<Item = &'static Listing> {
+    let families: [&[Listing]; 10] = [
+        gradient::ENTRIES,
+        apgd::ENTRIES,
+        transfer::ENTRIES,
+        query::ENTRIES,
+        sparse::ENTRIES,
+        deepfool::ENTRIES,
+        carlini::ENTRIES,
+        lbfgs::ENTRIES,
+        fab::ENTRIES,
+        minimal::ENTRIES,
+    ];
+    families.into_iter().flatten()
 }
 
 /// The attack of this name.
 ///
 /// # Errors
 /// A name that is none of [`entries`]; options that the attack can't follow, in one sentence.
-pub fn named(name: &str, options: &Options) -> Result<Attack> {
+pub fn named(name: &str, options: &AttackOptions) -> Result<Attack> {
     let Some(entry) = entries().find(|entry| entry.name == name) else {
         let names: Vec<&str> = entries().map(|entry| entry.name).collect();
         return Err(Error::setting("attack", "name", name, format!("must be one of {}", names.join(", "))));

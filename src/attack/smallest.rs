@@ -2,13 +2,13 @@
 
 use super::ball::{Norm, dot};
 use super::best::{self, SCORE};
-use super::{Options, Scene, refused};
+use super::{AttackOptions, Scene, refused};
 use crate::error::Result;
 use crate::graph::Tensor;
 use crate::nn::softmax::row_max;
 
 /// Refuses a model of one logit: these attacks compare classes.
-pub(super) fn wants_classes(attack: &str, o: &Options) -> Result<()> {
+pub(super) fn wants_classes(attack: &str, o: &AttackOptions) -> Result<()> {
     if o.classes < 2 {
         let hint = "a model of one logit has no classes to compare: use pgd";
         return Err(refused(attack, "classes", o.classes, hint));

@@ -122,13 +122,14 @@ fn load(device: &Device, item: &Item, rung: &Rung) -> Result<Box<dyn Executor>> 
     }
 }
 
-/// Numbers in [-1, 1) in every operand that is read; settings that keep Adam's numbers finite.
+/// Numbers in [-1, 1) in every operand that is read; settings that keep an optimiser's numbers finite.
 fn fill(device: &mut dyn Executor, item: &Item) -> Result<()> {
     let read = |o: usize| item.steps.iter().any(|s| s.inputs.contains(&o));
     for (o, operand) in item.operands.iter().enumerate().filter(|(o, _)| read(*o)) {
         let values: Vec<f32> = match (item.family, o) {
-            // lr, β₁, β₂, ε, both corrections, β of the average, gradient scale
-            ("adam", 0) => vec![2e-4, 0.5, 0.999, 1e-8, 2.0, 1000.0, 0.99, 1.0],
+            // lr, β₁, β₂, ε, both corrections, β of the average, gradient scale, weight decay
+            ("adam", 0) => vec![2e-4, 0.5, 0.999, 1e-8, 2.0, 1000.0, 0.99, 1.0, 0.0],
+            ("sgd", 0) => vec![2e-4, 0.9, 0.0, 0.0, 0.0, 0.0, 0.99, 1.0, 5e-4],
             _ if operand.element == Element::U32 => continue,
             _ => (0..operand.len).map(|i| (i.wrapping_mul(2_654_435_761) % 2001) as f32 / 1000.0 - 1.0).collect(),
         };

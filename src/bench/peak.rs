@@ -79,7 +79,7 @@ impl Peaks {
         self.fma.gflops_best.unwrap_or(0.0)
     }
 
-    /// 10⁹ bytes of memory a second at best, read and written.
+    /// 10⁹ bytes of memory per second at best, read and written.
     pub fn gbytes_per_s(&self) -> f64 {
         self.rows().filter_map(|row| row.gbytes_per_s_best).fold(0.0, f64::max)
     }
@@ -148,7 +148,7 @@ fn once(gpu: &mut Gpu, times: u32) -> Result<()> {
     gpu.read(Region { buffer: last, offset: 0, len: 1 }).map(|_| ())
 }
 
-/// 2 · 12 chains · 16 links a thread and round, as `bench/fma.wgsl` runs them.
+/// 2 · 12 chains · 16 links per thread and round, as `bench/fma.wgsl` runs them.
 const OPERATIONS: u64 = 2 * 12 * 16;
 
 fn gpu_fma(device: &gpu::Device) -> Result<Measured> {

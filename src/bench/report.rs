@@ -19,7 +19,7 @@ pub struct Common {
     /// How long it took.
     #[serde(flatten)]
     pub timing: Timing,
-    /// Images a second, by the median.
+    /// Images per second, by the median.
     pub img_per_s: Option<f64>,
     /// Processor threads.
     pub threads: usize,

@@ -1,5 +1,5 @@
 //! A roofline (Williams 2009) as SVG: operations per second over operations per byte, both logarithmic, with the device's
-//! two measured peaks as the roof and one numbered dot a kernel. A legend beside it tells the numbers.
+//! two measured peaks as the roof and one numbered dot per kernel. A legend beside it tells the numbers.
 
 use super::kernel::KernelRow;
 use super::peak::Peaks;
@@ -20,7 +20,7 @@ const DOT: f64 = 4.0;
 const LABEL: f64 = 20.0;
 
 /// Colours that most eyes tell apart (Okabe and Ito), by family.
-const COLOURS: [(&str, &str); 10] = [
+const COLOURS: [(&str, &str); 11] = [
     ("matmul", "#000000"),
     ("matmul_nt", "#000000"),
     ("matmul_tn", "#000000"),
@@ -31,6 +31,7 @@ const COLOURS: [(&str, &str); 10] = [
     ("pointwise", "#56b4e9"),
     ("reduce", "#b8860b"),
     ("adam", "#7f3fbf"),
+    ("sgd", "#7f3fbf"),
 ];
 
 /// A logarithmic axis: values to pixels.

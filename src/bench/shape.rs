@@ -2,10 +2,10 @@
 //!
 //! `matmul:MxNxK` (`matmul_nt`, `matmul_tn`: b or a stored transposed), `conv:N,H,W,CIN,COUT,K,STRIDE,PAD[,GROUPS]` with
 //! the extents of the forward convolution (`conv_x`: its input gradient, which is the transposed convolution; `conv_w`:
-//! its weight gradient), `fir:N,H,W,C,UP,DOWN`, `pointwise:N`, `reduce:ROWSxCOLS`, `adam:N`.
+//! its weight gradient), `fir:N,H,W,C,UP,DOWN`, `pointwise:N`, `reduce:ROWSxCOLS`, `adam:N`, `sgd:N`.
 
 use crate::graph::{ConvSpec, FirSpec, Op, Real};
-use crate::plan::{ALIGN, Chain, ConvDims, Element, Instr, View, Work};
+use crate::plan::{ALIGN, Chain, ConvDims, Element, Instr, OPTIMISER_SCALARS, View, WeightDecay, Work};
 use crate::{Error, Result};
 
 /// A buffer of an [`Item`].
@@ -149,13 +149,17 @@ impl Item {
         Item::one(format!("reduce:{rows}x{cols}"), "reduce", operands, work, 1, (rows * cols) as u64)
     }
 
-    fn adam(len: usize) -> Item {
+    /// An optimiser over this many weights with an average, in so many operations a weight.
+    fn update(family: &'static str, len: usize) -> Item {
         let words = |len| Operand { len, element: Element::U32 };
-        let state = [len; 4].map(floats);
-        let mut operands = vec![floats(8), floats(len), words(len.div_ceil(ALIGN))];
-        operands.extend(state);
+        let (work, moments, flops) = match family {
+            "sgd" => (Work::Sgd { nesterov: false }, 1, 8),
+            _ => (Work::Adam(WeightDecay::Off), 2, 15),
+        };
+        let mut operands = vec![floats(OPTIMISER_SCALARS), floats(len), words(len.div_ceil(ALIGN))];
+        operands.extend(vec![floats(len); 2 + moments]);
         operands.push(words(1));
-        Item::one(format!("adam:{len}"), "adam", operands, Work::Adam, 3, 15 * len as u64)
+        Item::one(format!("{family}:{len}"), family, operands, work, 3, flops * len as u64)
     }
 
     /// Floating-point operations.
@@ -167,8 +171,9 @@ impl Item {
     pub fn bytes(&self) -> u64 {
         let touched =
             |s: &ItemStep| s.inputs.iter().chain(&s.outputs).map(|&i| self.operands[i].len as u64).sum::<u64>();
-        // What Adam writes it reads first, all but the counter.
-        let again = |s: &ItemStep| if s.work == Work::Adam { 4 * self.operands[1].len as u64 } else { 0 };
+        // What an optimiser writes it reads first, all but the counter.
+        let state = |s: &ItemStep| (s.outputs.len() - 1) as u64 * self.operands[1].len as u64;
+        let again = |s: &ItemStep| if s.work.is_update() { state(s) } else { 0 };
         4 * self.steps.iter().map(|s| touched(s) + again(s)).sum::<u64>()
     }
 }
@@ -211,7 +216,8 @@ pub fn all() -> Vec<Item> {
         Item::fir([16, 64, 64, 64], 1, 2),
         Item::pointwise(1 << 24),
         Item::reduce([1 << 18, 64]),
-        Item::adam(1 << 22),
+        Item::update("adam", 1 << 22),
+        Item::update("sgd", 1 << 22),
     ]);
     items
 }
@@ -228,7 +234,7 @@ pub fn find(asked: &str) -> Result<Vec<Item>> {
     let text = asked.to_lowercase();
     let found: Vec<Item> = all().into_iter().filter(|item| item.name.to_lowercase().contains(&text)).collect();
     if found.is_empty() {
-        let names = "w1, w2, w3, matmul, conv, conv_x, conv_w, fir, pointwise, reduce, adam";
+        let names = "w1, w2, w3, matmul, conv, conv_x, conv_w, fir, pointwise, reduce, adam, sgd";
         return Err(refuse(format!(
             "no kernel's name contains it; try {names}, or a shape such as matmul:4096x4096x4096 or conv:16,32,32,64,64,3,1,1"
         )));
@@ -268,14 +274,15 @@ fn explicit(family: &str, numbers: &str) -> Result<Item, String> {
             limited(&[v[0], v[1], v[2], v[3], v[4], v[4]])?;
             Item::fir([v[0], v[1], v[2], v[3]], v[4], v[5])
         }
-        "pointwise" | "adam" => {
+        "pointwise" | "adam" | "sgd" => {
             let v = parse(1..=1, "N")?;
             at_least_one(&v)?;
             limited(&v)?;
             match family {
                 "pointwise" => Item::pointwise(v[0]),
                 _ if !v[0].is_multiple_of(ALIGN) => return Err(format!("N must be a multiple of {ALIGN}")),
-                _ => Item::adam(v[0]),
+                "sgd" => Item::update("sgd", v[0]),
+                _ => Item::update("adam", v[0]),
             }
         }
         "reduce" => {
@@ -285,7 +292,7 @@ fn explicit(family: &str, numbers: &str) -> Result<Item, String> {
             Item::reduce([v[0], v[1]])
         }
         _ => {
-            let families = "matmul, matmul_nt, matmul_tn, conv, conv_x, conv_w, fir, pointwise, reduce or adam";
+            let families = "matmul, matmul_nt, matmul_tn, conv, conv_x, conv_w, fir, pointwise, reduce, adam or sgd";
             return Err(format!("{family} is no kernel: must be {families}"));
         }
     })

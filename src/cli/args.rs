@@ -1,5 +1,6 @@
 //! The grammar of the command line. What it means is in `job`; what is done about it in `commands`.
 
+use super::attack_args::AttackArgs;
 use super::bench_args::BenchCommand;
 use super::device::DeviceChoice;
 use super::seeds::Seeds;
@@ -20,12 +21,14 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train a GAN, or go on with a run.
+    /// Train a GAN or a classifier, or go on with a run.
     Train(TrainArgs),
     /// Draw images from a run.
     Sample(SampleArgs),
     /// Count how many images of a set the classifier of a run gets right.
     Eval(EvalArgs),
+    /// Attack the classifier of a run: what is left of its accuracy, and a report.
+    Attack(Box<AttackArgs>),
     /// Print every setting with its meaning and value, as the TOML that --config reads.
     Config(ConfigArgs),
     /// Make a run of the weights in a safetensors file of another program.
@@ -45,8 +48,8 @@ pub enum Command {
 
 /// Arguments that make up a configuration.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Settings {
-    /// Preset to start from: faces32 (unless --config names another), faces64, ring8, grid25, digits32.
+pub struct Recipe {
+    /// Preset to start from: faces32 (unless --config names another), faces64, ring8, grid25, digits32, classifier, mnist.
     pub preset: Option<String>,
     /// TOML file over the preset.
     #[arg(long, value_name = "FILE.toml")]
@@ -65,7 +68,7 @@ pub struct Settings {
     pub precision: Option<String>,
 }
 
-impl Settings {
+impl Recipe {
     /// As layers of a configuration.
     pub fn overrides(&self) -> Overrides {
         Overrides {
@@ -85,19 +88,22 @@ impl Settings {
 pub struct TrainArgs {
     /// Preset, file, settings.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: Recipe,
     /// Length of the run in thousands of real images.
     #[arg(long)]
     pub kimg: Option<f64>,
     /// Seed of every random number of the run.
     #[arg(long, value_parser = value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
+    /// How a classifier is trained to withstand attacks: none, pgd, trades, mart, free, fast, awp.
+    #[arg(long, value_name = "KIND")]
+    pub defence: Option<String>,
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
     /// Measured schedules.
     #[command(flatten)]
-    pub tuning: Tuning,
+    pub tuning: TuningArgs,
     /// Folder of the run; runs/PRESET-N unless given, or runs/PRESET-DATA-N with --data PATH.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -122,7 +128,9 @@ pub struct TrainArgs {
 impl TrainArgs {
     /// As layers of a configuration.
     pub fn overrides(&self) -> Overrides {
-        Overrides { kimg: self.kimg, seed: self.seed, ..self.settings.overrides() }
+        let mut layers = Overrides { kimg: self.kimg, seed: self.seed, ..self.settings.overrides() };
+        layers.set.extend(self.defence.iter().map(|kind| format!("defence.kind={kind}")));
+        layers
     }
 }
 
@@ -131,7 +139,7 @@ impl TrainArgs {
 pub struct ConfigArgs {
     /// Preset, file, settings.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: Recipe,
 }
 
 /// `danskin import`
@@ -142,7 +150,7 @@ pub struct ImportArgs {
     pub file: PathBuf,
     /// Preset, file, settings: the networks that the tensors belong to.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: Recipe,
     /// Folder of the run.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -151,7 +159,7 @@ pub struct ImportArgs {
     pub device: DeviceChoice,
     /// Measured schedules.
     #[command(flatten)]
-    pub tuning: Tuning,
+    pub tuning: TuningArgs,
 }
 
 /// `danskin sample`
@@ -185,7 +193,7 @@ pub struct SampleArgs {
     pub device: DeviceChoice,
     /// Measured schedules.
     #[command(flatten)]
-    pub tuning: Tuning,
+    pub tuning: TuningArgs,
 }
 
 /// `danskin eval`
@@ -207,7 +215,7 @@ pub struct EvalArgs {
     pub device: DeviceChoice,
     /// Measured schedules.
     #[command(flatten)]
-    pub tuning: Tuning,
+    pub tuning: TuningArgs,
 }
 
 /// `danskin tune`
@@ -215,7 +223,7 @@ pub struct EvalArgs {
 pub struct TuneArgs {
     /// Preset, file, settings.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: Recipe,
     /// Device: auto, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
@@ -226,7 +234,7 @@ pub struct TuneArgs {
 
 /// How matrix products and convolutions are cut into workgroups.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Tuning {
+pub struct TuningArgs {
     /// Schedules of matrix products and convolutions. off: the estimated ones; cached: those measured on this GPU before,
     /// and what was never measured is, once; full: all are measured again. Without `full` nothing is measured on a
     /// software adapter, and the host has no schedules. Differently tuned runs agree within rounding.
@@ -242,7 +250,7 @@ pub struct Tuning {
 pub struct PlanArgs {
     /// Preset, file, settings.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: Recipe,
     /// Only this phase, step by step.
     #[arg(long)]
     pub phase: Option<String>,

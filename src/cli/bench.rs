@@ -12,14 +12,14 @@ use crate::bench::workload::Peer;
 use crate::bench::{compare, kernel, report, roofline, shape, step, trace};
 use crate::config::Config;
 use crate::device::Device;
-use crate::train::Profile;
+use crate::train::{Feed, Profile};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Kernels in the table of a profile.
 const HOTTEST: usize = 10;
-/// Least seconds of samples a kernel.
+/// Least seconds of samples per kernel.
 const KERNEL_S: f64 = 0.25;
 
 pub(super) fn bench(command: &BenchCommand) -> Result<()> {
@@ -82,7 +82,8 @@ fn measure_step(args: &StepArgs) -> Result<()> {
         return Err(Error::setting("command line", "--config", file.display(), hint));
     }
     let overrides = peer.map_or(typed.clone(), |peer| peer.overrides(&typed));
-    let (config, warnings) = Config::load(&overrides)?;
+    let (mut config, warnings) = Config::load(&overrides)?;
+    Feed::complete(&mut config)?;
     warnings.iter().for_each(output::warning);
     let limits = Limits { exactly: args.steps.map(|n| n as usize), ..Limits::of(args.max_s) };
     let bar = output::counter("data");

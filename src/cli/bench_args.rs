@@ -1,6 +1,6 @@
 //! The grammar of `danskin bench`.
 
-use super::args::{Settings, Tuning};
+use super::args::{Recipe, TuningArgs};
 use super::device::DeviceChoice;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -31,8 +31,8 @@ pub struct KernelsArgs {
     pub device: DeviceChoice,
     /// Measured schedules.
     #[command(flatten)]
-    pub tuning: Tuning,
-    /// Most seconds of samples a kernel.
+    pub tuning: TuningArgs,
+    /// Most seconds of samples per kernel.
     #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
     pub max_s: f64,
     /// JSON lines on stdout instead of a table, or beside it in a file.
@@ -48,13 +48,13 @@ pub struct KernelsArgs {
 pub struct StepArgs {
     /// Preset (or w4, w5, w6, w7: what other engines are measured by), file, settings.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: Recipe,
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
     /// Measured schedules.
     #[command(flatten)]
-    pub tuning: Tuning,
+    pub tuning: TuningArgs,
     /// Exactly this many samples, however long they take.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: Option<u32>,

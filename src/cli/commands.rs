@@ -1,14 +1,14 @@
 //! The commands: a job is prepared, its warnings are shown, and the engine is called.
 
-use super::args::{CheckArgs, ConfigArgs, PlanArgs, TrainArgs, Tuning};
+use super::args::{CheckArgs, ConfigArgs, PlanArgs, TrainArgs, TuningArgs};
 use super::device::DeviceChoice;
 use super::job::{PlanJob, TrainJob};
 use super::progress::Progress;
 use super::{interrupt, output, startup};
 use crate::bench::report;
-use crate::config::{Config, Source};
+use crate::config::Config;
 use crate::device::Autotune;
-use crate::train::{Event, Feed, Outcome, Session, Settings, Trainer};
+use crate::train::{Event, Feed, Outcome, Session, Settings, Trainer, Validation};
 use crate::{Error, Result, files};
 
 pub(super) fn train(args: &TrainArgs) -> Result<()> {
@@ -30,7 +30,15 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
         let hint = "a generator alone can be drawn from; training wants a list of layers in [model.d]";
         return Err(Error::setting(job.config.place("model.g"), "model.d", "is not set", hint));
     }
-    let mut feed = open_data(&job.config)?;
+    let mut feed = match open_data(&job.config) {
+        Err(Error::Data { path, reason }) if args.resume.is_some() && !path.exists() => {
+            return Err(Error::data(
+                path,
+                format!("{reason}; name where the data of the run lies now with --data PATH"),
+            ));
+        }
+        feed => feed?,
+    };
     let (toy, reals, fingerprint) = (feed.toy_kind(), std::mem::take(&mut feed.preview), feed.fingerprint());
     let mut trainer = Trainer::new(settings, feed, &device)?;
     if args.profile.is_some() {
@@ -57,6 +65,10 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
     let mut session = Session::new(job.config.clone(), trainer, toy, run, latest.as_ref())?;
     if let Some(text) = schedules {
         files::write(&kept, "writing the schedules", text.as_bytes())?;
+    }
+    if let Some(validation) = Validation::new(&job.config, &device)? {
+        output::line(&validation.about);
+        session.validate(validation)?;
     }
     session.draw_reals(&reals)?;
     if args.profile.is_some() {
@@ -98,11 +110,7 @@ fn open_data(config: &Config) -> Result<Feed> {
 pub(super) fn config(args: &ConfigArgs) -> Result<()> {
     let config = Config::layered(&args.settings.overrides())?;
     // Whoever prints a configuration to write one may not know yet where the data lies.
-    let mut complete = config.clone();
-    if config.data.source == Source::Path {
-        complete.data.path.get_or_insert_with(|| "data".into());
-    }
-    complete.validate()?.iter().for_each(output::warning);
+    config.validate_without_data()?.iter().for_each(output::warning);
     output::line(config.explained().trim_end());
     Ok(())
 }
@@ -124,7 +132,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
         return devices();
     }
     // With the schedules that training uses.
-    let device = startup::open(args.device, &Tuning { autotune: Autotune::Cached, tuning: None })?;
+    let device = startup::open(args.device, &TuningArgs { autotune: Autotune::Cached, tuning: None })?;
     let report = crate::check::run(&device, &mut |row| output::line(row))?;
     output::line(format_args!("{} checks on {}, {} missed", report.rows, report.device, report.missed.len()));
     match report.missed.first() {

@@ -28,7 +28,7 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
     }
     let latest = match &args.checkpoint {
         Some(asked) => checkpoint::find(&run.checkpoints(), asked)?,
-        None => checkpoint::latest_good(&run.checkpoints())?,
+        None => checkpoint::best_or_latest(&run.checkpoints())?,
     };
     latest.warnings.iter().for_each(output::warning);
     let source = match &args.data {

@@ -2,15 +2,15 @@
 //!
 //! Deliberately absent: devices, and files of a new run before [`TrainJob::open_run`].
 
-use super::args::{PlanArgs, SampleArgs, TrainArgs, Tuning};
+use super::args::{PlanArgs, SampleArgs, TrainArgs, TuningArgs};
 use super::device::DeviceChoice;
 use super::seeds::Seeds;
 use crate::config::{Config, Grid};
 use crate::device::Autotune;
 use crate::kernels::Tuning as Schedules;
-use crate::train::Settings;
 use crate::train::checkpoint::{self, Checkpoint, Latest};
 use crate::train::run_folder::{RunFolder, TUNING};
+use crate::train::{Feed, Settings};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -46,9 +46,9 @@ pub enum Place {
 impl TrainJob {
     /// Layers and validates the configuration. Nothing is written yet.
     ///
-    /// Errors: a setting or file that makes no sense; a run that can't be read.
+    /// Errors: a setting or file that makes no sense; a run that can't be read; data whose classes are to be counted and can't be.
     pub fn prepare(args: &TrainArgs) -> Result<TrainJob> {
-        let (place, (config, warnings)) = match (&args.resume, &args.out) {
+        let (place, (mut config, warnings)) = match (&args.resume, &args.out) {
             (Some(root), _) => {
                 let config = RunFolder::find(root)?.config();
                 (Place::Resume(root.clone()), Config::resume(&config, &args.overrides())?)
@@ -58,6 +58,7 @@ impl TrainJob {
                 (place, Config::load(&args.overrides())?)
             }
         };
+        Feed::complete(&mut config)?;
         let init = args.init.as_deref().map(initial).transpose()?;
         Ok(TrainJob { config, device: args.device, place, init, warnings })
     }
@@ -82,7 +83,7 @@ impl TrainJob {
     /// its numbers repeat whatever was measured since; `--tuning FILE` and `--autotune full` go before.
     ///
     /// Errors: schedules of the run that can't be read.
-    pub fn tuning(&self, asked: &Tuning) -> Result<Tuning> {
+    pub fn tuning(&self, asked: &TuningArgs) -> Result<TuningArgs> {
         let kept = match &self.place {
             Place::Resume(root) => root.join(TUNING),
             _ => return Ok(asked.clone()),
@@ -96,7 +97,7 @@ impl TrainJob {
             let way = "remove it to go on by those of this device, which agree within rounding";
             return Err(Error::checkpoint(kept, format!("{reason}; {way}")));
         }
-        Ok(Tuning { autotune: Autotune::Off, tuning: Some(kept) })
+        Ok(TuningArgs { autotune: Autotune::Off, tuning: Some(kept) })
     }
 
     /// Makes or opens the run folder and locks it; for a run that goes on, with its newest good checkpoint, or without
@@ -171,7 +172,10 @@ impl SampleJob {
         // With --each alone no picture is wanted.
         let wants_picture = args.each.is_none() || args.out.is_some() || args.grid.is_some();
         let picture = match wants_picture {
-            true => Some((fit(args.grid, seeds.count())?, picture_path(args.out.as_deref(), &run, latest.images))),
+            true => Some((
+                fit(args.grid, seeds.count(), "--seeds")?,
+                picture_path(args.out.as_deref(), &run, latest.images),
+            )),
             false => None,
         };
         let (device, each, class, latents) = (args.device, args.each.clone(), args.class, args.latents.clone());
@@ -179,16 +183,20 @@ impl SampleJob {
     }
 }
 
-fn fit(grid: Option<Grid>, seeds: u128) -> Result<Grid> {
+/// The grid of a picture of so many images, which `source` asks for: the one that was named, or the squarest.
+///
+/// Errors: fewer cells than images; more images than a picture holds.
+pub(super) fn fit(grid: Option<Grid>, images: u128, source: &str) -> Result<Grid> {
     let refuse = |key, value, hint| Err(Error::setting("command line", key, value, hint));
     match grid {
-        Some(grid) if (grid.cells() as u128) < seeds => {
-            refuse("--grid", grid.to_string(), format!("has {} cells for {seeds} seeds", grid.cells()))
+        Some(grid) if (grid.cells() as u128) < images => {
+            let hint = format!("has {} cells for {images} {}", grid.cells(), source.trim_start_matches('-'));
+            refuse("--grid", grid.to_string(), hint)
         }
         Some(grid) => Ok(grid),
-        None => match usize::try_from(seeds).ok().and_then(Grid::around) {
+        None => match usize::try_from(images).ok().and_then(Grid::around) {
             Some(grid) => Ok(grid),
-            None => refuse("--seeds", format!("({seeds} of them)"), "too many for one picture; use --each DIR".into()),
+            None => refuse(source, format!("({images} of them)"), "too many for one picture; use --each DIR".into()),
         },
     }
 }
@@ -216,7 +224,8 @@ impl PlanJob {
     ///
     /// Errors: a setting or file that makes no sense.
     pub fn prepare(args: &PlanArgs) -> Result<PlanJob> {
-        let (config, warnings) = Config::load(&args.settings.overrides())?;
+        let (mut config, warnings) = Config::load(&args.settings.overrides())?;
+        Feed::complete(&mut config)?;
         Ok(PlanJob { config, phase: args.phase.clone(), json: args.json, warnings })
     }
 }

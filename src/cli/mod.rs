@@ -4,6 +4,8 @@
 //! second Ctrl-C.
 
 pub mod args;
+mod attack;
+pub mod attack_args;
 mod bench;
 pub mod bench_args;
 mod bench_table;
@@ -38,6 +40,7 @@ pub fn run() -> ExitCode {
     let done = match cli.command {
         Command::Train(args) => commands::train(&args),
         Command::Eval(args) => eval::eval(&args),
+        Command::Attack(args) => attack::attack(&args),
         Command::Sample(args) => sample::sample(&args),
         Command::Config(args) => commands::config(&args),
         Command::Import(args) => import::import(&args),

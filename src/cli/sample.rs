@@ -2,9 +2,9 @@
 
 use super::args::SampleArgs;
 use super::device::DeviceChoice;
-use super::job::SampleJob;
+use super::job::{self, SampleJob};
 use super::{commands, output, startup};
-use crate::config::{Grid, Source, Task};
+use crate::config::{DataSource, Task};
 use crate::data::toys::{self, Toy};
 use crate::train::checkpoint::{NamedTensor, Values, read_foreign};
 use crate::train::{Sampler, Settings};
@@ -19,7 +19,7 @@ pub(super) fn sample(args: &SampleArgs) -> Result<()> {
     if args.device == DeviceChoice::List {
         return commands::devices();
     }
-    let job = SampleJob::prepare(args)?;
+    let mut job = SampleJob::prepare(args)?;
     if job.config.train.task == Task::Classifier {
         let hint = "this run holds a classifier, which draws nothing; count what it gets right with danskin eval";
         return Err(Error::setting(args.run.display().to_string(), "train.task", "classifier", hint));
@@ -42,6 +42,9 @@ pub(super) fn sample(args: &SampleArgs) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(Error::io(folder, "creating the folder for images"))?;
     }
     let latents = job.latents.as_deref().map(|file| read_latents(file, &sampler)).transpose()?;
+    if let (Some(latents), Some((cells, _))) = (&latents, &mut job.picture) {
+        *cells = job::fit(args.grid, (latents.len() / sampler.latent()) as u128, "--latents")?;
+    }
     let values = draw(&job, &mut sampler, latents.as_deref())?;
     if is_plane {
         return plot_points(&job, &values);
@@ -49,9 +52,7 @@ pub(super) fn sample(args: &SampleArgs) -> Result<()> {
     let [_, height, width, channels] = sampler.image_shape(1);
     if let Some((cells, path)) = &job.picture {
         let count = values.len() / (height * width * channels);
-        let columns =
-            if latents.is_some() { Grid::around(count).map_or(cells.columns, |g| g.columns) } else { cells.columns };
-        grid::write(path, &values, [count, height, width, channels], columns, grid::Scale::Auto)?;
+        grid::write(path, &values, [count, height, width, channels], cells.columns, grid::Scale::Auto)?;
         output::line(path.display());
     }
     if let Some(folder) = &job.each {
@@ -115,7 +116,7 @@ fn read_latents(file: &Path, sampler: &Sampler) -> Result<Vec<f32>> {
 
 /// Generated points of a 2-D toy over real ones.
 fn plot_points(job: &SampleJob, values: &[f32]) -> Result<()> {
-    let toy = if job.config.data.source == Source::Ring8 { Toy::Ring8 } else { Toy::Grid25 };
+    let toy = if job.config.data.source == DataSource::Ring8 { Toy::Ring8 } else { Toy::Grid25 };
     let real = toys::batch(toy, job.config.train.seed, 0, u32::MAX, values.len() / 2);
     if let Some((_, path)) = &job.picture {
         grid::save(path, &toys::plot(toy, &real, values, 512))?;

@@ -1,6 +1,6 @@
 //! Opening a device for a command: the user's cache folder, measured schedules, and how far preparations are.
 
-use super::args::Tuning;
+use super::args::TuningArgs;
 use super::device::DeviceChoice;
 use super::output;
 use crate::device::{Device, Listener, Notice, Setup};
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 ///
 /// # Errors
 /// No such device; a file of schedules that can't be used.
-pub fn open(choice: DeviceChoice, tuning: &Tuning) -> Result<Device> {
+pub fn open(choice: DeviceChoice, tuning: &TuningArgs) -> Result<Device> {
     let setup = Setup { listener: Some(listener()), ..quiet(tuning) };
     let (device, notice) = Device::select_with(&choice.to_string(), setup)?;
     notice.iter().for_each(output::line);
@@ -21,7 +21,7 @@ pub fn open(choice: DeviceChoice, tuning: &Tuning) -> Result<Device> {
 }
 
 /// What a device is opened with where nothing but warnings is to be shown.
-pub fn quiet(tuning: &Tuning) -> Setup {
+pub fn quiet(tuning: &TuningArgs) -> Setup {
     let warn = |notice| {
         if let Notice::Warning(text) = notice {
             output::warning(text);

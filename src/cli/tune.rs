@@ -1,12 +1,12 @@
 //! `danskin tune`: measures the schedules of a preset's products, shows them, and exports them.
 
-use super::args::{TuneArgs, Tuning};
+use super::args::{TuneArgs, TuningArgs};
 use super::commands::devices;
 use super::device::DeviceChoice;
 use super::{output, startup};
 use crate::config::Config;
 use crate::device::{Autotune, Device};
-use crate::train::{Assembly, Resident, Settings};
+use crate::train::{Assembly, Feed, Resident, Settings};
 use crate::{Error, Result};
 
 /// Measures all shapes of a preset again and prints a line each.
@@ -17,10 +17,11 @@ pub fn tune(args: &TuneArgs) -> Result<()> {
     if args.device == DeviceChoice::List {
         return devices();
     }
-    let (config, warnings) = Config::load(&args.settings.overrides())?;
+    let (mut config, warnings) = Config::load(&args.settings.overrides())?;
+    Feed::complete(&mut config)?;
     warnings.iter().for_each(output::warning);
     let settings = Settings::new(&config)?;
-    let device = startup::open(args.device, &Tuning { autotune: Autotune::Full, tuning: None })?;
+    let device = startup::open(args.device, &TuningArgs { autotune: Autotune::Full, tuning: None })?;
     if matches!(device, Device::Host) {
         let hint = "the host has no schedules to measure; name a GPU (danskin devices lists them)";
         return Err(Error::setting("command line", "--device", args.device, hint));

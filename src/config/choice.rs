@@ -27,7 +27,7 @@ macro_rules! choice {
 
 choice! {
     /// Where real samples come from.
-    Source {
+    DataSource {
         /// Rendered by the program itself.
         Faces = "faces",
         /// Eight Gaussians on a circle of radius 1, σ = 0.01.
@@ -39,16 +39,16 @@ choice! {
     }
 }
 
-impl Source {
+impl DataSource {
     /// Whether samples are images (and not points of the plane).
     pub fn is_images(self) -> bool {
-        matches!(self, Source::Faces | Source::Path)
+        matches!(self, DataSource::Faces | DataSource::Path)
     }
 }
 
 choice! {
     /// Where the data set lives while training.
-    Mode {
+    DataMode {
         /// Resident where it fits, streamed otherwise.
         Auto = "auto",
         /// All of it in device memory.
@@ -59,7 +59,7 @@ choice! {
 }
 
 choice! {
-    /// The architecture of both networks.
+    /// The architecture of both networks of a GAN, or of a classifier.
     ModelKind {
         /// Radford 2015.
         Dcgan = "dcgan",
@@ -69,6 +69,43 @@ choice! {
         Mlp = "mlp",
         /// Lists of layers: `model.g`, `model.d`, `model.c`.
         Sequential = "sequential",
+        /// Two convolutions and two linear layers, the classifier of the MNIST challenge (Madry 2018).
+        MnistCnn = "mnist-cnn",
+        /// LeCun 1998.
+        Lenet5 = "lenet5",
+        /// Residual, pre-activation (He 2016), as for CIFAR.
+        PreactResnet18 = "preact-resnet18",
+    }
+}
+
+impl ModelKind {
+    /// Whether it is a classifier and nothing else.
+    pub fn is_classifier(self) -> bool {
+        matches!(self, ModelKind::MnistCnn | ModelKind::Lenet5 | ModelKind::PreactResnet18)
+    }
+}
+
+choice! {
+    /// How networks learn.
+    OptimKind {
+        /// Kingma & Ba 2015; weight decay through the gradient.
+        Adam = "adam",
+        /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+        Adamw = "adamw",
+        /// Gradient descent with momentum.
+        Sgd = "sgd",
+    }
+}
+
+choice! {
+    /// The course of the learning rate.
+    LrSchedule {
+        /// Constant, or by a cosine to `optim.lr_final` within the burn-in.
+        Cosine = "cosine",
+        /// From 0 in a line to `optim.lr` and in another to `optim.lr_final`, or 0, at the end of the run.
+        Triangle = "triangle",
+        /// Times `optim.lr_drop_factor` at each of `optim.lr_drops`.
+        Steps = "steps",
     }
 }
 
@@ -100,7 +137,7 @@ choice! {
 
 choice! {
     /// How intermediate values are stored.
-    Precision {
+    PrecisionKind {
         /// 32-bit floats.
         F32 = "f32",
         /// Activations in 16-bit floats, with dynamic loss scaling; on GPUs that have them.
@@ -110,13 +147,33 @@ choice! {
 
 choice! {
     /// When intermediate values are made again instead of kept.
-    Recompute {
+    RecomputeKind {
         /// Never.
         Off = "off",
         /// Where the model does not fit into memory otherwise.
         Auto = "auto",
         /// Always, as far as it saves memory for at most a third more arithmetic.
         On = "on",
+    }
+}
+
+choice! {
+    /// How a classifier is trained to withstand attacks.
+    DefenceKind {
+        /// Not at all.
+        None = "none",
+        /// On PGD's examples (Madry 2018).
+        Pgd = "pgd",
+        /// Zhang 2019.
+        Trades = "trades",
+        /// Wang 2020.
+        Mart = "mart",
+        /// Each batch several times (Shafahi 2019).
+        Free = "free",
+        /// One step from a random start (Wong 2020).
+        Fast = "fast",
+        /// PGD's examples at weights that are moved too (Wu 2020).
+        Awp = "awp",
     }
 }
 

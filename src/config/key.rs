@@ -3,7 +3,10 @@
 //! The table is what unknown and badly typed settings are measured against, and where the comments of a written
 //! configuration come from. `Config`'s fields carry the same names (a test holds the two together).
 
-use super::choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Recompute, Source, Task};
+use super::choice::{
+    AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, PrecisionKind,
+    RecomputeKind, Task,
+};
 use super::quantity::{Amount, Grid};
 use toml::Value;
 
@@ -30,6 +33,8 @@ pub enum Kind {
     Amount,
     /// Columns by rows.
     Grid,
+    /// A list of increasing numbers, at least 0.
+    Places,
     /// A table with a list of layers.
     Layers,
 }
@@ -57,7 +62,7 @@ const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Key {
 
 /// Every setting, section by section, in the order in which they are written.
 pub const KEYS: &[Key] = &[
-    key("data.source", Kind::Choice(Source::NAMES), "where real samples come from"),
+    key("data.source", Kind::Choice(DataSource::NAMES), "where real samples come from"),
     optional("data.path", Kind::Text, "folder, archive or IDX file; for source \"path\""),
     key("data.size", Kind::Count(1, 4096), "side of the square images"),
     key("data.channels", Kind::Count(1, 3), "1 grey, 3 colour"),
@@ -65,7 +70,8 @@ pub const KEYS: &[Key] = &[
     key("data.seed", Kind::Seed, "which population of built-in faces"),
     optional("data.label", Kind::Text, "factor that labels the built-in faces: glasses, hat, smile, ..."),
     key("data.mirror", Kind::Switch, "flip half of the images left to right"),
-    key("data.mode", Kind::Choice(Mode::NAMES), "where the set lives"),
+    key("data.crop", Kind::Count(0, 64), "pixels by which training images are shifted at most, over black; 0: none"),
+    key("data.mode", Kind::Choice(DataMode::NAMES), "where the set lives"),
     key("model.kind", Kind::Choice(ModelKind::NAMES), "architecture"),
     key("model.z", Kind::Count(1, 8192), "latent numbers per sample"),
     key("model.g_width", Kind::Count(1, 8192), "generator's channels at full resolution; they double inwards"),
@@ -74,7 +80,16 @@ pub const KEYS: &[Key] = &[
     key("model.blocks", Kind::Count(1, 64), "residual blocks per resolution (r3gan)"),
     key("model.hidden", Kind::Count(1, 65_536), "units per layer (mlp)"),
     key("model.layers", Kind::Count(1, 64), "hidden layers (mlp)"),
-    key("model.classes", Kind::Count(0, 65_536), "classes both networks are told of, or the classifier tells apart"),
+    key(
+        "model.classes",
+        Kind::Count(0, 65_536),
+        "classes both networks are told of, or a classifier tells apart (0: the data's)",
+    ),
+    optional(
+        "model.width",
+        Kind::Count(1, 8192),
+        "classifier's channels in its first stage; as published unless given",
+    ),
     optional("model.g", Kind::Layers, "layers of the generator (sequential)"),
     optional("model.d", Kind::Layers, "layers of the discriminator (sequential)"),
     optional("model.c", Kind::Layers, "layers of the classifier (sequential)"),
@@ -85,33 +100,64 @@ pub const KEYS: &[Key] = &[
     optional("loss.gamma_final", Kind::AtLeast(0.0), "r1_gamma and r2_gamma after the burn-in"),
     key("loss.n_critic", Kind::Count(1, 1000), "discriminator steps per generator step"),
     key("loss.penalty_every", Kind::Count(1, 1000), "discriminator steps from one penalty to the next"),
+    key("optim.kind", Kind::Choice(OptimKind::NAMES), "how networks learn"),
     key("optim.lr", Kind::Positive, "learning rate"),
-    optional("optim.lr_final", Kind::AtLeast(0.0), "learning rate after the burn-in"),
+    key("optim.lr_schedule", Kind::Choice(LrSchedule::NAMES), "its course; a cosine without lr_final is constant"),
+    optional("optim.lr_final", Kind::AtLeast(0.0), "learning rate after the burn-in (cosine) or at the end (triangle)"),
+    optional("optim.lr_peak_kimg", Kind::AtLeast(0.0), "where a triangle has its peak; half of the run unless given"),
+    optional("optim.lr_drops", Kind::Places, "thousands of images at which the learning rate drops (steps)"),
+    key("optim.lr_drop_factor", Kind::Positive, "what the learning rate is multiplied by at each drop"),
     key("optim.beta1", Kind::Decay, "decay of Adam's first moment"),
     key("optim.beta2", Kind::Decay, "decay of Adam's second moment"),
     optional("optim.beta2_final", Kind::Decay, "beta2 after the burn-in"),
     key("optim.eps", Kind::Positive, "added outside of Adam's root"),
+    key("optim.momentum", Kind::Decay, "momentum (sgd)"),
+    key("optim.nesterov", Kind::Switch, "whether momentum looks ahead (sgd)"),
+    key(
+        "optim.weight_decay",
+        Kind::AtLeast(0.0),
+        "L2 penalty of the weights; adamw: their decay per step in units of lr",
+    ),
     key("optim.lr_d_scale", Kind::Positive, "the discriminator's learning rate in units of lr"),
     key("optim.burn_in_kimg", Kind::AtLeast(0.0), "length of the cosine from start to final values; 0: constant"),
-    key("ema.half_life_kimg", Kind::AtLeast(0.0), "half-life of the generator's moving average"),
+    key(
+        "ema.half_life_kimg",
+        Kind::AtLeast(0.0),
+        "half-life of the moving average of a generator or classifier; 0: none",
+    ),
     optional("ema.half_life_start_kimg", Kind::AtLeast(0.0), "half-life at the start of the burn-in"),
     key("ema.ramp", Kind::AtLeast(0.0), "half-life is at most this share of the images seen; 0: no ramp"),
     key("attack.steps", Kind::Count(0, 1000), "attack steps on the images D sees; 0: off"),
     key("attack.eps", Kind::Amount, "largest change of a pixel: 0 to 1, or a fraction"),
     optional("attack.alpha", Kind::Amount, "change per step; 2.5 eps / steps unless given"),
     key("attack.kind", Kind::Choice(AttackKind::NAMES), "how the change is found"),
+    key(
+        "defence.kind",
+        Kind::Choice(DefenceKind::NAMES),
+        "how a classifier is trained to withstand attacks of attack.eps",
+    ),
+    optional("defence.beta", Kind::AtLeast(0.0), "weight of the second term of trades (6 unless given) and mart (5)"),
+    key("defence.replays", Kind::Count(1, 100), "steps per batch of free"),
+    key("defence.gamma", Kind::AtLeast(0.0), "how far awp moves each layer, as a share of its length"),
+    key(
+        "validate.count",
+        Kind::Count(0, 1_000_000),
+        "images on which each checkpoint is measured, clean and under PGD; 0: off",
+    ),
+    key("validate.steps", Kind::Count(1, 1000), "steps of that PGD"),
+    key("validate.patience", Kind::Count(0, 1000), "checkpoints without a better one before the run ends; 0: never"),
     key("train.task", Kind::Choice(Task::NAMES), "what is trained"),
     key("train.kimg", Kind::Positive, "length of the run in thousands of real images"),
     key("train.batch", Kind::Count(1, 65_536), "samples per step"),
     key("train.seed", Kind::Seed, "seed of every random number of the run"),
-    key("train.precision", Kind::Choice(Precision::NAMES), "how activations are stored"),
+    key("train.precision", Kind::Choice(PrecisionKind::NAMES), "how activations are stored"),
     key("log.every_steps", Kind::Count(1, 1_000_000), "steps from one line of statistics to the next"),
     key("sample.every_kimg", Kind::AtLeast(0.0), "from one sample grid to the next; 0: only the last"),
     key("sample.count", Kind::Grid, "columns x rows of the sample grid"),
     key("checkpoint.every_kimg", Kind::Positive, "from one checkpoint to the next"),
     key("checkpoint.keep", Kind::Count(1, 1_000_000), "checkpoints kept"),
     key("plan.fuse", Kind::Switch, "fuse pointwise kernels"),
-    key("plan.recompute", Kind::Choice(Recompute::NAMES), "when activations are made again to save memory"),
+    key("plan.recompute", Kind::Choice(RecomputeKind::NAMES), "when activations are made again to save memory"),
 ];
 
 /// The setting of this dotted name.
@@ -153,6 +199,7 @@ impl Kind {
                 Value::String(s) => s.parse::<Amount>().map(|_| value.clone()),
                 _ => number(value, |v| Amount::from_pixel(v).is_some(), Amount::HINT),
             },
+            Kind::Places => places(value).ok_or_else(|| "must be a list of increasing numbers, at least 0".into()),
             Kind::Layers => match value {
                 Value::Table(table) if table.get("layers").is_some_and(Value::is_array) => Ok(value.clone()),
                 _ => Err("must be a table with a list `layers`, each a table with a `type`".into()),
@@ -174,6 +221,13 @@ impl Kind {
             _ => text.parse::<Value>().or_else(|_| text.parse::<f64>().map(Value::Float)).unwrap_or_else(|_| bare()),
         }
     }
+}
+
+fn places(value: &Value) -> Option<Value> {
+    let numbers: Vec<f64> =
+        value.as_array()?.iter().map(|v| v.as_float().or(v.as_integer().map(|v| v as f64))).collect::<Option<_>>()?;
+    let ordered = numbers.is_sorted_by(|a, b| a < b) && numbers.iter().all(|v| v.is_finite() && *v >= 0.0);
+    (ordered && !numbers.is_empty()).then(|| Value::Array(numbers.into_iter().map(Value::Float).collect()))
 }
 
 fn whole(value: &Value, low: i64, high: i64) -> Result<Value, String> {

@@ -56,12 +56,12 @@ impl Config {
         layers.finish()
     }
 
-    /// The configuration a run was started with.
+    /// The configuration a run was started with. One that was imported may not know yet where its data lies.
     ///
     /// Errors: as [`Config::load`].
     pub fn read(path: &Path) -> Result<Config> {
         let config = Layers::file(path, None)?.finish()?;
-        config.validate()?;
+        config.validate_without_data()?;
         Ok(config)
     }
 }

@@ -12,7 +12,10 @@ mod resume;
 mod text;
 mod validate;
 
-pub use choice::{AttackKind, LossKind, Mode, ModelKind, Precision, Recompute, Source, Task};
+pub use choice::{
+    AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, PrecisionKind,
+    RecomputeKind, Task,
+};
 pub use key::{KEYS, Key, Kind};
 pub use layers::Overrides;
 pub use quantity::{Amount, Grid};
@@ -30,6 +33,8 @@ const PRESETS: &[(&str, &str)] = &[
     ("ring8", include_str!("presets/ring8.toml")),
     ("grid25", include_str!("presets/grid25.toml")),
     ("digits32", include_str!("presets/digits32.toml")),
+    ("classifier", include_str!("presets/classifier.toml")),
+    ("mnist", include_str!("presets/mnist.toml")),
 ];
 
 /// Names of the presets.
@@ -49,12 +54,16 @@ pub struct Config {
     pub model: ModelConfig,
     /// Losses and penalties.
     pub loss: LossConfig,
-    /// Adam and its schedules.
+    /// The optimiser and its schedules.
     pub optim: OptimConfig,
     /// The moving average of the generator.
     pub ema: EmaConfig,
     /// Adversarial perturbation of the images that D sees.
     pub attack: AttackConfig,
+    /// How a classifier withstands attacks.
+    pub defence: DefenceConfig,
+    /// How checkpoints of a classifier are measured.
+    pub validate: ValidateConfig,
     /// Length, batch, seed.
     pub train: TrainConfig,
     /// Statistics.
@@ -75,8 +84,8 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// Where they come from.
-    pub source: Source,
-    /// Folder, archive or IDX file, for [`Source::Path`].
+    pub source: DataSource,
+    /// Folder, archive or IDX file, for [`DataSource::Path`].
     pub path: Option<PathBuf>,
     /// Side of the square images.
     pub size: usize,
@@ -90,8 +99,11 @@ pub struct DataConfig {
     pub label: Option<String>,
     /// Flip half of the images left to right.
     pub mirror: bool,
+    /// Shift training images at random by at most so many pixels over black, as a crop of the image with a border of so many
+    /// pixels; 0 is off.
+    pub crop: usize,
     /// Where the set lives.
-    pub mode: Mode,
+    pub mode: DataMode,
 }
 
 /// `[model]`: both networks.
@@ -114,8 +126,11 @@ pub struct ModelConfig {
     pub hidden: usize,
     /// Hidden layers (mlp).
     pub layers: usize,
-    /// Classes that both networks of a GAN are told of, or that a classifier tells apart; 0 is none.
+    /// Classes that both networks of a GAN are told of, 0 is none; or that a classifier tells apart, 0 is as many as the data has.
     pub classes: usize,
+    /// Channels of a classifier's first stage, where they are not those published: 64 (preact-resnet18), 32 (mnist-cnn), 6 (lenet5).
+    /// A dcgan or r3gan that learns classes has `d_width`.
+    pub width: Option<usize>,
     /// Layers of the generator (sequential): `prefix`, `init`, and a list `layers` of tables. See `nn::Sequential`.
     pub g: Option<toml::Table>,
     /// Layers of the discriminator (sequential).
@@ -144,14 +159,24 @@ pub struct LossConfig {
     pub penalty_every: u32,
 }
 
-/// `[optim]`: Adam and its schedules.
+/// `[optim]`: the optimiser and its schedules.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimConfig {
+    /// What networks learn by.
+    pub kind: OptimKind,
     /// Learning rate of both networks.
     pub lr: f64,
-    /// Learning rate after the burn-in, where it changes at all.
+    /// Its course.
+    pub lr_schedule: LrSchedule,
+    /// Learning rate after the burn-in, where it changes at all; at the end of a triangle, 0 unless given.
     pub lr_final: Option<f64>,
+    /// Thousands of images after which a triangle has its peak; half of the run unless given.
+    pub lr_peak_kimg: Option<f64>,
+    /// Thousands of images at which the learning rate drops, where it goes in steps.
+    pub lr_drops: Option<Vec<f64>>,
+    /// What it is multiplied by there.
+    pub lr_drop_factor: f64,
     /// Decay of the first moment.
     pub beta1: f64,
     /// Decay of the second moment.
@@ -160,6 +185,12 @@ pub struct OptimConfig {
     pub beta2_final: Option<f64>,
     /// Added outside of the root.
     pub eps: f64,
+    /// Momentum of gradient descent.
+    pub momentum: f64,
+    /// Whether it looks ahead.
+    pub nesterov: bool,
+    /// λ of weight decay, through the gradient, or decoupled with [`OptimKind::Adamw`]; 0 is off.
+    pub weight_decay: f64,
     /// The discriminator's learning rate in units of `lr`.
     pub lr_d_scale: f64,
     /// Length of the cosine from start to final values in thousands of images; 0 keeps the start values.
@@ -207,6 +238,32 @@ impl AttackConfig {
     }
 }
 
+/// `[defence]`: how a classifier withstands attacks. The attack itself is that of `[attack]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DefenceConfig {
+    /// What it learns from.
+    pub kind: DefenceKind,
+    /// Weight of the second term (trades, mart).
+    pub beta: Option<f64>,
+    /// Steps per batch (free).
+    pub replays: u32,
+    /// How far each layer's weights are moved, as a share of their length (awp).
+    pub gamma: f64,
+}
+
+/// `[validate]`: how checkpoints of a classifier are measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidateConfig {
+    /// Images; 0 is off.
+    pub count: usize,
+    /// Steps of PGD.
+    pub steps: u32,
+    /// Checkpoints without a better one before the run ends; 0 is never.
+    pub patience: u32,
+}
+
 /// `[train]`: length, batch, seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -220,7 +277,7 @@ pub struct TrainConfig {
     /// Seed of every random number of the run.
     pub seed: u64,
     /// How activations are stored.
-    pub precision: Precision,
+    pub precision: PrecisionKind,
 }
 
 /// `[log]`: statistics.
@@ -258,11 +315,11 @@ pub struct PlanConfig {
     /// Fuse pointwise kernels.
     pub fuse: bool,
     /// When intermediate values are made again.
-    pub recompute: Recompute,
+    pub recompute: RecomputeKind,
 }
 
 impl Config {
-    /// A preset as it is. Digits need a path before they [validate](Config::validate).
+    /// A preset as it is. Digits and MNIST need a path before they [validate](Config::validate).
     ///
     /// Errors: a name that is none of [`presets`].
     pub fn preset(name: &str) -> Result<Config> {

@@ -102,7 +102,7 @@ impl Grid {
         self.columns * self.rows
     }
 
-    /// The squarest grid with room for `count` images, no wider than it must be; `None` where that is over 256 a side.
+    /// The squarest grid with room for `count` images, no wider than it must be; `None` where that is over 256 per side.
     pub fn around(count: usize) -> Option<Grid> {
         let columns = (1..=Grid::MOST).find(|c| c * c >= count)?;
         Some(Grid { columns, rows: count.div_ceil(columns).max(1) })

@@ -20,7 +20,7 @@ use OnResume::{Fixed, Free, Weight};
 
 const DATA: &str = "the run learns these images; start another with --init";
 const SHAPE: &str = "the networks in its checkpoints have this shape";
-const MOMENTS: &str = "Adam's moments were averaged with it";
+const MOMENTS: &str = "the optimiser's moments were averaged with it";
 
 /// The rule of every setting, in the order of [`super::KEYS`].
 const RULES: &[(&str, OnResume)] = &[
@@ -33,6 +33,7 @@ const RULES: &[(&str, OnResume)] = &[
     ("data.seed", Fixed(DATA)),
     ("data.label", Fixed(DATA)),
     ("data.mirror", Fixed(DATA)),
+    ("data.crop", Fixed(DATA)),
     ("data.mode", Free),
     ("model.kind", Fixed(SHAPE)),
     ("model.z", Fixed(SHAPE)),
@@ -43,6 +44,7 @@ const RULES: &[(&str, OnResume)] = &[
     ("model.hidden", Fixed(SHAPE)),
     ("model.layers", Fixed(SHAPE)),
     ("model.classes", Fixed(SHAPE)),
+    ("model.width", Fixed(SHAPE)),
     ("model.g", Fixed(SHAPE)),
     ("model.d", Fixed(SHAPE)),
     ("model.c", Fixed(SHAPE)),
@@ -53,12 +55,20 @@ const RULES: &[(&str, OnResume)] = &[
     ("loss.gamma_final", Free),
     ("loss.n_critic", Fixed("the steps of both networks are counted by it")),
     ("loss.penalty_every", Fixed(MOMENTS)),
+    ("optim.kind", Fixed("its checkpoints hold the moments of this optimiser; start another run with --init")),
     ("optim.lr", Free),
+    ("optim.lr_schedule", Free),
     ("optim.lr_final", Free),
+    ("optim.lr_peak_kimg", Free),
+    ("optim.lr_drops", Free),
+    ("optim.lr_drop_factor", Free),
     ("optim.beta1", Fixed(MOMENTS)),
     ("optim.beta2", Fixed(MOMENTS)),
     ("optim.beta2_final", Fixed(MOMENTS)),
     ("optim.eps", Free),
+    ("optim.momentum", Fixed(MOMENTS)),
+    ("optim.nesterov", Free),
+    ("optim.weight_decay", Free),
     ("optim.lr_d_scale", Free),
     ("optim.burn_in_kimg", Free),
     ("ema.half_life_kimg", Free),
@@ -68,6 +78,13 @@ const RULES: &[(&str, OnResume)] = &[
     ("attack.eps", Free),
     ("attack.alpha", Free),
     ("attack.kind", Fixed("the run was trained against this attack; start another with --init")),
+    ("defence.kind", Fixed("the run was trained by it; start another with --init")),
+    ("defence.beta", Free),
+    ("defence.replays", Fixed("its steps are counted in replays of each batch")),
+    ("defence.gamma", Free),
+    ("validate.count", Free),
+    ("validate.steps", Free),
+    ("validate.patience", Free),
     ("train.task", Fixed("the networks of the run are trained for it")),
     ("train.kimg", Free),
     ("train.batch", Fixed("its steps are counted in batches of this size")),

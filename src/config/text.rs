@@ -1,6 +1,6 @@
 //! A configuration as text: every setting in force, with a comment, in a form that [`Config::read`] reads back.
 
-use super::{Config, KEYS, Key, Kind, Source};
+use super::{Config, DataSource, KEYS, Key, Kind};
 use std::fmt::Write;
 use std::path::PathBuf;
 use toml::{Table, Value};
@@ -68,7 +68,7 @@ impl Config {
     pub fn run_name(&self) -> String {
         let own = Config::preset(&self.preset).is_ok_and(|preset| preset.data.source == self.data.source);
         let data = match self.data.source {
-            Source::Path => {
+            DataSource::Path => {
                 let path = self.full_path();
                 safe(path.as_deref().and_then(|path| path.file_stem()?.to_str()).unwrap_or_default())
             }
@@ -127,12 +127,12 @@ mod tests {
         ] {
             let mut config = Config::preset(preset).unwrap();
             if let Some(path) = data {
-                (config.data.source, config.data.path) = (Source::Path, Some(path.into()));
+                (config.data.source, config.data.path) = (DataSource::Path, Some(path.into()));
             }
             assert_eq!(config.run_name(), name);
         }
         let mut config = Config::preset("ring8").unwrap();
-        config.data.source = Source::Grid25;
+        config.data.source = DataSource::Grid25;
         assert_eq!(config.run_name(), "ring8-grid25");
     }
 }

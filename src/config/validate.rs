@@ -1,6 +1,6 @@
 //! What goes together: rules over more than one setting. Single values are checked by the table of keys.
 
-use super::{Config, KEYS, LossKind, ModelKind, Source, Task, text};
+use super::{Config, DataSource, KEYS, LossKind, LrSchedule, ModelKind, OptimKind, Task, text};
 use crate::{Error, Result};
 
 /// A batch of images larger than this many bytes is a slip of the hand: its activations would be fifty times larger.
@@ -21,8 +21,21 @@ impl Config {
         self.check_model()?;
         self.check_penalties()?;
         self.check_attack()?;
+        self.check_schedule()?;
         self.check_length()?;
         Ok(self.warnings())
+    }
+
+    /// [`Config::validate`] for what opens no data: where a set of the user's own lies need not be known yet.
+    ///
+    /// Errors: as there.
+    pub fn validate_without_data(&self) -> Result<Vec<String>> {
+        if self.data.source != DataSource::Path || self.data.path.is_some() {
+            return self.validate();
+        }
+        let mut complete = self.clone();
+        complete.data.path = Some("data".into());
+        complete.validate()
     }
 
     fn refusal(&self, key: &str, hint: impl Into<String>) -> Error {
@@ -42,11 +55,13 @@ impl Config {
 
     fn check_data(&self) -> Result<()> {
         let data = &self.data;
-        if data.path.is_none() && data.source == Source::Path {
+        if data.path.is_none() && data.source == DataSource::Path {
             let hint = "name the folder, archive or IDX file with --data PATH";
             return Err(Error::setting(self.place("data.source"), "data.path", "is not set", hint));
         }
         self.require(data.channels != 2, "data.channels", "must be 1 (grey) or 3 (colour)")?;
+        let why = "the image would be shifted out of sight";
+        self.together(data.crop == 0 || data.crop < data.size, ["data.crop", "data.size"], why)?;
         if self.model.kind == ModelKind::Sequential {
             return self.check_layers();
         }
@@ -68,6 +83,8 @@ impl Config {
 
     fn check_task(&self) -> Result<()> {
         if self.train.task == Task::Gan {
+            let why = "it is a classifier: set train.task=classifier";
+            self.together(!self.model.kind.is_classifier(), ["model.kind", "train.task"], why)?;
             return self.together(
                 self.model.classes == 0 || self.data.source.is_images(),
                 ["model.classes", "data.source"],
@@ -76,10 +93,9 @@ impl Config {
         }
         let why = "a classifier tells images apart";
         self.together(self.data.source.is_images(), ["train.task", "data.source"], why)?;
-        let why = "a classifier is a list of layers: set model.kind=sequential and give [model.c]";
-        self.together(self.model.kind == ModelKind::Sequential, ["train.task", "model.kind"], why)?;
-        self.require(self.model.classes >= 2, "model.classes", "must be at least 2 for a classifier")?;
-        let labelled = self.data.source != Source::Faces || self.data.label.is_some();
+        let hint = "must be at least 2 for a classifier, or 0 for as many as the data has";
+        self.require(self.model.classes != 1, "model.classes", hint)?;
+        let labelled = self.data.source != DataSource::Faces || self.data.label.is_some();
         let hint = "must name a factor of the built-in faces, such as glasses, for a classifier";
         if labelled { Ok(()) } else { Err(Error::setting(self.place("train.task"), "data.label", "is not set", hint)) }
     }
@@ -90,15 +106,16 @@ impl Config {
         let (fits, sizes) = match self.model.kind {
             ModelKind::Dcgan => ([32, 64].contains(&size), "it makes images of 32 or 64"),
             ModelKind::R3gan => ([16, 32, 64, 128, 256].contains(&size), "it makes images of 16, 32, 64, 128 or 256"),
-            ModelKind::Mlp | ModelKind::Sequential => (true, ""),
+            ModelKind::Lenet5 => (size >= 12, "it reads images of 12 and more"),
+            ModelKind::Mlp | ModelKind::Sequential | ModelKind::MnistCnn | ModelKind::PreactResnet18 => (true, ""),
         };
         self.together(fits, ["data.size", "model.kind"], sizes)?;
         for (key, width) in [("model.g_width", self.model.g_width), ("model.d_width", self.model.d_width)] {
             let whole_groups = self.model.kind != ModelKind::R3gan || width % 8 == 0;
             self.require(whole_groups, key, "must be a multiple of 8 with model.kind \"r3gan\"")?;
         }
-        let has_norm = matches!(self.model.kind, ModelKind::Dcgan | ModelKind::Sequential);
-        self.together(has_norm || !self.model.d_norm, ["model.d_norm", "model.kind"], "only \"dcgan\" has batch norm")
+        let no_norm = matches!(self.model.kind, ModelKind::R3gan | ModelKind::Mlp);
+        self.together(!no_norm || !self.model.d_norm, ["model.d_norm", "model.kind"], "only \"dcgan\" has batch norm")
     }
 
     fn check_penalties(&self) -> Result<()> {
@@ -120,6 +137,21 @@ impl Config {
         self.together(pixels, ["attack.steps", "data.source"], "an attack changes pixels")?;
         let moves = self.attack.alpha.as_ref().is_none_or(|a| a.in_pixel_units() > 0.0);
         self.require(moves, "attack.alpha", "must be above 0")
+    }
+
+    fn check_schedule(&self) -> Result<()> {
+        let optim = &self.optim;
+        match optim.lr_schedule {
+            LrSchedule::Steps if optim.lr_drops.is_none() => {
+                let hint = "name the thousands of images at which the learning rate drops, such as [100.0, 150.0]";
+                Err(Error::setting(self.place("optim.lr_schedule"), "optim.lr_drops", "is not set", hint))
+            }
+            LrSchedule::Triangle => {
+                let before = optim.lr_peak_kimg.is_none_or(|peak| peak < self.train.kimg);
+                self.together(before, ["optim.lr_peak_kimg", "train.kimg"], "a triangle has its peak before its end")
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_length(&self) -> Result<()> {
@@ -151,12 +183,15 @@ impl Config {
                 warnings.push(self.refusal(key, hint).to_string());
             }
         };
-        warn(data.path.is_some() && data.source != Source::Path, "data.path", "is read only with data.source \"path\"");
         warn(
-            data.label.is_some() && data.source != Source::Faces,
-            "data.label",
-            "is read only with data.source \"faces\"",
+            data.path.is_some() && data.source != DataSource::Path,
+            "data.path",
+            "is read only with data.source \"path\"",
         );
+        // A preset's own label waits for its own images.
+        let own = Config::preset(&self.preset).is_ok_and(|preset| preset.data.label == data.label);
+        let unread = data.label.is_some() && data.source != DataSource::Faces && !own;
+        warn(unread, "data.label", "is read only with data.source \"faces\"");
         let (lists, gan) = (self.model.kind == ModelKind::Sequential, self.train.task == Task::Gan);
         let unread = "is read only with model.kind \"sequential\" and the task that trains it";
         warn(self.model.g.is_some() && !(lists && gan), "model.g", unread);
@@ -164,7 +199,7 @@ impl Config {
         warn((gan || !lists) && self.model.c.is_some(), "model.c", unread);
 
         let penalised = self.penalties().iter().any(|(_, weight)| *weight > 0.0);
-        let labelled = data.source != Source::Faces || data.label.is_some();
+        let labelled = data.source != DataSource::Faces || data.label.is_some();
         let unlabelled = "asks for labels, and the built-in faces have them only where data.label names a factor";
         warn(self.model.classes > 0 && !labelled, "model.classes", unlabelled);
         let unbounded = "has nothing that keeps the critic Lipschitz: set loss.gp_lambda (10, or 0.1 in the plane)";
@@ -174,9 +209,23 @@ impl Config {
         let no_gamma = loss.r1_gamma == 0.0 && loss.r2_gamma == 0.0;
         let gamma_final = loss.gamma_final.is_some();
         warn(gamma_final && no_gamma, "loss.gamma_final", "has no effect while r1_gamma and r2_gamma are 0");
+        let schedule = optim.lr_schedule;
+        let unread = |word: &str| format!("is read only with optim.lr_schedule \"{word}\"");
+        warn(optim.lr_drops.is_some() && schedule != LrSchedule::Steps, "optim.lr_drops", &unread("steps"));
+        warn(
+            optim.lr_peak_kimg.is_some() && schedule != LrSchedule::Triangle,
+            "optim.lr_peak_kimg",
+            &unread("triangle"),
+        );
+        let stepped = "has no effect: the learning rate goes in steps";
+        warn(optim.lr_final.is_some() && schedule == LrSchedule::Steps, "optim.lr_final", stepped);
+        let descends = optim.kind == OptimKind::Sgd;
+        warn(optim.nesterov && !descends, "optim.nesterov", "is read only with optim.kind \"sgd\"");
+        let no_width = "is read only by mnist-cnn, lenet5 and preact-resnet18";
+        warn(self.model.width.is_some() && !self.model.kind.is_classifier(), "model.width", no_width);
         let finals = [
             ("loss.gamma_final", gamma_final),
-            ("optim.lr_final", optim.lr_final.is_some()),
+            ("optim.lr_final", optim.lr_final.is_some() && schedule == LrSchedule::Cosine),
             ("optim.beta2_final", optim.beta2_final.is_some()),
         ];
         for (key, is_set) in finals {

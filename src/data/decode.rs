@@ -81,7 +81,7 @@ fn sentence(error: ImageError) -> String {
     }
 }
 
-/// Lays an image on white and reduces it to 8 bits a channel.
+/// Lays an image on white and reduces it to 8 bits per channel.
 fn on_white(picture: DynamicImage) -> RgbImage {
     if !picture.color().has_alpha() {
         return picture.into_rgb8();

@@ -25,6 +25,25 @@ pub fn mirror(seed: u64, step: u32, stream: u32, j: usize) -> bool {
     philox::block(seed, [(j / 4) as u32, step, stream, 1])[j % 4] >> 31 == 1
 }
 
+/// Rows and columns from the corner of the border of `crop` pixels that is put around the image at place `j` of a batch to the
+/// window that is cut out: halves of lane j%4 of block (j/4, step, stream, 3) as shares of 2·crop + 1.
+pub fn shift(seed: u64, step: u32, stream: u32, j: usize, crop: usize) -> [usize; 2] {
+    philox::shift(philox::block(seed, [(j / 4) as u32, step, stream, 3])[j % 4], crop)
+}
+
+/// An image of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// Its number in the set.
+    pub image: usize,
+    /// Pixels of the border of byte 0 around it, and rows and columns from the border's corner to the window that is taken.
+    pub crop: usize,
+    /// See `crop`.
+    pub shift: [usize; 2],
+    /// Whether the window is flipped left to right.
+    pub flip: bool,
+}
+
 /// How batches are drawn; with a position, a step and a set it gives a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrawRule {
@@ -36,14 +55,26 @@ pub struct DrawRule {
     pub n: usize,
     /// Flip half of the images left to right.
     pub mirror: bool,
+    /// Put a black border of so many pixels around each image and cut a window of its size out at random; 0 for none.
+    pub crop: usize,
 }
 
 impl DrawRule {
-    /// The batch of `step` from `count` images, of which `first` were drawn before: (number of the image, flipped?) for each.
-    pub fn picks(&self, first: u64, step: u32, count: usize) -> impl Iterator<Item = (usize, bool)> + use<> {
-        let DrawRule { seed, stream, n, mirror: flips } = *self;
-        let number = move |j: usize| draw_index(seed, stream, first.wrapping_add(j as u64), count);
-        (0..n).map(move |j| (number(j), flips && mirror(seed, step, stream, j)))
+    /// The batch of `step` from `count` images, of which `first` were drawn before.
+    pub fn picks(&self, first: u64, step: u32, count: usize) -> impl Iterator<Item = Pick> + use<> {
+        let DrawRule { seed, stream, n, mirror: flips, crop } = *self;
+        (0..n).map(move |j| Pick {
+            image: draw_index(seed, stream, first.wrapping_add(j as u64), count),
+            crop,
+            shift: if crop > 0 { shift(seed, step, stream, j, crop) } else { [0; 2] },
+            flip: flips && mirror(seed, step, stream, j),
+        })
+    }
+
+    /// Numbers of the images of a batch after `first` others, in order.
+    pub fn numbers(&self, first: u64, count: usize) -> impl Iterator<Item = usize> + use<> {
+        let DrawRule { seed, stream, n, .. } = *self;
+        (0..n).map(move |j| draw_index(seed, stream, first.wrapping_add(j as u64), count))
     }
 }
 
@@ -57,14 +88,18 @@ pub fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
     bytes.iter().map(|&byte| float(byte))
 }
 
-/// Writes an image of bytes `[size,size,channels]` as floats in [-1,1], byte/127.5 − 1 with one rounding, flipped left to
-/// right if asked: the bits that the host draws from a resident set.
-pub(super) fn write_floats(bytes: &[u8], flip: bool, size: usize, channels: usize, out: &mut [f32]) {
-    for (row, out) in bytes.chunks_exact(size * channels).zip(out.chunks_exact_mut(size * channels)) {
-        for (x, pixel) in row.chunks_exact(channels).enumerate() {
-            let at = if flip { size - 1 - x } else { x } * channels;
-            for (o, &b) in out[at..at + channels].iter_mut().zip(pixel) {
-                *o = float(b);
+/// Writes an image of bytes `[size,size,channels]` as floats in [-1,1], byte/127.5 − 1 with one rounding, shifted and flipped as
+/// `pick` says: the bits that the host draws from a resident set.
+pub(super) fn write_floats(bytes: &[u8], pick: &Pick, size: usize, channels: usize, out: &mut [f32]) {
+    let [down, right] = pick.shift;
+    for (y, out) in out.chunks_exact_mut(size * channels).enumerate() {
+        let y = (y + down).wrapping_sub(pick.crop);
+        for (x, pixel) in out.chunks_exact_mut(channels).enumerate() {
+            let x = if pick.flip { size - 1 - x } else { x };
+            let x = (x + right).wrapping_sub(pick.crop);
+            let inside = y < size && x < size;
+            for (c, o) in pixel.iter_mut().enumerate() {
+                *o = float(if inside { bytes[(y * size + x) * channels + c] } else { 0 });
             }
         }
     }
@@ -104,12 +139,15 @@ mod tests {
     #[test]
     fn rule_of_the_plan() {
         let (seed, step, stream) = (0x1234_5678_9abc_def0, 77, 3);
-        let rule = DrawRule { seed, stream, n: 10, mirror: true };
+        let rule = DrawRule { seed, stream, n: 10, mirror: true, crop: 4 };
         for count in [1, 2, 3, 4, 5, 16, 17, 1000, 65_536, 65_537, MAX_COUNT - 1, MAX_COUNT] {
             for first in [0, 9, 994, 123_456_789, u64::from(u32::MAX) * 3] {
                 for (j, pick) in rule.picks(first, step, count).enumerate() {
                     let flip = philox::block(seed, [j as u32 / 4, step, stream, 1])[j % 4] & 0x8000_0000 != 0;
-                    assert_eq!(pick, (expected(seed, stream, first + j as u64, count as u64), flip), "{count} {first}");
+                    let word = philox::block(seed, [j as u32 / 4, step, stream, 3])[j % 4];
+                    let shift = [word / 65_536, word % 65_536].map(|half| (half * 9 / 65_536) as usize);
+                    let image = expected(seed, stream, first + j as u64, count as u64);
+                    assert_eq!(pick, Pick { image, crop: 4, shift, flip }, "{count} {first}");
                 }
             }
         }
@@ -120,10 +158,9 @@ mod tests {
     fn every_image_comes_once_per_epoch() {
         for count in [1usize, 2, 3, 7, 64, 1000, 4097] {
             for n in [1, 5, 64, 3000] {
-                let rule = DrawRule { seed: 8, stream: 5, n, mirror: false };
+                let rule = DrawRule { seed: 8, stream: 5, n, mirror: false, crop: 0 };
                 let batches = (3 * count).div_ceil(n);
-                let drawn: Vec<usize> =
-                    (0..batches).flat_map(|b| rule.picks((b * n) as u64, b as u32, count)).map(|(k, _)| k).collect();
+                let drawn: Vec<usize> = (0..batches).flat_map(|b| rule.numbers((b * n) as u64, count)).collect();
                 for epoch in drawn.chunks_exact(count) {
                     let mut seen = epoch.to_vec();
                     seen.sort_unstable();
@@ -136,8 +173,8 @@ mod tests {
     #[test]
     fn orders_differ() {
         let order = |seed, stream, epoch: u64| -> Vec<usize> {
-            let rule = DrawRule { seed, stream, n: 100, mirror: false };
-            rule.picks(100 * epoch, 0, 100).map(|(k, _)| k).collect()
+            let rule = DrawRule { seed, stream, n: 100, mirror: false, crop: 0 };
+            rule.numbers(100 * epoch, 100).collect()
         };
         let base = order(1, 2, 3);
         assert_ne!(base, (0..100).collect::<Vec<_>>());
@@ -148,21 +185,26 @@ mod tests {
         }
     }
 
-    /// Over some epochs each tenth of the images comes in each tenth of the places alike, and half of the images are flipped.
+    /// Over some epochs each tenth of the images comes in each tenth of the places alike, half of the images are
+    /// flipped, and every shift comes as often as any other.
     #[test]
-    fn places_and_flips_are_even() {
+    fn places_flips_and_shifts_are_even() {
         let mut seen = [[0usize; 10]; 10];
         let mut flips = 0;
+        let mut shifts = [[0usize; 3]; 3];
         for epoch in 0..70 {
-            let rule = DrawRule { seed: 5, stream: 0, n: 1000, mirror: true };
-            for (place, (k, flip)) in rule.picks(1000 * epoch, epoch as u32, 1000).enumerate() {
-                seen[place / 100][k / 100] += 1;
-                flips += usize::from(flip);
+            let rule = DrawRule { seed: 5, stream: 0, n: 1000, mirror: true, crop: 1 };
+            for (place, pick) in rule.picks(1000 * epoch, epoch as u32, 1000).enumerate() {
+                seen[place / 100][pick.image / 100] += 1;
+                flips += usize::from(pick.flip);
+                shifts[pick.shift[0]][pick.shift[1]] += 1;
             }
         }
         // 700 each with a standard deviation of 24; 35,000 flips with one of 132.
         assert!(seen.iter().flatten().all(|&n| n.abs_diff(700) < 120), "{seen:?}");
         assert!(flips.abs_diff(35_000) < 660, "{flips}");
+        // 7778 each with a standard deviation of 83.
+        assert!(shifts.iter().flatten().all(|&n| n.abs_diff(7778) < 415), "{shifts:?}");
     }
 
     #[test]
@@ -173,9 +215,21 @@ mod tests {
     }
 
     #[test]
-    fn floats_and_flip() {
-        let mut out = [0.0; 4];
-        write_floats(&[0, 255, 51, 204], true, 2, 1, &mut out);
-        assert_eq!(out, [1.0, -1.0, 0.6, -0.6]);
+    fn floats_shifts_and_flips() {
+        let image = [0, 255, 51, 204];
+        for (crop, shift, flip, expected) in [
+            (0, [0, 0], true, [1.0, -1.0, 0.6, -0.6]),
+            (1, [1, 1], false, [-1.0, 1.0, -0.6, 0.6]),
+            // Over the border, which is black: above the image, to its right, below it.
+            (1, [0, 1], false, [-1.0, -1.0, -1.0, 1.0]),
+            (1, [0, 2], false, [-1.0, -1.0, 1.0, -1.0]),
+            (1, [2, 1], false, [-0.6, 0.6, -1.0, -1.0]),
+            // What was cut out is flipped.
+            (1, [2, 2], true, [-1.0, 0.6, -1.0, -1.0]),
+        ] {
+            let mut out = [0.0; 4];
+            write_floats(&image, &Pick { image: 0, crop, shift, flip }, 2, 1, &mut out);
+            assert_eq!(out, expected, "{crop} {shift:?} {flip}");
+        }
     }
 }

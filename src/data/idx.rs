@@ -1,6 +1,6 @@
 //! IDX files (LeCun's MNIST format), plain or gzipped, under MNIST's names.
 //!
-//! An IDX file is a big-endian header, two zero bytes, element type, number of dimensions, then one u32 an extent, and the
+//! An IDX file is a big-endian header, two zero bytes, element type, number of dimensions, then one u32 per extent, and the
 //! elements. Only unsigned bytes occur: images are [count, rows, columns], labels are [count].
 
 use std::fs::{self, File};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::faces::{FACTORS, Face, Kind};
+use super::faces::{FACTORS, Face, FactorKind};
 use crate::{Error, Result};
 
 /// The file at the root of a folder or an archive that StyleGAN's tools keep labels in.
@@ -77,8 +77,10 @@ pub(super) fn of_faces(seed: u64, count: usize, name: &str) -> Result<Labels> {
     };
     let values = (0..count).into_par_iter().map(|k| Face::from_seed(seed, k as u64).labels()[at]);
     Ok(match FACTORS[at].kind {
-        Kind::Class(classes) => (values.map(|v| v as u32).collect(), classes.iter().map(|&c| c.to_owned()).collect()),
-        Kind::Range(from, to) => {
+        FactorKind::Class(classes) => {
+            (values.map(|v| v as u32).collect(), classes.iter().map(|&c| c.to_owned()).collect())
+        }
+        FactorKind::Range(from, to) => {
             let middle = (from + to) / 2.0;
             (values.map(|v| u32::from(v >= middle)).collect(), ["low", "high"].map(str::to_owned).to_vec())
         }

@@ -24,7 +24,7 @@ pub mod toys;
 use std::path::PathBuf;
 
 pub use decode::{MAX_ALLOC, MAX_FILE, MAX_SIDE};
-pub use draw::{DrawRule, MAX_COUNT, cursor, draw_index, floats, mirror};
+pub use draw::{DrawRule, MAX_COUNT, Pick, cursor, draw_index, floats, mirror, shift};
 pub use index::Index;
 pub use set::{DataSet, Skipped};
 pub use stream::Stream;
@@ -100,4 +100,13 @@ impl Spec {
 /// Those of [`Index::new`], and [`Error::Data`] when more than a tenth of the images are bad.
 pub fn load(spec: &Spec, progress: &dyn Fn(usize, usize)) -> Result<DataSet> {
     Index::new(spec)?.load(progress)
+}
+
+/// One image of a file as a set would hold it: its central square, resized, as bytes `[size, size, channels]`.
+///
+/// # Errors
+/// [`Error::Io`] for a file that can't be read, [`Error::Data`] for one that is no image.
+pub fn read_image(path: &std::path::Path, size: usize, channels: usize) -> Result<Vec<u8>> {
+    let bytes = std::fs::read(path).map_err(Error::io(path, "reading the image"))?;
+    decode::square(&bytes, size, channels).map_err(|reason| Error::data(path, reason))
 }

@@ -131,8 +131,8 @@ impl DataSet {
     pub fn batch(&self, rule: &DrawRule, first: u64, step: u32) -> Vec<f32> {
         let elems = self.size * self.size * self.channels;
         let mut out = vec![0.0; rule.n * elems];
-        for ((k, flip), out) in rule.picks(first, step, self.count).zip(out.chunks_exact_mut(elems)) {
-            write_floats(self.image(k), flip, self.size, self.channels, out);
+        for (pick, out) in rule.picks(first, step, self.count).zip(out.chunks_exact_mut(elems)) {
+            write_floats(self.image(pick.image), &pick, self.size, self.channels, out);
         }
         out
     }
@@ -140,7 +140,7 @@ impl DataSet {
     /// The labels of the batch that starts after `first` images, `[n]`.
     pub fn batch_labels(&self, rule: &DrawRule, first: u64) -> Option<Vec<f32>> {
         let labels = self.labels.as_ref()?;
-        Some(rule.picks(first, 0, self.count).map(|(k, _)| labels[k] as f32).collect())
+        Some(rule.numbers(first, self.count).map(|k| labels[k] as f32).collect())
     }
 }
 

@@ -85,7 +85,7 @@ impl Stream {
     /// The labels of the batch that starts after `first` images, `[n]`, where the set has any.
     pub fn labels(&self, first: u64) -> Option<Vec<f32>> {
         let labels = self.index.labels.as_ref()?;
-        Some(self.rule.picks(first, 0, self.index.count).map(|(k, _)| labels[k] as f32).collect())
+        Some(self.rule.numbers(first, self.index.count).map(|k| labels[k] as f32).collect())
     }
 
     fn request(&mut self, at: At) -> Result<()> {
@@ -120,8 +120,8 @@ fn decode(index: &Index, rule: &DrawRule, (first, step): At) -> Result<Vec<f32>>
     let elems = size * size * channels;
     let mut out = vec![0.0; rule.n * elems];
     let picks: Vec<_> = rule.picks(first, step, index.count).collect();
-    out.par_chunks_exact_mut(elems).zip(picks).try_for_each(|(out, (k, flip))| {
-        write_floats(&index.pixels(k)?, flip, size, channels, out);
+    out.par_chunks_exact_mut(elems).zip(picks).try_for_each(|(out, pick)| {
+        write_floats(&index.pixels(pick.image)?, &pick, size, channels, out);
         Ok(())
     })?;
     Ok(out)

@@ -83,7 +83,7 @@ impl Dag {
         }
     }
 
-    /// One line a node: `%7 = conv(%3, %5) [8,16,16,32] {…}`.
+    /// One line per node: `%7 = conv(%3, %5) [8,16,16,32] {…}`.
     pub fn dump(&self) -> String {
         let mut text = String::new();
         for (id, node) in self.nodes.iter().enumerate() {

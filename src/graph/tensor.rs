@@ -286,7 +286,7 @@ impl<'g> Tensor<'g> {
         self.unary(Op::Step, |x| f64::from(u8::from(x > 0.0)))
     }
 
-    /// `a` where self > 0, else `b`.
+    /// `a` where self > 0, `b` where it is not; NaN takes `a`, so that rectifiers hand it on.
     pub fn select(self, a: Tensor<'g>, b: Tensor<'g>) -> Tensor<'g> {
         let (c, a) = self.broadcast(a);
         let (c, b) = c.broadcast(b);

@@ -2,7 +2,9 @@
 //! step needs, and no step writes what it also reads. What is accepted here is what `memory` relies on.
 
 use crate::graph::Op;
-use crate::plan::{ALIGN, Chain, ConvDims, Element, Instr, Plan, Program, RNG, Region, Step, Work};
+use crate::plan::{
+    ALIGN, Chain, ConvDims, Element, Instr, MAX_CROP, OPTIMISER_SCALARS, Plan, Program, RNG, Region, Step, Work,
+};
 use crate::{Error, Result};
 use Element::{F32, U32};
 
@@ -138,6 +140,7 @@ fn needs_of(work: &Work, step: &Step) -> Result<Needs, String> {
         Work::Draw(d) if d.count > 1 << 31 || d.n > 1 << 31 => {
             return Err(format!("{} of {} images: both are at most 2³¹", d.n, d.count));
         }
+        Work::Draw(d) if d.crop > MAX_CROP => return Err(format!("a shift of {}: must be at most {MAX_CROP}", d.crop)),
         Work::Draw(d) => {
             let set = d.count * product(&d.image);
             let labels = usize::from(d.labels);
@@ -146,21 +149,26 @@ fn needs_of(work: &Work, step: &Step) -> Result<Needs, String> {
                 outputs: [(F32, d.n * product(&d.image)), (F32, d.n)][..1 + labels].to_vec(),
             }
         }
-        Work::Adam => {
-            let len = step.inputs.get(1).map_or(0, |grads| grads.len);
-            let average = usize::from(step.outputs.len() == 5);
-            let tensors = step.outputs.last().map_or(1, |counters| counters.len);
-            Needs {
-                inputs: vec![(F32, 8), (F32, len), (U32, len.div_ceil(ALIGN))],
-                outputs: [vec![(F32, len); 3 + average], vec![(U32, tensors)]].concat(),
-            }
-        }
+        Work::Adam(_) => update(step, 2),
+        Work::Sgd { .. } => update(step, 1),
         Work::LossScale => {
-            Needs { inputs: vec![(F32, 1), (F32, 8)], outputs: vec![(F32, 3), (F32, 8), (F32, 1), (F32, 1), (F32, 1)] }
+            let scalars = (F32, OPTIMISER_SCALARS);
+            Needs { inputs: vec![(F32, 1), scalars], outputs: vec![(F32, 5), scalars, (F32, 1), (F32, 1), (F32, 1)] }
         }
         Work::Round { .. } => Needs { inputs: vec![], outputs: vec![(U32, 4)] },
         Work::LogRow { count, rows } => plain(&[count.saturating_sub(1) * ALIGN + 1], rows.max(&1) * count),
     })
+}
+
+/// An optimiser that keeps so many moments.
+fn update(step: &Step, moments: usize) -> Needs {
+    let len = step.inputs.get(1).map_or(0, |grads| grads.len);
+    let average = usize::from(step.outputs.len() == moments + 3);
+    let tensors = step.outputs.last().map_or(1, |counters| counters.len);
+    Needs {
+        inputs: vec![(F32, OPTIMISER_SCALARS), (F32, len), (U32, len.div_ceil(ALIGN))],
+        outputs: [vec![(F32, len); 1 + moments + average], vec![(U32, tensors)]].concat(),
+    }
 }
 
 fn indexed(rows: usize, count: usize, needs: Needs) -> Result<Needs, String> {

@@ -5,7 +5,7 @@ use super::chain::{After, Prepared};
 use super::eval::Rng;
 use super::index::Sampling;
 use super::memory::{Memory, Slices};
-use super::optim::{Adam, loss_scale};
+use super::optim::{Learning, loss_scale};
 use super::reduce::Reduction;
 use super::{Scalar, check, conv, draw, fir, index, layout, matmul, random};
 use crate::plan::{
@@ -59,7 +59,7 @@ impl Kernel {
 }
 
 impl<T: Scalar> Host<T> {
-    /// Loads a program on `threads` threads of its own; `None` takes one a core.
+    /// Loads a program on `threads` threads of its own; `None` takes one per core.
     ///
     /// # Errors
     /// `Error::Graph` if a step's regions do not fit its work, `Error::Device` if the threads can't be started.
@@ -203,11 +203,15 @@ fn plain<T: Scalar>(work: &Work, kernel: &Kernel, rng: Rng, slices: Slices<T>, a
             let (labels, cursor) = if d.labels { (second, third) } else { (&[][..], second) };
             draw::draw(d, (rng.seed, rng.step), (images, labels, cursor), out, out1);
         }
-        (Work::Adam, _) => {
-            // Without an average the counters come one output earlier.
-            let [.., fourth, fifth] = output_words;
-            let counters = if fifth.is_empty() { fourth } else { fifth };
-            Adam { weights: out, m: out1, v: out2, ema: out3, counters }.step(a, b, input_words[2]);
+        (&Work::Adam(decay), _) => {
+            let (owner, counters) = (input_words[2], last(output_words));
+            let learning = Learning { scalars: a, grads: b, owner, weights: out, ema: out3, counters };
+            learning.adam(decay, out1, out2);
+        }
+        (&Work::Sgd { nesterov }, _) => {
+            let (owner, counters) = (input_words[2], last(output_words));
+            let learning = Learning { scalars: a, grads: b, owner, weights: out, ema: out2, counters };
+            learning.sgd(nesterov, out1);
         }
         (Work::LossScale, _) => loss_scale(a[0], b, out, out1, [out2, out3, out4]),
         (&Work::Round { reset }, _) => {
@@ -220,6 +224,11 @@ fn plain<T: Scalar>(work: &Work, kernel: &Kernel, rng: Rng, slices: Slices<T>, a
         }
         (Work::Pointwise(_) | Work::Reduce { .. } | Work::Then { .. }, _) => unreachable!("prepared by Host::new"),
     }
+}
+
+/// An optimiser's counters, the last output: which one that is depends on whether it keeps an average.
+fn last(outputs: [&mut [u32]; 5]) -> &mut [u32] {
+    outputs.into_iter().rev().find(|words| !words.is_empty()).unwrap_or_default()
 }
 
 /// One line for people: threads and vectors.

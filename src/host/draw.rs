@@ -19,18 +19,23 @@ pub fn draw<T: Scalar>(
         philox::shuffled(seed, d.stream, epoch, place, d.count as u32) as usize
     };
     let flipped = |j: usize| philox::block(seed, [(j / 4) as u32, step, d.stream, 1])[j % 4] >> 31 == 1;
-    let [_, width, channels] = d.image;
+    let shift = |j: usize| philox::shift(philox::block(seed, [(j / 4) as u32, step, d.stream, 3])[j % 4], d.crop);
+    let [height, width, channels] = d.image;
     let size: usize = d.image.iter().product();
     batch.par_chunks_mut(size.max(1)).enumerate().for_each(|(j, out)| {
         let first = number(j) * size;
         let mirror = d.mirror && flipped(j);
+        let [down, right] = if d.crop > 0 { shift(j) } else { [0; 2] };
         let byte = |i: usize| images[(first + i) / 4] >> (8 * ((first + i) % 4)) & 0xff;
         for (row, out) in out.chunks_exact_mut(width * channels).enumerate() {
             for (x, pixel) in out.chunks_exact_mut(channels).enumerate() {
                 let x = if mirror { width - 1 - x } else { x };
-                let from = (row * width + x) * channels;
+                // Counted from the border that is put around the image.
+                let (row, x) = ((row + down).wrapping_sub(d.crop), (x + right).wrapping_sub(d.crop));
+                let inside = row < height && x < width;
                 for (c, o) in pixel.iter_mut().enumerate() {
-                    *o = T::of((2.0 * f64::from(byte(from + c)) - 255.0) / 255.0);
+                    let byte = if inside { byte((row * width + x) * channels + c) } else { 0 };
+                    *o = T::of((2.0 * f64::from(byte) - 255.0) / 255.0);
                 }
             }
         }

@@ -85,6 +85,7 @@ fn zip<T: Scalar>(a: &[T], b: &[T], out: &mut [T], f: impl Fn(T, T) -> T) {
 fn select<T: Scalar>(a: &[T], b: &[T], c: &[T], out: &mut [T]) {
     let (a, b, c) = (&a[..out.len()], &b[..out.len()], &c[..out.len()]);
     for (((o, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
-        *o = if a > T::ZERO { b } else { c };
+        // Written so that NaN takes the first branch.
+        *o = if a <= T::ZERO { c } else { b };
     }
 }

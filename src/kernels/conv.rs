@@ -311,7 +311,7 @@ pub fn tiled(step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
     Conv::of(&step.work).map_or(Ok(vec![]), |conv| conv.tiled(step, None, schedule))
 }
 
-/// The launch of a convolution with one thread an output: the oracle of the others on the same device.
+/// The launch of a convolution with one thread per output: the oracle of the others on the same device.
 pub fn naive(step: &Step) -> Vec<Dispatch> {
     Conv::of(&step.work).map_or(vec![], |conv| conv.naive(step))
 }

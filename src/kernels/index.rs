@@ -54,8 +54,8 @@ fn draw(step: &Step, draw: &Draw) -> Result<Vec<Dispatch>> {
         row: (w * c) as u32,
         pixel: c as u32,
         mirror: u32::from(draw.mirror),
+        crop: draw.crop as u32,
         stream: draw.stream,
-        ..zero()
     };
     let cursor = step.inputs[1 + usize::from(draw.labels)];
     let bindings = |i: usize| {

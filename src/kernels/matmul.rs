@@ -183,7 +183,7 @@ pub fn tiled(step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
     }
 }
 
-/// The launch of a [`Work::MatMul`] with one thread an output: the oracle of [`tiled`] on the same device.
+/// The launch of a [`Work::MatMul`] with one thread per output: the oracle of [`tiled`] on the same device.
 pub fn naive(step: &Step) -> Vec<Dispatch> {
     let Some(gemm) = Gemm::of(&step.work) else { return vec![] };
     let [a_row, a_depth, b_depth, b_col] = gemm.strides();

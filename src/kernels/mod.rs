@@ -4,7 +4,6 @@
 //! results, `scratch(&Work) -> usize`. Uses `graph` and `plan`. Deliberately absent: wgpu (only `gpu` names it) and WGSL
 //! text (that is `shaders/`; templates are filled with snippets found there).
 
-mod adam;
 mod after;
 mod chain;
 pub mod conv;
@@ -15,6 +14,7 @@ mod index;
 mod lanes;
 pub mod matmul;
 mod module;
+mod optim;
 mod pad;
 mod pointwise;
 mod random;
@@ -71,8 +71,7 @@ fn launches(step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<D
         Work::Rand { .. } => random::lower(step),
         Work::Gather { .. } | Work::ScatterAdd { .. } | Work::Draw(_) | Work::LogRow { .. } => index::lower(step),
         Work::Round { .. } => random::round(step),
-        Work::Adam => adam::lower(step),
-        Work::LossScale => adam::loss_scale(step),
+        Work::Adam(_) | Work::Sgd { .. } | Work::LossScale => optim::lower(step),
         Work::Then { work, .. } => Err(Error::Graph(format!("{}: {} has two epilogues", step.label, work.name()))),
     }
 }

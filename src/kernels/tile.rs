@@ -150,7 +150,7 @@ impl Schedule {
         best.unwrap_or_else(|| Schedule::new(product, tile, 1))
     }
 
-    /// The schedules worth measuring, [`Schedule::pick`] first: at most `most`, two a tile, none estimated at more than
+    /// The schedules worth measuring, [`Schedule::pick`] first: at most `most`, two per tile, none estimated at more than
     /// three times the least, none that does not fit the device.
     pub fn candidates(product: &Product, most: usize, fits: impl Fn(&Schedule) -> bool) -> Vec<Schedule> {
         let picked = Schedule::pick(product);

@@ -157,7 +157,7 @@ pub fn scheduled(step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
     }
 }
 
-/// The launch of a step with one thread an output: what [`scheduled`] is compared with.
+/// The launch of a step with one thread per output: what [`scheduled`] is compared with.
 pub fn naive(step: &Step) -> Vec<Dispatch> {
     match step.work {
         Work::MatMul { .. } => matmul::naive(step),

@@ -21,6 +21,16 @@ pub fn margin<'g>(logits: Tensor<'g>, labels: Tensor<'g>) -> Tensor<'g> {
     row_max(others) - (truth * logits).sum(&[1])
 }
 
+/// MART's loss (Wang 2020): −ln p(x′)_y − ln(1 − max over i ≠ y of p(x′)ᵢ) + β·KL(p(x) ‖ p(x′))·(1 − p(x)_y), of the logits of images x and
+/// examples x′. Numbers under logarithms are kept above 1e-4, as in its authors' code.
+pub fn mart<'g>(clean: Tensor<'g>, attacked: Tensor<'g>, labels: Tensor<'g>, beta: f64) -> Tensor<'g> {
+    let truth = one_hot(labels, clean.dim(1));
+    let of_label = |logits: Tensor<'g>| (truth * log_softmax(logits).exp()).sum(&[1]);
+    let wrong = row_max(log_softmax(attacked).exp() * (truth.scale(-1.0) + 1.0));
+    let boosted = cross_entropy(attacked, labels) - (-wrong + 1.0001).log();
+    boosted + kl(clean, attacked).scale(beta) * (-of_label(clean) + 1.0)
+}
+
 /// KL(p ‖ q) of the softmax of two rows of logits: Σ p·(ln p − ln q), differentiable in both.
 pub fn kl<'g>(p_logits: Tensor<'g>, q_logits: Tensor<'g>) -> Tensor<'g> {
     let (p, q) = (log_softmax(p_logits), log_softmax(q_logits));

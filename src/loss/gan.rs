@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// A pair of losses. D(x) are logits of reals, D(G) of fakes; each is a mean over the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Gan {
+pub enum GanLoss {
     /// Non-saturating (Goodfellow 2014): softplus(−D(x)) + softplus(D(G)); softplus(−D(G)).
     Ns,
     /// Hinge (Miyato 2018): relu(1−D(x)) + relu(1+D(G)); −D(G).
@@ -21,31 +21,31 @@ pub enum Gan {
     Rpgan,
 }
 
-impl Gan {
+impl GanLoss {
     /// Every loss, in declaration order.
-    pub const ALL: [Gan; 5] = [Gan::Ns, Gan::Hinge, Gan::Lsgan, Gan::Wgan, Gan::Rpgan];
+    pub const ALL: [GanLoss; 5] = [GanLoss::Ns, GanLoss::Hinge, GanLoss::Lsgan, GanLoss::Wgan, GanLoss::Rpgan];
 
     /// What the discriminator minimises, as `[1]`.
     pub fn d_loss<'g>(self, real: Tensor<'g>, fake: Tensor<'g>) -> Tensor<'g> {
         match self {
-            Gan::Ns => (-real).softplus().mean_all() + fake.softplus().mean_all(),
-            Gan::Hinge => (-real + 1.0).relu().mean_all() + (fake + 1.0).relu().mean_all(),
-            Gan::Lsgan => (real - 1.0).square().mean_all() + fake.square().mean_all(),
-            Gan::Wgan => fake.mean_all() - real.mean_all(),
-            Gan::Rpgan => (fake - real).softplus().mean_all(),
+            GanLoss::Ns => (-real).softplus().mean_all() + fake.softplus().mean_all(),
+            GanLoss::Hinge => (-real + 1.0).relu().mean_all() + (fake + 1.0).relu().mean_all(),
+            GanLoss::Lsgan => (real - 1.0).square().mean_all() + fake.square().mean_all(),
+            GanLoss::Wgan => fake.mean_all() - real.mean_all(),
+            GanLoss::Rpgan => (fake - real).softplus().mean_all(),
         }
     }
 
-    /// What the generator minimises, as `[1]`. `real` is read where [`Gan::generator_needs_reals`].
+    /// What the generator minimises, as `[1]`. `real` is read where [`GanLoss::generator_needs_reals`].
     ///
     /// # Panics
     /// If the loss needs `real` and it is `None`.
     pub fn g_loss<'g>(self, fake: Tensor<'g>, real: Option<Tensor<'g>>) -> Tensor<'g> {
         match self {
-            Gan::Ns => (-fake).softplus().mean_all(),
-            Gan::Hinge | Gan::Wgan => -fake.mean_all(),
-            Gan::Lsgan => (fake - 1.0).square().mean_all(),
-            Gan::Rpgan => {
+            GanLoss::Ns => (-fake).softplus().mean_all(),
+            GanLoss::Hinge | GanLoss::Wgan => -fake.mean_all(),
+            GanLoss::Lsgan => (fake - 1.0).square().mean_all(),
+            GanLoss::Rpgan => {
                 let Some(real) = real else {
                     refuse("the relativistic generator loss compares with logits of reals: give them".into())
                 };
@@ -56,31 +56,31 @@ impl Gan {
 
     /// Whether the generator's loss compares with logits of reals.
     pub fn generator_needs_reals(self) -> bool {
-        self == Gan::Rpgan
+        self == GanLoss::Rpgan
     }
 
     /// The name in configuration files.
     pub fn name(self) -> &'static str {
         match self {
-            Gan::Ns => "ns",
-            Gan::Hinge => "hinge",
-            Gan::Lsgan => "lsgan",
-            Gan::Wgan => "wgan",
-            Gan::Rpgan => "rpgan",
+            GanLoss::Ns => "ns",
+            GanLoss::Hinge => "hinge",
+            GanLoss::Lsgan => "lsgan",
+            GanLoss::Wgan => "wgan",
+            GanLoss::Rpgan => "rpgan",
         }
     }
 }
 
-impl fmt::Display for Gan {
+impl fmt::Display for GanLoss {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl FromStr for Gan {
+impl FromStr for GanLoss {
     type Err = Error;
-    fn from_str(text: &str) -> Result<Gan> {
-        Gan::ALL
+    fn from_str(text: &str) -> Result<GanLoss> {
+        GanLoss::ALL
             .into_iter()
             .find(|g| g.name() == text)
             .ok_or_else(|| Error::setting("loss", "gan", text, "must be ns, hinge, lsgan, wgan or rpgan"))
@@ -93,10 +93,10 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        for gan in Gan::ALL {
-            assert_eq!(gan.to_string().parse::<Gan>().unwrap(), gan);
+        for gan in GanLoss::ALL {
+            assert_eq!(gan.to_string().parse::<GanLoss>().unwrap(), gan);
         }
-        let message = "wgan-gp".parse::<Gan>().unwrap_err().to_string();
+        let message = "wgan-gp".parse::<GanLoss>().unwrap_err().to_string();
         assert!(message.contains("wgan-gp") && message.contains("rpgan"), "{message}");
     }
 }

@@ -7,5 +7,5 @@ pub mod classifier;
 mod gan;
 mod penalty;
 
-pub use gan::Gan;
+pub use gan::GanLoss;
 pub use penalty::{Coefficient, PathLength, gradient_penalty, path_length, r1_penalty, r2_penalty};

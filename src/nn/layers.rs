@@ -73,6 +73,13 @@ pub fn sum_pool(x: Tensor<'_>) -> Tensor<'_> {
     x.sum(&[1, 2]).reshape([x.dim(0), x.dim(3)])
 }
 
+/// An image as a row `[N,F]` in PyTorch's order: channel, row, column.
+pub fn flatten(x: Tensor<'_>) -> Tensor<'_> {
+    let shape = x.shape();
+    let row = [shape[0], shape[1..].iter().product()];
+    if shape.len() == 4 { x.permute(&[0, 3, 1, 2]).reshape(row) } else { x.reshape(row) }
+}
+
 /// [C] as a tensor of `rank` that broadcasts along all axes but the last.
 fn over_channels(vector: Tensor, rank: usize) -> Tensor {
     let mut shape = vec![1; rank];

@@ -3,6 +3,7 @@
 use super::Layout;
 use crate::graph::{Graph, Shape, Tensor, require};
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// How a fresh parameter is filled.
@@ -32,6 +33,11 @@ impl Init {
     /// Normal numbers around 0 that keep the variance of a sum of `fan_in` products at `gain`² (He et al. 2015).
     pub fn scaled(gain: f64, fan_in: usize) -> Init {
         if gain == 0.0 { Init::Zeros } else { Init::Normal { mean: 0.0, std: gain / (fan_in as f64).sqrt() } }
+    }
+
+    /// PyTorch's default for the weights and biases of layers that sum `fan_in` products: uniform within ±1/√fan_in.
+    pub fn torch(fan_in: usize) -> Init {
+        Init::Uniform { bound: (fan_in as f64).powf(-0.5) }
     }
 }
 
@@ -83,17 +89,25 @@ pub struct Scope<'g> {
     graph: &'g Graph,
     prefix: String,
     registry: Rc<RefCell<Registry<'g>>>,
+    /// What is added to parameters, by full name.
+    shifts: Rc<HashMap<String, Tensor<'g>>>,
 }
 
 impl<'g> Scope<'g> {
     /// The root of a network: `root` (say `G`) starts every name. An empty root adds nothing.
     pub fn new(graph: &'g Graph, root: &str) -> Scope<'g> {
-        Scope { graph, prefix: root.to_owned(), registry: Rc::default() }
+        Scope { graph, prefix: root.to_owned(), registry: Rc::default(), shifts: Rc::default() }
     }
 
     /// The scope `name` inside this one.
     pub fn child(&self, name: impl AsRef<str>) -> Scope<'g> {
-        Scope { graph: self.graph, prefix: self.full(name.as_ref()), registry: self.registry.clone() }
+        Scope { prefix: self.full(name.as_ref()), ..self.clone() }
+    }
+
+    /// The same network with something added to its parameters, by full name: what is differentiated by them is then their gradient
+    /// at the place they are moved to.
+    pub fn shifted(&self, shifts: HashMap<String, Tensor<'g>>) -> Scope<'g> {
+        Scope { shifts: Rc::new(shifts), ..self.clone() }
     }
 
     /// The graph this scope builds in.
@@ -117,7 +131,10 @@ impl<'g> Scope<'g> {
             Some(known) => require!(known == &spec, "one name for two parameters: {known:?} and {spec:?}"),
             None => params.push(spec),
         }
-        tensor
+        match self.shifts.get(&self.full(name)) {
+            Some(shift) => tensor + *shift,
+            None => tensor,
+        }
     }
 
     /// The current value of the persistent tensor `name`: what the last [`Scope::update`] of this graph made it, so that

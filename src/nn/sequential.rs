@@ -4,7 +4,7 @@
 //! position of the layer, counted over all of them, and `weight`, `bias`, `running_mean`, `running_var`. Images are NHWC
 //! inside, but `flatten` and `reshape` order features as PyTorch does (C, H, W), so that foreign weights mean the same.
 
-use super::layers::{BatchNorm, Conv, batch_norm_by, bias_of, conv, conv_transpose, embedding, linear};
+use super::layers::{BatchNorm, Conv, batch_norm_by, bias_of, conv, conv_transpose, embedding, flatten, linear};
 use super::network::{MOST_CLASSES, expected, project};
 use super::pool::{avg_pool, global_avg_pool, max_pool, pooled, upsample_bilinear, upsample_nearest};
 use super::{Init, Mode, Network, Scope};
@@ -517,7 +517,7 @@ impl<'g> At<'g> {
     /// (of a weight, of a bias) that sum over `fan_in` products.
     fn init(&self, fan_in: usize) -> (Init, Init) {
         match self.fill {
-            Fill::Torch => [Init::Uniform { bound: (fan_in as f64).powf(-0.5) }; 2].into(),
+            Fill::Torch => [Init::torch(fan_in); 2].into(),
             Fill::Dcgan => (Init::Normal { mean: 0.0, std: 0.02 }, Init::Zeros),
         }
     }
@@ -586,11 +586,4 @@ impl<'g> At<'g> {
             }
         }
     }
-}
-
-/// An image as a row in PyTorch's order: channel, row, column.
-fn flatten(x: Tensor<'_>) -> Tensor<'_> {
-    let shape = x.shape();
-    let row = [shape[0], shape[1..].iter().product()];
-    if shape.len() == 4 { x.permute(&[0, 3, 1, 2]).reshape(row) } else { x.reshape(row) }
 }

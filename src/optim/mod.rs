@@ -1,9 +1,12 @@
-//! Optimisation state: flat buffers of a network, per-step scalars of Adam and the moving average, schedules.
+//! Optimisation state: flat buffers of a network, optimisers with their schedules and per-step scalars, the moving average.
 //!
-//! Uses `nn`'s parameter lists, `plan`'s regions and `philox`. The arithmetic itself is one step, `plan::Work::Adam`.
+//! Uses `nn`'s parameter lists, `plan`'s regions and `philox`. The arithmetic itself is one step, `plan::Work::Adam` or
+//! `plan::Work::Sgd`.
 
 mod flat;
+mod optimiser;
 mod schedule;
 
 pub use flat::{Entry, Flat};
-pub use schedule::{AdamSettings, Schedule, cosine, ema_beta};
+pub use optimiser::{Adam, Optimiser, Progress, Sgd};
+pub use schedule::{Schedule, cosine, ema_beta};

@@ -7,22 +7,49 @@ pub fn cosine(start: f64, end: f64, t: f64) -> f64 {
 }
 
 /// The course of a number over training, by thousands of images seen.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {
     /// Always this.
     Constant(f64),
     /// A [`cosine`] from the first to the second within so many thousand images; with a length of 0, the first.
     #[allow(missing_docs)] // The fields are the sentence.
     Cosine { from: f64, to: f64, kimg: f64 },
+    /// `from`, times `factor` at each of the places `at` (thousands of images, in order) that is reached.
+    #[allow(missing_docs)]
+    Steps { from: f64, factor: f64, at: Vec<f64> },
+    /// Straight lines through the points (thousands of images, value), in order; before the first and after the last, their values.
+    /// No points are 0.
+    Linear(Vec<(f64, f64)>),
 }
 
 impl Schedule {
+    /// One cycle (Smith & Topin 2018, as Wong 2020 trains with): a line from 0 up to `peak` after `up` thousand images, and one from
+    /// there down to `end` after `kimg`.
+    pub fn triangle(peak: f64, end: f64, up: f64, kimg: f64) -> Schedule {
+        Schedule::Linear(vec![(0.0, 0.0), (up, peak), (kimg, end)])
+    }
+
     /// The number after `kimg` thousand images.
     pub fn at(&self, kimg: f64) -> f64 {
-        match *self {
-            Schedule::Constant(value) => value,
-            Schedule::Cosine { from, to, kimg: length } => {
+        match self {
+            Schedule::Constant(value) => *value,
+            &Schedule::Cosine { from, to, kimg: length } => {
                 cosine(from, to, if length > 0.0 { kimg / length } else { 0.0 })
+            }
+            Schedule::Steps { from, factor, at } => {
+                let reached = at.iter().filter(|place| kimg >= **place).count();
+                from * factor.powi(reached as i32)
+            }
+            Schedule::Linear(points) => {
+                let after = points.iter().position(|(place, _)| *place > kimg);
+                match after {
+                    Some(0) => points[0].1,
+                    Some(i) => {
+                        let ((a, from), (b, to)) = (points[i - 1], points[i]);
+                        from + (to - from) * (kimg - a) / (b - a)
+                    }
+                    None => points.last().map_or(0.0, |(_, value)| *value),
+                }
             }
         }
     }
@@ -33,37 +60,6 @@ impl Schedule {
 pub fn ema_beta(batch: usize, seen: u64, half_life: f64, ramp: f64) -> f64 {
     let images = if ramp > 0.0 { half_life.min(ramp * seen as f64) } else { half_life };
     if images <= 0.0 { 0.0 } else { 0.5f64.powf(batch as f64 / images) }
-}
-
-/// Settings of Adam at one step.
-#[derive(Clone, Copy, Debug)]
-pub struct AdamSettings {
-    /// Learning rate.
-    pub lr: f64,
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added outside the root.
-    pub eps: f64,
-}
-
-impl AdamSettings {
-    /// The eight scalars of `plan::Work::Adam`. `beta1_product` and `beta2_product` are the products of all β so far,
-    /// this step's included: bias correction stays exact while β₂ follows a schedule.
-    pub fn scalars(&self, beta1_product: f64, beta2_product: f64, ema_beta: f64) -> [f32; 8] {
-        let correction = |product: f64| 1.0 / (1.0 - product);
-        [
-            self.lr as f32,
-            self.beta1 as f32,
-            self.beta2 as f32,
-            self.eps as f32,
-            correction(beta1_product) as f32,
-            correction(beta2_product) as f32,
-            ema_beta as f32,
-            1.0,
-        ]
-    }
 }
 
 #[cfg(test)]
@@ -86,6 +82,29 @@ mod tests {
         }
         assert_eq!(Schedule::Cosine { from: 2.0, to: 0.2, kimg: 0.0 }.at(7.0), 2.0);
         assert_eq!(Schedule::Constant(3.0).at(7.0), 3.0);
+    }
+
+    #[test]
+    fn steps_are_taken_where_they_lie() {
+        let drops = Schedule::Steps { from: 0.1, factor: 0.1, at: vec![75.0, 90.0] };
+        for (kimg, value) in [(0.0, 0.1), (74.999, 0.1), (75.0, 0.01), (89.0, 0.01), (90.0, 1e-3), (1e6, 1e-3)] {
+            assert!((drops.at(kimg) - value).abs() < 1e-15, "{kimg}: {}", drops.at(kimg));
+        }
+        assert_eq!(Schedule::Steps { from: 0.1, factor: 0.1, at: vec![] }.at(9.0), 0.1);
+    }
+
+    #[test]
+    fn lines_go_through_their_points() {
+        let cycle = Schedule::triangle(0.2, 0.02, 40.0, 100.0);
+        for (kimg, value) in
+            [(0.0, 0.0), (10.0, 0.05), (40.0, 0.2), (70.0, 0.11), (99.0, 0.023), (100.0, 0.02), (200.0, 0.02)]
+        {
+            assert!((cycle.at(kimg) - value).abs() < 1e-15, "{kimg}: {}", cycle.at(kimg));
+        }
+        // Two points in one place are a jump.
+        let jump = Schedule::Linear(vec![(2.0, 1.0), (5.0, 4.0), (5.0, 7.0), (6.0, 8.0)]);
+        assert_eq!([0.0, 2.0, 4.0, 5.0, 5.5, 7.0].map(|kimg| jump.at(kimg)), [1.0, 1.0, 3.0, 7.0, 7.5, 8.0]);
+        assert_eq!(Schedule::Linear(vec![]).at(3.0), 0.0);
     }
 
     #[test]

@@ -170,7 +170,8 @@ impl Builder {
     /// Adds a plan of one step that no graph describes: an optimiser, a batch draw, a log row.
     pub fn step(&mut self, name: &str, work: Work, inputs: Vec<Region>, outputs: Vec<Region>) -> usize {
         let flops = match &work {
-            Work::Adam => 16 * outputs[0].len as u64,
+            Work::Adam(_) => 16 * outputs[0].len as u64,
+            Work::Sgd { .. } => 9 * outputs[0].len as u64,
             Work::Reduce { chain, .. } => (chain.instrs.len() * chain.elems()) as u64,
             _ => 0,
         };

@@ -195,10 +195,8 @@ impl Timeline {
     fn repeatable(&self, order: &Order, maker: usize, at: usize) -> bool {
         let (row, plan) = (&order.rows[maker], order.rows[at].plan);
         let draft = self.draft(row);
-        let persistent = matches!(
-            draft.work,
-            Work::Draw(_) | Work::Adam | Work::LossScale | Work::LogRow { .. } | Work::Round { .. }
-        );
+        let state = matches!(draft.work, Work::Draw(_) | Work::LossScale | Work::LogRow { .. } | Work::Round { .. });
+        let persistent = state || draft.work.is_update();
         if persistent || draft.outputs.len() != 1 || row.makes.len() != 1 {
             return false;
         }

@@ -11,6 +11,9 @@ pub const LOSS_SCALE: f32 = 65_536.0;
 /// Steps without overflow after which the scale of losses is doubled.
 pub const LOSS_SCALE_STEPS: f32 = 1000.0;
 
+/// Numbers that an optimiser is told at each step: [`Work::Adam`] and [`Work::Sgd`].
+pub const OPTIMISER_SCALARS: usize = 9;
+
 /// The buffer every program has first: `[seed low, seed high, step, round]` as u32, read by [`Work::Rand`] and [`Work::Draw`]. The round
 /// tells apart the runs of a plan that draws and runs several times per step; it is 0 everywhere else.
 pub const RNG: usize = 0;
@@ -198,7 +201,10 @@ pub struct ConvDims {
 /// (epoch, 0, stream, 2), b the smallest even number ≥ 2 with 2ᵇ ≥ count, h = b/2 and mask = 2ʰ − 1, permute is: x = place;
 /// repeat { l = x >> h, r = x & mask; for i in 0..4 { (l, r) = (r, l ^ (mix(r ^ K\[i\]) & mask)) }; x = l << h | r } until x < count;
 /// mix(v): v ^= v >> 16, v *= 0x7feb352d, v ^= v >> 15, v *= 0x846ca68b, v ^= v >> 16 in wrapping u32.
-/// With `mirror` image j is flipped along W where the top bit of lane j%4 of block (j/4, step, stream, 1) is set.
+/// With `crop` = p > 0 image j lies in the middle of p pixels of byte 0 on each side, of which an H×W window is drawn: it starts
+/// at row y = ((word >> 16)·(2p+1)) >> 16 and column x = ((word & 0xffff)·(2p+1)) >> 16 of the widened image, word being lane j%4 of block
+/// (j/4, step, stream, 3). With `mirror` what was drawn is then flipped along W where the top bit of lane j%4 of block
+/// (j/4, step, stream, 1) is set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Draw {
     /// Images in the set, 1 to 2³¹.
@@ -211,8 +217,24 @@ pub struct Draw {
     pub labels: bool,
     /// Flip half of the images along W.
     pub mirror: bool,
+    /// Pixels by which an image is shifted at most, at most [`MAX_CROP`]; 0 for none.
+    pub crop: usize,
     /// Random stream.
     pub stream: u32,
+}
+
+/// Most that [`Draw::crop`] may be.
+pub const MAX_CROP: usize = 1 << 12;
+
+/// How [`Work::Adam`] makes weights smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightDecay {
+    /// Not at all.
+    Off,
+    /// λ·w is added to the gradient: the gradient of λ/2·|w|² (PyTorch's `Adam`).
+    L2,
+    /// Weights are multiplied by 1 − lr·λ before the step (Loshchilov & Hutter 2019; PyTorch's `AdamW`).
+    Decoupled,
 }
 
 /// What a step computes. Tensors are contiguous row-major in their regions.
@@ -252,16 +274,25 @@ pub enum Work {
     Draw(Draw),
     /// Sanitise + Adam + EMA over a network's flat buffers.
     ///
-    /// Inputs: scalars `[8]` = lr, β₁, β₂, ε, 1/(1−β₁ᵗ), 1/(1−β₂ᵗ), EMA β, gradient scale (0: nothing is done); gradients; owner (U32: index of the tensor
+    /// Inputs: scalars [[`OPTIMISER_SCALARS`]] = lr, β₁, β₂, ε, 1/(1−β₁ᵗ), 1/(1−β₂ᵗ), EMA β, gradient scale (0: nothing is done), decay (λ
+    /// of [`WeightDecay::L2`], 1 − lr·λ of [`WeightDecay::Decoupled`]); gradients; owner (U32: index of the tensor
     /// that owns each block of [`ALIGN`] elements). Outputs, all read and written: weights, first moment, second moment,
     /// EMA weights (or none: four outputs), counters (U32, one per tensor: gradients that were not finite, added up).
-    /// Gradients: scaled, NaN → 0, then limited to ±1e5. p −= lr·(m·c₁)/(√(v·c₂)+ε), then ema = p + β(ema − p).
-    Adam,
-    /// Dynamic loss scaling (Micikevicius 2018), between a network's gradients and its [`Work::Adam`].
+    /// Gradients: scaled, NaN → 0, then limited to ±1e5; then weights decay. p −= lr·(m·c₁)/(√(v·c₂)+ε), then ema = p + β(ema − p).
+    Adam(WeightDecay),
+    /// Sanitise + gradient descent with momentum + EMA over a network's flat buffers, by PyTorch's formula (`torch.optim.SGD`, dampening 0).
     ///
-    /// Inputs: square of the norm of the scaled gradients `[1]`; Adam's scalars `[8]` for plain gradients. Outputs: state
-    /// `[3]` = scale, steps since it last changed, steps left out so far (read and written; scale 0 stands for
-    /// [`LOSS_SCALE`]); Adam's scalars `[8]` for scaled gradients; square of the norm of the gradients `[1]`; the scale that
+    /// Inputs: scalars [[`OPTIMISER_SCALARS`]] = lr, momentum μ, four that are not read, EMA β, gradient scale (0: nothing is done),
+    /// λ; the other inputs as those of [`Work::Adam`], the outputs without a second moment: weights, momentum buffer, EMA weights (or
+    /// none: three outputs), counters. Gradients as there, plus λ·p. m = μ·m + g; p −= lr·m, or lr·(g + μ·m) with `nesterov`; then the
+    /// average.
+    Sgd { nesterov: bool },
+    /// Dynamic loss scaling (Micikevicius 2018), between a network's gradients and its optimiser.
+    ///
+    /// Inputs: square of the norm of the scaled gradients `[1]`; the optimiser's scalars for plain gradients. Outputs: state
+    /// `[5]` = scale, steps since it last changed, steps left out so far, 1 − ∏β₁ and 1 − ∏β₂ over the steps that were made
+    /// (read and written; scale 0 stands for [`LOSS_SCALE`]); the optimiser's scalars for scaled gradients, Adam's bias
+    /// corrections those of the steps made; square of the norm of the gradients `[1]`; the scale that
     /// was in force `[1]`; steps left out so far `[1]`.
     /// Where the norm is not finite, the step is left out (gradient scale 0, norm 0) and the loss's scale halved; after
     /// [`LOSS_SCALE_STEPS`] good steps it is doubled, up to 2²⁴.
@@ -291,11 +322,17 @@ impl Work {
             Work::SampleAdjoint { .. } => "sample_adjoint",
             Work::Rand { .. } => "rand",
             Work::Draw(_) => "draw",
-            Work::Adam => "adam",
+            Work::Adam(_) => "adam",
+            Work::Sgd { .. } => "sgd",
             Work::LossScale => "loss_scale",
             Work::LogRow { .. } => "log_row",
             Work::Round { .. } => "round",
         }
+    }
+
+    /// Whether it is an optimiser's step over a network's flat buffers.
+    pub fn is_update(&self) -> bool {
+        matches!(self, Work::Adam(_) | Work::Sgd { .. })
     }
 
     /// Whether a chain can come between its result and memory: products, filters and sums.
@@ -327,7 +364,7 @@ pub struct Step {
     pub work: Work,
     /// Read-only regions, in the order `work` documents.
     pub inputs: Vec<Region>,
-    /// Written regions (for [`Work::Adam`] read too).
+    /// Written regions (of optimisers read too).
     pub outputs: Vec<Region>,
     /// Room for partial results, where the device asked for it.
     pub scratch: Option<Region>,

@@ -8,7 +8,7 @@ use super::games::attack::{IMAGES, NAME, Passes, TARGET, Victim, evaluation};
 use super::sampler::tensor;
 use super::state::flat_of;
 use super::trainer::RNG_WORDS;
-use crate::attack::{ADVERSARIAL, Attack, FOOLED};
+use crate::attack::{ADVERSARIAL, Attack, Ball, FOOLED, Norm, Stage};
 use crate::device::{Device, Fit};
 use crate::plan::{ALIGN, Counters, Executor, Options, Region};
 use crate::{Error, Result};
@@ -76,6 +76,16 @@ impl Attacker {
             self.device.write(*region, tensor(checkpoint, place, &spec.name, &spec.shape)?)?;
         }
         Ok(())
+    }
+
+    /// Leaves out the random numbers of so many batches, as if they had been attacked.
+    pub fn skip(&mut self, batches: usize) {
+        self.batches += batches as u32;
+    }
+
+    /// Goes back to the random numbers of the first batch.
+    pub fn rewind(&mut self) {
+        self.batches = 0;
     }
 
     /// The attack.
@@ -192,4 +202,70 @@ impl Attacker {
         let region = self.region(name)?;
         self.device.read(region)
     }
+}
+
+/// What [`Judge`] keeps its logits under.
+const LOGITS: &str = "logits";
+
+/// A model alone on a device: what it says of images.
+pub struct Judge {
+    attacker: Attacker,
+    classes: usize,
+}
+
+impl Judge {
+    /// Plans the model for `batch` images at once.
+    ///
+    /// # Errors
+    /// As [`Attacker::new`].
+    pub fn new(victim: &Victim, batch: usize, device: &Device) -> Result<Judge> {
+        let look = Stage::new("look", |s| {
+            let logits = s.logits(s.images);
+            s.store(LOGITS, logits);
+            s.store(ADVERSARIAL, s.images);
+            s.store(FOOLED, s.fooled(logits));
+        });
+        let attack = Attack { name: "none", ball: Ball::Radius(Norm::Inf), stages: vec![look], times: 1 };
+        Ok(Judge { attacker: Attacker::new(attack, victim, batch, false, 0, device)?, classes: victim.classes() })
+    }
+
+    /// Takes the weights of a checkpoint; see [`Attacker::load`].
+    ///
+    /// # Errors
+    /// As [`Attacker::load`].
+    pub fn load(&mut self, checkpoint: &Checkpoint, place: &Path) -> Result<()> {
+        self.attacker.load(checkpoint, place)
+    }
+
+    /// Logits of any number of images, row after row.
+    ///
+    /// # Errors
+    /// Images that are cut short, or outside of [-1, 1]; a device that fails.
+    pub fn logits(&mut self, images: &[f32]) -> Result<Vec<f32>> {
+        let mut logits = vec![];
+        let elems = self.attacker.elems;
+        for part in images.chunks(self.attacker.batch() * elems) {
+            let rows = part.len() / elems;
+            self.attacker.run(part, &vec![0; rows], None, 0.0, &mut |_| true)?;
+            logits.extend_from_slice(&self.attacker.kept(LOGITS)?[..rows * self.classes]);
+        }
+        Ok(logits)
+    }
+
+    /// The class of the largest logit of each image; of one logit, 1 where it is positive, else 0.
+    ///
+    /// # Errors
+    /// As [`Judge::logits`].
+    pub fn classes(&mut self, images: &[f32]) -> Result<Vec<u32>> {
+        Ok(self.logits(images)?.chunks(self.classes).map(largest).collect())
+    }
+}
+
+/// The number of the largest logit, of equal ones the first; of one logit, whether it is positive.
+fn largest(row: &[f32]) -> u32 {
+    if let [logit] = row {
+        return u32::from(*logit > 0.0);
+    }
+    let first = (0..row.len()).reduce(|best, k| if row[k] > row[best] { k } else { best });
+    first.unwrap_or(0) as u32
 }

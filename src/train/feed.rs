@@ -7,7 +7,7 @@
 use super::assembly::Resident;
 use super::game::Game;
 use super::stream;
-use crate::config::{Config, Mode, Source};
+use crate::config::{Config, DataMode, DataSource, Task};
 use crate::data::toys::{self, Toy};
 use crate::data::{self, DataSet, DrawRule, Index, Skipped, Spec, Stream};
 use crate::{Error, Result};
@@ -26,6 +26,7 @@ pub struct Feed {
     classes: Vec<String>,
     labelled: bool,
     mirror: bool,
+    crop: usize,
     fingerprint: String,
     /// What the data set is, for people.
     pub description: String,
@@ -37,7 +38,7 @@ pub struct Feed {
 
 /// A batch that the host sends.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
+pub struct HostBatch {
     /// Samples, `[n, H, W, C]` in [-1,1] or `[n, 2]`.
     pub values: Vec<f32>,
     /// Their labels `[n]`, where there are any: whole numbers.
@@ -62,26 +63,58 @@ impl Feed {
     pub fn open(config: &Config, progress: &dyn Fn(usize, usize)) -> Result<Feed> {
         let d = &config.data;
         match d.source {
-            Source::Ring8 => return Ok(Feed::toy(Toy::Ring8)),
-            Source::Grid25 => return Ok(Feed::toy(Toy::Grid25)),
-            Source::Faces | Source::Path => {}
+            DataSource::Ring8 => return Ok(Feed::toy(Toy::Ring8)),
+            DataSource::Grid25 => return Ok(Feed::toy(Toy::Grid25)),
+            DataSource::Faces | DataSource::Path => {}
         }
         let source = Feed::source(config)?;
         let index = Index::new(&Spec { channels: d.channels, ..Spec::new(source, d.size) })?;
         let resident = match d.mode {
-            Mode::Resident => true,
-            Mode::Stream => false,
-            Mode::Auto => index.bytes() <= RESIDENT_BYTES,
+            DataMode::Resident => true,
+            DataMode::Stream => false,
+            DataMode::Auto => index.bytes() <= RESIDENT_BYTES,
         };
         let seed = config.train.seed;
         if resident {
             // What is rendered is known by what it is rendered from, streamed or not.
-            let rendered = (d.source == Source::Faces).then(|| index.fingerprint());
+            let rendered = (d.source == DataSource::Faces).then(|| index.fingerprint());
             let set = index.load(progress)?;
             let fingerprint = rendered.unwrap_or_else(|| set.fingerprint());
-            return Ok(Feed::resident_set(set, d.mirror, seed, fingerprint));
+            return Ok(Feed::resident_set(set, d.mirror, seed, fingerprint).cropped(d.crop));
         }
-        Feed::streamed(index.check(progress)?, d.mirror, seed)
+        Ok(Feed::streamed(index.check(progress)?, d.mirror, seed)?.cropped(d.crop))
+    }
+
+    /// Completes a configuration by what its data tells: a classifier that is told no number of classes knows those of the data.
+    ///
+    /// # Errors
+    /// Those of [`Index::new`]; images without labels, or of one class.
+    pub fn complete(config: &mut Config) -> Result<()> {
+        if config.train.task != Task::Classifier || config.model.classes > 0 {
+            return Ok(());
+        }
+        let d = &config.data;
+        let index = Index::new(&Spec { channels: d.channels, ..Spec::new(Feed::source(config)?, d.size) })?;
+        match index.classes.len() {
+            0 => Err(Error::data(
+                &index.name,
+                "its images have no labels: folders by class have, dataset.json, or IDX files",
+            )),
+            1 => Err(Error::data(
+                &index.name,
+                "all its images are of one class, and a classifier tells two or more apart",
+            )),
+            classes => {
+                config.model.classes = classes;
+                Ok(())
+            }
+        }
+    }
+
+    /// The same with images shifted at random by at most `crop` pixels over black, as a crop of the image with a black border of
+    /// so many; 0 leaves them where they are. Not for batches of a function.
+    pub fn cropped(self, crop: usize) -> Feed {
+        Feed { crop, ..self }
     }
 
     /// Where the images of a configuration come from.
@@ -91,10 +124,10 @@ impl Feed {
     pub fn source(config: &Config) -> Result<data::Source> {
         let d = &config.data;
         match (d.source, &d.path) {
-            (Source::Faces, _) => Ok(data::Source::Faces { seed: d.seed, count: d.count, label: d.label.clone() }),
-            (Source::Path, Some(path)) => Ok(data::Source::Path(path.clone())),
-            (Source::Path, None) => {
-                Err(Error::setting(config.place("data.path"), "data.path", "is not set", "give --data PATH"))
+            (DataSource::Faces, _) => Ok(data::Source::Faces { seed: d.seed, count: d.count, label: d.label.clone() }),
+            (DataSource::Path, Some(path)) => Ok(data::Source::Path(path.clone())),
+            (DataSource::Path, None) => {
+                Err(Error::setting(config.place("data.source"), "data.path", "is not set", "give --data PATH"))
             }
             (points, _) => Err(Error::setting(
                 config.place("data.source"),
@@ -127,6 +160,7 @@ impl Feed {
             classes: vec![],
             labelled: labels,
             mirror: false,
+            crop: 0,
             fingerprint: "function".into(),
             description: format!("samples of {} from a function", shape.join("x")),
             skipped: Skipped::default(),
@@ -148,6 +182,7 @@ impl Feed {
             classes: vec![],
             labelled: false,
             mirror: false,
+            crop: 0,
             fingerprint: format!("toy-{}", toy.name()),
             description: format!("points of {}", toy.name()),
             skipped: Skipped::default(),
@@ -167,6 +202,7 @@ impl Feed {
             kind: Kind::Resident { bytes: Some((words, labels)), count },
             classes: set.classes,
             mirror,
+            crop: 0,
             fingerprint,
             description,
             skipped: set.skipped,
@@ -182,6 +218,7 @@ impl Feed {
             classes: index.classes.clone(),
             labelled: index.labels.is_some(),
             mirror,
+            crop: 0,
             fingerprint: index.fingerprint(),
             description: format!("{count} images of {} at {size}x{size}, streamed", index.name),
             skipped: index.skipped.clone(),
@@ -247,7 +284,9 @@ impl Feed {
     /// What the device keeps, where the set is resident.
     pub fn resident(&self) -> Option<Resident> {
         match self.kind {
-            Kind::Resident { count, .. } => Some(Resident { count, mirror: self.mirror, labels: self.labelled }),
+            Kind::Resident { count, .. } => {
+                Some(Resident { count, mirror: self.mirror, crop: self.crop, labels: self.labelled })
+            }
             _ => None,
         }
     }
@@ -274,14 +313,14 @@ impl Feed {
     /// # Errors
     /// [`Error::Data`] for an image that can't be read, for a function that gives the wrong number of values, and for a
     /// resident set; whatever the function fails with.
-    pub fn batch(&mut self, seed: u64, step: u32, stream: u32, first: u64, n: usize) -> Result<Batch> {
+    pub fn batch(&mut self, seed: u64, step: u32, stream: u32, first: u64, n: usize) -> Result<HostBatch> {
         match &mut self.kind {
             Kind::Resident { .. } => {
                 Err(Error::data(&self.description, "the device draws the batches of a resident set"))
             }
-            Kind::Toy(toy) => Ok(Batch { values: toys::batch(*toy, seed, step, stream, n), labels: None }),
+            Kind::Toy(toy) => Ok(HostBatch { values: toys::batch(*toy, seed, step, stream, n), labels: None }),
             Kind::Streamed { index, open } => {
-                let rule = DrawRule { seed, stream, n, mirror: self.mirror };
+                let rule = DrawRule { seed, stream, n, mirror: self.mirror, crop: self.crop };
                 let at = match open.iter().position(|(known, _)| *known == rule) {
                     Some(at) => at,
                     None => {
@@ -291,7 +330,7 @@ impl Feed {
                     }
                 };
                 let reader = &mut open[at].1;
-                Ok(Batch { values: reader.batch(first, step)?, labels: reader.labels(first) })
+                Ok(HostBatch { values: reader.batch(first, step)?, labels: reader.labels(first) })
             }
             Kind::Function(f) => {
                 let (values, labels) = f(first, n, stream)?;
@@ -307,7 +346,7 @@ impl Feed {
                 if labels.len() != labels_wanted {
                     return problem("labels", labels.len(), labels_wanted);
                 }
-                Ok(Batch { values, labels: self.labelled.then_some(labels) })
+                Ok(HostBatch { values, labels: self.labelled.then_some(labels) })
             }
         }
     }
@@ -315,5 +354,5 @@ impl Feed {
 
 /// The images to look at.
 fn look(seed: u64) -> DrawRule {
-    DrawRule { seed, stream: stream::PREVIEW, n: PREVIEW, mirror: false }
+    DrawRule { seed, stream: stream::PREVIEW, n: PREVIEW, mirror: false, crop: 0 }
 }

@@ -7,7 +7,7 @@
 use crate::autodiff::grad;
 use crate::graph::{Dag, Graph, Shape, Tensor, require};
 use crate::nn::{ParamSpec, Scope, StateSpec};
-pub use crate::optim::Schedule;
+pub use crate::optim::{Adam, Optimiser, Schedule, Sgd};
 use crate::plan::LOSS_SCALE;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -45,41 +45,15 @@ pub struct Player {
     /// For people: `generator`.
     pub title: String,
     /// How it learns.
-    pub adam: Adam,
+    pub optimiser: Optimiser,
     /// Moving average of its weights, where it has one.
     pub average: Option<Average>,
 }
 
 impl Player {
     /// A network without a moving average.
-    pub fn new(name: &str, title: &str, adam: Adam) -> Player {
-        Player { name: name.into(), title: title.into(), adam, average: None }
-    }
-}
-
-/// Adam with schedules (Kingma & Ba 2015).
-#[derive(Clone, Debug)]
-pub struct Adam {
-    /// Learning rate.
-    pub lr: Schedule,
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: Schedule,
-    /// Added outside the root.
-    pub eps: f64,
-    /// Times the learning rate.
-    pub lr_scale: f64,
-    /// Lazy regularisation (Karras 2020): a penalised step stands for so many, and with c = k/(k+1) the rate is lr·c, the
-    /// decays β₁ᶜ and β₂ᶜ. 1 where every step is alike.
-    pub lazy: u64,
-}
-
-impl Adam {
-    /// Without schedules.
-    pub fn new(lr: f64, beta1: f64, beta2: f64) -> Adam {
-        let (lr, beta2) = (Schedule::Constant(lr), Schedule::Constant(beta2));
-        Adam { lr, beta1, beta2, eps: 1e-8, lr_scale: 1.0, lazy: 1 }
+    pub fn new(name: &str, title: &str, optimiser: impl Into<Optimiser>) -> Player {
+        Player { name: name.into(), title: title.into(), optimiser: optimiser.into(), average: None }
     }
 }
 
@@ -176,7 +150,7 @@ pub struct Phase {
     pub build: Build,
     /// When it runs.
     pub when: When,
-    /// How many times in a row. A phase that repeats, or stands in a loop, draws other random numbers each time.
+    /// How many times in a row: on the same batches and values, and with random numbers of its own each time, as in a loop.
     pub repeat: u32,
     /// Part of its graph may run ahead of other phases. What both parts need is computed once.
     pub ahead: Option<Ahead>,

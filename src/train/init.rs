@@ -11,7 +11,7 @@ use std::path::Path;
 
 impl Trainer {
     /// Takes weights, averaged weights and states (such as batch-norm statistics) of a checkpoint whose networks have the
-    /// same names and shapes; `place` is its file. Adam's moments stay 0, and the step stays where it is.
+    /// same names and shapes; `place` is its file. Adam's moments stay 0, and the step and the scales of losses where they are.
     ///
     /// # Errors
     /// A tensor that the checkpoint lacks or holds in another shape, by name; nothing is taken then.
@@ -23,7 +23,7 @@ impl Trainer {
                 writes.push((region, flat_of(checkpoint, place, network, prefix)?));
             }
         }
-        for (spec, region) in &self.assembly.states {
+        for (spec, region) in self.assembly.network_states() {
             writes.push((*region, tensor(checkpoint, place, &spec.name, &spec.shape)?.to_vec()));
         }
         writes.iter().try_for_each(|(region, values)| self.device.write(*region, values))

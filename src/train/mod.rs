@@ -23,13 +23,15 @@ pub mod stream;
 mod sums;
 pub mod tensorboard;
 mod trainer;
+mod validation;
 
 pub use assembly::{Assembly, Resident};
-pub use attacker::{Attacker, Found};
-pub use feed::{Batch, Feed};
+pub use attacker::{Attacker, Found, Judge};
+pub use feed::{Feed, HostBatch};
 pub use game::Game;
 pub use profile::{Iteration, Profile, Span};
 pub use sampler::Sampler;
 pub use session::{Event, Outcome, Session};
 pub use settings::Settings;
 pub use trainer::{LogRow, Logged, Trainer};
+pub use validation::{Measured, Validation};

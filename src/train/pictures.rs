@@ -39,7 +39,7 @@ pub(super) struct Pictures {
 }
 
 struct Thread {
-    jobs: Sender<Drawing>,
+    drawings: Sender<Drawing>,
     done: Receiver<Result<Drawn>>,
     handle: JoinHandle<()>,
 }
@@ -56,7 +56,7 @@ impl Pictures {
             Some(thread) => thread,
             None => Thread::start().map_err(failed)?,
         };
-        let sent = thread.jobs.send(drawing);
+        let sent = thread.drawings.send(drawing);
         self.thread = Some(thread);
         self.under_way += 1;
         sent.map_err(|_| died())
@@ -83,9 +83,9 @@ impl Pictures {
 
 impl Drop for Pictures {
     fn drop(&mut self) {
-        if let Some(Thread { jobs, handle, .. }) = self.thread.take() {
-            // The thread ends when no job can come any more.
-            drop(jobs);
+        if let Some(Thread { drawings, handle, .. }) = self.thread.take() {
+            // The thread ends when no drawing can come any more.
+            drop(drawings);
             let _ = handle.join();
         }
     }
@@ -93,7 +93,7 @@ impl Drop for Pictures {
 
 impl Thread {
     fn start() -> std::io::Result<Thread> {
-        let (jobs, queue) = channel::<Drawing>();
+        let (drawings, queue) = channel::<Drawing>();
         let (report, done) = channel();
         let work = move || {
             for drawing in queue {
@@ -102,7 +102,7 @@ impl Thread {
             }
         };
         let handle = std::thread::Builder::new().name("pictures".into()).spawn(work)?;
-        Ok(Thread { jobs, done, handle })
+        Ok(Thread { drawings, done, handle })
     }
 }
 

@@ -8,6 +8,7 @@ use super::stats::{Report, StatsLog};
 use super::sums::Sums;
 use super::tensorboard::{EventWriter, Picture};
 use super::trainer::{LogRow, Logged, Trainer};
+use super::validation::Measured;
 use crate::metrics::Modes;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -72,6 +73,12 @@ impl Reports {
     /// Adds a picture to the event file.
     pub fn image(&mut self, step: u64, picture: Picture) -> Result<()> {
         self.events.image(step, "samples", picture)
+    }
+
+    /// Adds what was measured of a checkpoint to the event file.
+    pub fn measured(&mut self, step: u64, measured: Measured) -> Result<()> {
+        let scalars = [("validation/clean", measured.clean), ("validation/robust", measured.robust)];
+        self.events.scalars(step, scalars.into_iter())
     }
 
     /// Adds what the next report is made of to a checkpoint.

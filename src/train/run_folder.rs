@@ -153,6 +153,11 @@ impl RunFolder {
         self.root.join("stats.jsonl")
     }
 
+    /// `measured.json`: what was measured of checkpoints.
+    pub fn measured(&self) -> PathBuf {
+        self.root.join("measured.json")
+    }
+
     /// `data.txt`: what the data was when the run started.
     pub fn data(&self) -> PathBuf {
         self.root.join("data.txt")

@@ -12,11 +12,12 @@ use super::samples::PendingSamples;
 use super::stats::Report;
 use super::tensorboard::Picture;
 use super::trainer::Trainer;
+use super::validation::{Measured, Validation};
 use crate::config::Config;
 use crate::data::toys::{self, Toy};
 use crate::{Error, Result, grid, metrics};
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -59,6 +60,8 @@ pub struct Session {
     profiler: Option<Profiler>,
     /// Where the last roll-back went.
     rolled_back_to: Option<PathBuf>,
+    /// What measures checkpoints of a classifier.
+    validation: Option<Validation>,
 }
 
 impl Session {
@@ -84,7 +87,18 @@ impl Session {
             }
         };
         let (drawings, pictures) = (VecDeque::new(), Pictures::default());
-        Ok(Session { config, trainer, toy, run, reports, drawings, pictures, profiler: None, rolled_back_to: None })
+        let (profiler, rolled_back_to, validation) = (None, None, None);
+        Ok(Session { config, trainer, toy, run, reports, drawings, pictures, profiler, rolled_back_to, validation })
+    }
+
+    /// Measures every checkpoint from now on.
+    ///
+    /// # Errors
+    /// What the run measured before, if it can't be read.
+    pub fn validate(&mut self, mut validation: Validation) -> Result<()> {
+        validation.go_on(&self.run.measured(), self.trainer.kimg())?;
+        self.validation = Some(validation);
+        Ok(())
     }
 
     /// The trainer, for what a run does not do by itself.
@@ -185,6 +199,10 @@ impl Session {
                 self.spent("write a checkpoint", from);
                 if last || stopped {
                     show(Event::Note(format!("saved {}", path.display())));
+                }
+                if !stopped && self.measure(&path, show)? {
+                    self.end_profile(show);
+                    return Ok(Outcome::Finished);
                 }
             }
             if stopped && !last {
@@ -298,6 +316,36 @@ impl Session {
         Ok(())
     }
 
+    /// Measures a checkpoint where the run does, and says what it means; whether the run is to end early.
+    fn measure(&mut self, path: &Path, show: &mut dyn FnMut(Event)) -> Result<bool> {
+        let (Some(validation), kimg, step) = (&mut self.validation, self.trainer.kimg(), self.trainer.step()) else {
+            return Ok(false);
+        };
+        let state = Checkpoint::load(path)?;
+        let verdict = validation.measure(&state, path, kimg)?;
+        validation.keep(&self.run.measured())?;
+        if verdict.best {
+            checkpoint::mark_best(path)?;
+        }
+        let Measured { clean, robust, .. } = verdict.measured;
+        self.reports.measured(step, verdict.measured)?;
+        let best = if verdict.best { ", the best so far" } else { "" };
+        show(Event::Note(format!("measured: clean {:.2} %, robust {:.2} %{best}", 100.0 * clean, 100.0 * robust)));
+        if let Some(from) = verdict.alarm {
+            show(Event::Note(format!(
+                "ALARM: robust accuracy fell from {:.1} to {:.1} % while clean accuracy stayed (catastrophic overfitting): start again \
+                 from the best checkpoint with a smaller attack.alpha or optim.lr, or with defence.kind=pgd",
+                100.0 * from,
+                100.0 * robust
+            )));
+        }
+        if verdict.stop {
+            let patience = self.config.validate.patience;
+            show(Event::Note(format!("no better checkpoint for {patience} in a row: stopped early; the best is kept")));
+        }
+        Ok(verdict.stop)
+    }
+
     fn save(&mut self, mut state: Checkpoint) -> Result<PathBuf> {
         self.reports.write(&mut state);
         let path = self.run.checkpoint(self.trainer.step() * self.trainer.settings().game.batch as u64);
@@ -332,7 +380,11 @@ impl Session {
         self.trainer.next_attempt(attempt + 1);
         self.rolled_back_to = Some(path.clone());
         self.reports = Reports::resume(&self.run, self.trainer.step(), &state, &path)?;
-        Ok(())
+        let kimg = self.trainer.kimg();
+        match &mut self.validation {
+            Some(validation) => validation.go_on(&self.run.measured(), kimg),
+            None => Ok(()),
+        }
     }
 }
 

@@ -40,17 +40,17 @@ impl Settings {
     /// A setting that makes no model.
     pub fn new(config: &Config) -> Result<Settings> {
         let recompute = match config.plan.recompute {
-            config::Recompute::Off => Recompute::Off,
-            config::Recompute::Auto => Recompute::Auto,
-            config::Recompute::On => Recompute::On,
+            config::RecomputeKind::Off => Recompute::Off,
+            config::RecomputeKind::Auto => Recompute::Auto,
+            config::RecomputeKind::On => Recompute::On,
         };
         Ok(Settings {
             seed: config.train.seed,
             log_every: config.log.every_steps as usize,
             fuse: config.plan.fuse,
             precision: match config.train.precision {
-                config::Precision::F32 => Precision::F32,
-                config::Precision::F16 => Precision::F16,
+                config::PrecisionKind::F32 => Precision::F32,
+                config::PrecisionKind::F16 => Precision::F16,
             },
             fit: Fit { recompute, limit: None },
             config_toml: config.to_toml(),

@@ -3,8 +3,9 @@
 use super::assembly::Learner;
 use super::checkpoint::{Checkpoint, NamedTensor, Values};
 use super::sampler::tensor;
-use super::trainer::{Decay, Trainer};
+use super::trainer::Trainer;
 use crate::nn::layout;
+use crate::optim::Progress;
 use crate::plan::Region;
 use crate::{Error, Result};
 
@@ -40,8 +41,8 @@ impl Trainer {
             ("attempt".to_owned(), self.attempt.to_string()),
             ("config".to_owned(), self.settings.config_toml.clone()),
         ]);
-        for (learner, decay) in self.assembly.learners.iter().zip(&self.decays) {
-            meta.insert(decay_key(learner), format!("{} {}", bits(decay.beta1), bits(decay.beta2)));
+        for (learner, progress) in self.assembly.learners.iter().zip(&self.progress) {
+            meta.insert(progress_key(learner), format!("{} {}", bits(progress.beta1), bits(progress.beta2)));
         }
         Ok(Checkpoint { tensors, meta })
     }
@@ -57,7 +58,7 @@ impl Trainer {
         let mut counts: Vec<(Region, Vec<u32>)> = vec![];
         for learner in &self.assembly.learners {
             for (prefix, region) in flats(learner) {
-                writes.push((region, flat_of(checkpoint, place, learner, prefix)?));
+                writes.push((region, flat_of(checkpoint, place, learner, &prefix)?));
             }
             let Some(training) = &learner.training else { continue };
             match checkpoint.tensor(&format!("nonfinite.{}", learner.name)).map(|t| &t.data) {
@@ -72,21 +73,22 @@ impl Trainer {
             checkpoint.meta.get(key).ok_or_else(|| refuse(format!("its header lacks {key}: is it a checkpoint?")))
         };
         let number = |key: &str| meta(key)?.parse::<u64>().map_err(|_| refuse(format!("its header has a bad {key}")));
-        let decay = |key: &str| -> Result<Decay> {
+        let progress = |key: &str| -> Result<Progress> {
             let parse = |t: &str| u64::from_str_radix(t, 16).ok().map(f64::from_bits);
             let pair = meta(key)?.split_once(' ').and_then(|(a, b)| Some((parse(a)?, parse(b)?)));
             let (beta1, beta2) = pair.ok_or_else(|| refuse(format!("its header has a bad {key}")))?;
-            Ok(Decay { beta1, beta2 })
+            Ok(Progress { beta1, beta2 })
         };
         let (step, attempt) = (number("step")?, number("attempt")? as u32);
-        let decays = self.assembly.learners.iter().map(|l| decay(&decay_key(l))).collect::<Result<Vec<Decay>>>()?;
+        let progress =
+            self.assembly.learners.iter().map(|l| progress(&progress_key(l))).collect::<Result<Vec<Progress>>>()?;
         for (region, values) in &writes {
             self.device.write(*region, values)?;
         }
         for (region, values) in &counts {
             self.device.write_u32(*region, values)?;
         }
-        (self.step, self.attempt, self.decays) = (step, attempt, decays);
+        (self.step, self.attempt, self.progress) = (step, attempt, progress);
         self.restart_log()
     }
 }
@@ -113,14 +115,15 @@ pub(super) fn flat_of(
 }
 
 /// The flat buffers of a network that a checkpoint holds, with the prefix of their tensors' names.
-fn flats(learner: &Learner) -> Vec<(&'static str, Region)> {
-    let mut flats = vec![("", learner.param)];
-    flats.extend(learner.training.iter().flat_map(|t| [("adam.m.", t.m), ("adam.v.", t.v)]));
-    flats.extend(learner.ema.map(|ema| ("ema.", ema)));
+fn flats(learner: &Learner) -> Vec<(String, Region)> {
+    let mut flats = vec![(String::new(), learner.param)];
+    let moments = learner.training.iter().flat_map(|t| &t.moments);
+    flats.extend(moments.map(|(name, region)| (format!("{name}."), *region)));
+    flats.extend(learner.ema.map(|ema| ("ema.".to_owned(), ema)));
     flats
 }
 
-/// Where the header keeps the products of Adam's decays of a network.
-fn decay_key(learner: &Learner) -> String {
+/// Where the header keeps the products of the decays of a network's optimiser.
+fn progress_key(learner: &Learner) -> String {
     format!("decay_{}", learner.name.to_lowercase())
 }

@@ -9,7 +9,7 @@ use super::game::Player;
 use super::settings::Settings;
 use crate::data::cursor;
 use crate::device::{Device, Fitted, Recomputed};
-use crate::optim::{AdamSettings, ema_beta};
+use crate::optim::{Progress, ema_beta};
 use crate::plan::{ALIGN, Class, Counters, Executor, Options, RNG, ReadId, Region};
 use crate::{Error, Result};
 use std::collections::VecDeque;
@@ -43,17 +43,6 @@ struct PendingLog {
     bad: Vec<ReadId>,
 }
 
-/// Products of Adam's β over the updates so far: bias correction stays exact while β follows a schedule.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Decay {
-    pub beta1: f64,
-    pub beta2: f64,
-}
-
-impl Decay {
-    pub const START: Decay = Decay { beta1: 1.0, beta2: 1.0 };
-}
-
 /// A game in training on a device.
 pub struct Trainer {
     pub(super) settings: Settings,
@@ -65,7 +54,7 @@ pub struct Trainer {
     /// Times training was rolled back: moves every random stream, so that it does not run into the same number again.
     pub(super) attempt: u32,
     /// By network.
-    pub(super) decays: Vec<Decay>,
+    pub(super) progress: Vec<Progress>,
     logged_to: u64,
     pending: VecDeque<PendingLog>,
 }
@@ -85,7 +74,7 @@ impl Trainer {
         };
         let Fitted { planned: assembly, executor: device, recomputed } =
             device.fitted(&settings.fit, |assembly: &Assembly| &assembly.program, plan)?;
-        let decays = vec![Decay::START; assembly.learners.len()];
+        let progress = vec![Progress::START; assembly.learners.len()];
         let mut trainer = Trainer {
             settings,
             assembly,
@@ -94,7 +83,7 @@ impl Trainer {
             feed,
             step: 0,
             attempt: 0,
-            decays,
+            progress,
             logged_to: 0,
             pending: VecDeque::new(),
         };
@@ -253,21 +242,23 @@ impl Trainer {
         let mut values = vec![0.0; self.assembly.scalars.len];
         let game = &self.assembly.game;
         for update in &self.assembly.updates {
-            let (player, when) = (&game.networks[update.network], game.phases[update.phase].when);
-            let adam = adam(player, kimg);
-            let decay = &mut self.decays[update.network];
+            let (player, phase) = (&game.networks[update.network], &game.phases[update.phase]);
+            let when = phase.when;
+            let progress = &mut self.progress[update.network];
             if when.is_due(step) {
-                decay.beta1 *= adam.beta1;
-                decay.beta2 *= adam.beta2;
+                // Of several steps in a row the last one's correction serves all.
+                (0..phase.repeat).for_each(|_| player.optimiser.count(kimg, progress));
             }
             let ema = player.average.as_ref().map_or(0.0, |average| {
                 let seen = (step + 1) * game.batch as u64;
                 // Alternating phases move the average in each iteration.
                 let every = if when.otherwise { 1 } else { when.every as usize };
-                ema_beta(game.batch * every, seen, average.half_life_kimg.at(kimg) * 1000.0, average.ramp)
+                let half_life = average.half_life_kimg.at(kimg) * 1000.0;
+                let beta = ema_beta(game.batch * every, seen, half_life, average.ramp);
+                beta.powf(1.0 / f64::from(phase.repeat.max(1)))
             });
-            let scalars = adam.scalars(decay.beta1, decay.beta2, ema);
-            values[update.adam.offset..update.adam.offset + 8].copy_from_slice(&scalars);
+            let scalars = player.optimiser.scalars(kimg, *progress, ema);
+            values[update.scalars.offset..update.scalars.offset + scalars.len()].copy_from_slice(&scalars);
         }
         for (value, at) in game.values.iter().zip(&self.assembly.values) {
             debug_assert_eq!(at.offset % ALIGN, 0);
@@ -372,17 +363,7 @@ impl Trainer {
 
 /// Networks that learn, with their counters of gradients that were not finite.
 pub(super) fn learning(learners: &[Learner]) -> impl Iterator<Item = (&Learner, Region)> {
-    learners.iter().filter_map(|learner| Some((learner, learner.training?.bad)))
-}
-
-/// Adam's numbers for a network after `kimg` thousand images.
-fn adam(player: &Player, kimg: f64) -> AdamSettings {
-    let adam = &player.adam;
-    let (lr, beta2) = (adam.lr.at(kimg), adam.beta2.at(kimg));
-    // Lazy regularisation (StyleGAN2): the penalised step counts for k steps, so decay and rate shrink alike.
-    let k = adam.lazy as f64;
-    let c = if k > 1.0 { k / (k + 1.0) } else { 1.0 };
-    AdamSettings { lr: lr * c * adam.lr_scale, beta1: adam.beta1.powf(c), beta2: beta2.powf(c), eps: adam.eps }
+    learners.iter().filter_map(|learner| Some((learner, learner.training.as_ref()?.bad)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 of attacks (torchattacks 3.5.1, foolbox 3.3.4) find on it.
 
 usage: python tests/goldens/attacks.py [model] [FAMILY ...]
-       (needs torch, torchattacks, foolbox, scipy, pillow, safetensors; the files in the repository came from torch 2.15, CPU)
+       (needs torch, torchattacks, foolbox, pillow, safetensors; the files in the repository came from torch 2.15, CPU)
 
 The network tells apart digits drawn with Pillow's built-in font, shifted, turned, scaled and under noise: 12 x 12 grey pixels. It is
 trained here in float32 and attacked in float64. Images are x = byte / 127.5 - 1 inside this project; the attacks of these libraries
@@ -12,8 +12,10 @@ name every family is made.
 attacks_model: NAME float32 (weights under nn.Sequential's names), images uint8 [N,1,12,12], labels uint8 [N]
 attacks_FAMILY: NAME float32 [COUNT,144]: examples in [-1, 1] of the first COUNT images
                 NAME success float64 [1]: share of all N images that an attack with random parts fools
+                NAME pixels float64 [1]: pixels that it changes, the mean over examples that fool
                 NAME size float64 [M]: sizes, in units of [-1, 1], of the changes of the first M images
 """
+import itertools
 import pathlib
 import sys
 
@@ -131,6 +133,7 @@ def gradient():
     out = {k: examples(v) for k, v in out.items()}
     torch.manual_seed(0)
     eps, length = 0.04, 0.5
+    seeds = itertools.count()  # these libraries seed themselves
     chance = {
         "noise": lambda: torch.clamp(images + eps * (2 * torch.rand_like(images) - 1), 0, 1),
         "fgsm": lambda: ta.FGSM(model, eps=eps)(images, labels),
@@ -139,15 +142,122 @@ def gradient():
         "pgd": lambda: ta.PGD(model, eps=eps, alpha=eps / 8, steps=20)(images, labels),
         "pgd2": lambda: ta.PGDL2(model, eps=length, alpha=length / 8, steps=20)(images, labels),
         "mifgsm": lambda: ta.MIFGSM(model, eps=eps, alpha=eps / 10, steps=10)(images, labels),
-        "apgd-ce": lambda: ta.APGD(model, eps=eps, steps=20)(images, labels),
-        "apgd-dlr": lambda: ta.APGD(model, eps=eps, steps=20, loss="dlr")(images, labels),
-        "apgd-t": lambda: ta.APGDT(model, eps=eps, steps=20, n_classes=10)(images, labels),
+        "apgd-ce": lambda: ta.APGD(model, eps=eps, steps=20, seed=next(seeds))(images, labels),
+        "apgd-dlr": lambda: ta.APGD(model, eps=eps, steps=20, loss="dlr", seed=next(seeds))(images, labels),
+        "apgd-t": lambda: ta.APGDT(model, eps=eps, steps=20, n_classes=10, seed=next(seeds))(images, labels),
     }
     for name, attack in chance.items():
-        shares = [success(model, attack(), labels) for _ in range(5)]
+        shares = [success(model, attack(), labels) for _ in range(20)]
         out[f"{name} success"] = torch.stack(shares).mean(0)
         print(name, float(out[f"{name} success"]))
     save("gradient", out)
+
+
+class Grey(nn.Module):
+    """A network of grey images on three equal channels: tifgsm of torchattacks knows no other number."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x.mean(1, keepdim=True))
+
+
+def tifgsm(model, eps, alpha, steps):
+    """The attack without the random resizing that the library adds to it."""
+    import torchattacks as ta
+
+    attack = ta.TIFGSM(Grey(model), eps=eps, alpha=alpha, steps=steps, decay=0.0, diversity_prob=0.0)
+    kernel = torch.from_numpy(attack.gkern(15, 3))
+    attack.stacked_kernel = torch.stack([kernel] * 3)[:, None]
+    return lambda images, labels: attack(images.expand(-1, 3, -1, -1), labels)[:, :1]
+
+
+def shares(chance, runs=5):
+    """Success of attacks with random parts, the mean of some runs."""
+    model, images, labels = load()
+    torch.manual_seed(0)
+    np.random.seed(0)
+    out = {}
+    for name, attack in chance.items():
+        found = [success(model, attack(images, labels), labels) for _ in range(runs)]
+        out[f"{name} success"] = torch.stack(found).mean(0)
+        print(name, float(out[f"{name} success"]))
+    return out
+
+
+def transfer():
+    """Attacks that follow more than one gradient: paths of radius 0.1 of [0, 1], shares of radius 0.04."""
+    import torchattacks as ta
+
+    model, images, labels = load()
+    few, truth = images[:COUNT], labels[:COUNT]
+    path = dict(eps=0.1, alpha=0.02, steps=6)
+    out = {
+        "nifgsm": ta.NIFGSM(model, **path)(few, truth),
+        "sinifgsm": ta.SINIFGSM(model, **path)(few, truth),
+        "tifgsm": tifgsm(model, **path)(few, truth),
+        "upgd": ta.UPGD(model, **path)(few, truth),
+    }
+    out = {k: examples(v) for k, v in out.items()}
+    eps = 0.04
+    even, long = dict(eps=eps, alpha=eps / 10, steps=10), dict(eps=eps, alpha=eps / 4, steps=10)
+    chance = {
+        "nifgsm": ta.NIFGSM(model, **even),
+        "sinifgsm": ta.SINIFGSM(model, **even),
+        "vmifgsm": ta.VMIFGSM(model, N=20, **even),
+        "vnifgsm": ta.VNIFGSM(model, N=20, **even),
+        "difgsm": ta.DIFGSM(model, **even),
+        "tifgsm": tifgsm(model, **even),
+        "tpgd": ta.TPGD(model, **long),
+        "eotpgd": ta.EOTPGD(model, eot_iter=2, **long),
+        "upgd": ta.UPGD(model, **long),
+        "jitter": ta.Jitter(model, **long),
+        "pgd-rs": ta.PGDRS(model, noise_sd=0.12, noise_batch_size=8, **long),
+    }
+    save("transfer", {**out, **shares(chance)})
+
+
+def query():
+    """Attacks that ask for outputs alone: radius 0.04 of [0, 1] where there is one."""
+    import torchattacks as ta
+
+    model, images, labels = load()
+    # It seeds torch itself, and with 0 in each run.
+    square = lambda seed: ta.Square(model, eps=0.04, n_queries=200, seed=seed, loss="margin")
+    seeds = iter(range(5))
+    chance = {
+        "square": lambda x, y: square(next(seeds))(x, y),
+        "spsa": ta.SPSA(model, eps=0.04, nb_iter=5, nb_sample=128),
+    }
+    out = shares(chance)
+    pixels = {
+        "onepixel": ta.OnePixel(model, pixels=1, steps=9, popsize=66, inf_batch=1024),
+        "pixle": ta.Pixle(model, restarts=20, max_iterations=10),
+    }
+    save("query", {**out, **shares(pixels, 2)})
+
+
+def sparse():
+    """Attacks that change few pixels: jsma towards the class after the label, and how many pixels sparsefool changes where it fools."""
+    import torchattacks as ta
+
+    model, images, labels = load()
+    # Untargeted, this one goes for the next class.
+    jsma = ta.JSMA(model, theta=1.0, gamma=0.1)(images, labels)
+    found = ta.SparseFool(model, steps=10)(images, labels)
+    fooled = model(found).argmax(1) != labels
+    changed = ((found - images).flatten(1).abs() > 1e-9).sum(1)[fooled].double().mean()
+    reached = (model(jsma).argmax(1) == (labels + 1) % 10).double().mean()
+    out = {
+        "jsma": examples(jsma[:COUNT]),
+        "jsma success": reached.reshape(1),
+        "sparsefool success": success(model, found, labels),
+        "sparsefool pixels": changed.reshape(1),
+    }
+    print({k: float(v) for k, v in out.items() if v.numel() == 1})
+    save("sparse", out)
 
 
 def sizes(adversarial, images, norm):
@@ -271,7 +381,7 @@ def minimal():
     save("minimal", out | {f"{name} size": value for name, value in size.items()})
 
 
-FAMILIES = {"gradient": gradient, "minimal": minimal}
+FAMILIES = {"gradient": gradient, "transfer": transfer, "query": query, "sparse": sparse, "minimal": minimal}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

@@ -63,7 +63,7 @@ def cnn():
     )
 
 
-def make(name, net, x, see):
+def make(name, net, x, see, stem="sequential"):
     generator = torch.Generator().manual_seed(sum(map(ord, name)))
     out = {"input": x}
     for key, p in net.named_parameters():
@@ -94,7 +94,7 @@ def make(name, net, x, see):
     loss = (y.flatten() * torch.arange(y.numel(), dtype=torch.float64).cos()).sum()
     for key, g in zip(names, torch.autograd.grad(loss, params)):
         out[f"grad {key}"] = g.float()
-    path = pathlib.Path(__file__).parent / f"sequential_{name}.safetensors"
+    path = pathlib.Path(__file__).parent / f"{stem}_{name}.safetensors"
     save_file({k: v.detach().contiguous() for k, v in out.items()}, path)
     print(path, path.stat().st_size, "bytes; output", tuple(y.shape))
 

@@ -100,7 +100,7 @@ def check_philox():
 
 
 def blocks(seed, step, stream, page, n):
-    """The first n words of (step, stream, page), four a block, in whole blocks of the shape [blocks, 4]."""
+    """The first n words of (step, stream, page), four per block, in whole blocks of the shape [blocks, 4]."""
     count = -(-n // 4)
     counters = np.empty((count, 4), np.uint64)
     counters[:, 0], counters[:, 1], counters[:, 2], counters[:, 3] = np.arange(count), step, stream, page

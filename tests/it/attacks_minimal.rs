@@ -5,21 +5,24 @@ use crate::attacks::{attack, options, sizes};
 use crate::goldens::load;
 use crate::lab::{ELEMS, Lab, Run};
 use crate::numeric::{Feeds, normals, value};
-use danskin::attack::{ADVERSARIAL, Bounds, FOOLED, Norm, Options, to_boundary};
+use danskin::attack::{ADVERSARIAL, AttackOptions, Bounds, FOOLED, Norm, to_boundary};
+use danskin::device::Device;
 use danskin::graph::Graph;
+use danskin::train::Attacker;
+use std::path::Path;
 
 const NAMES: [&str; 8] = ["deepfool", "cw2", "ead", "ead-l1", "lbfgs", "fab-t", "ddn", "fmn"];
 
-fn steps(steps: u32) -> Options {
-    Options { steps: Some(steps), ..options() }
+fn steps(steps: u32) -> AttackOptions {
+    AttackOptions { steps: Some(steps), ..options() }
 }
 
-fn in_norm(norm: Norm, o: Options) -> Options {
-    Options { norm: Some(norm), ..o }
+fn in_norm(norm: Norm, o: AttackOptions) -> AttackOptions {
+    AttackOptions { norm: Some(norm), ..o }
 }
 
 /// Runs an attack that ignores the radius.
-fn run(lab: &Lab, name: &str, o: &Options) -> Run {
+fn run(lab: &Lab, name: &str, o: &AttackOptions) -> Run {
     lab.run(&attack(name, o), 0.0, 0, ADVERSARIAL)
 }
 
@@ -54,7 +57,7 @@ fn the_smallest_changes_are_those_of_an_independent_implementation() {
         let (shape, expected) = golden.array(name);
         let aims = name.ends_with("targeted");
         let lab = if aims { targeted(shape[0]) } else { Lab::new(shape[0]) };
-        let run = run(&lab, ours, &Options { targeted: aims, ..o });
+        let run = run(&lab, ours, &AttackOptions { targeted: aims, ..o });
         let error = run.adversarial().iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         println!("{name}: {error:e} away, {} fooled", run.success());
         assert!(error < tolerance, "{name}: {error:e} away");
@@ -154,10 +157,30 @@ fn more_steps_find_smaller_changes() {
     }
 }
 
+/// In f32 on a device changes are as small as in f64.
+#[test]
+fn rounding_makes_changes_no_larger() {
+    let lab = Lab::new(8);
+    for name in NAMES {
+        let attack = attack(name, &steps(40));
+        let norm = attack.ball.norm().unwrap();
+        let reference = lab.run(&attack, 0.0, 0, ADVERSARIAL);
+        let mut attacker = Attacker::new(attack, &lab.victim(), 8, false, 0, &Device::Host).unwrap();
+        attacker.load(&lab.checkpoint(), Path::new("lab")).unwrap();
+        let found = attacker.run(&lab.images_f32(), &lab.labels, None, 0.0, &mut |_| true).unwrap();
+        assert!(found.fooled.iter().all(|fooled| *fooled), "{name}: {:?}", found.fooled);
+        let ours: Vec<f64> = found.adversarial.iter().map(|v| f64::from(*v)).collect();
+        let [ours, exact] = [&ours, reference.adversarial()].map(|x| median(sizes(norm, x, &lab.images)));
+        println!("{name}: {ours:.5} in f32, {exact:.5} in f64");
+        assert!((ours / exact - 1.0).abs() < 0.02, "{name}: {ours} in f32, {exact} in f64");
+    }
+}
+
 #[test]
 fn a_model_of_one_logit_is_refused() {
     for name in NAMES {
-        let message = danskin::attack::named(name, &Options { classes: 1, ..options() }).err().unwrap().to_string();
+        let message =
+            danskin::attack::named(name, &AttackOptions { classes: 1, ..options() }).err().unwrap().to_string();
         assert!(message.contains("no classes"), "{message}");
     }
 }

@@ -79,7 +79,7 @@ fn images_of_a_run_are_drawn_as_a_grid_and_singly() {
     let text = done(dir.path(), "sample run --device host --seeds 3,7-9 --grid 2x2 --each single --out grid.png");
     assert!(text.ends_with("grid.png\n4 images in single\n"), "{text}");
     let grid = image::open(dir.path().join("grid.png")).unwrap().into_rgb8();
-    // Two images of 32 and three gaps of 2 a side, 8 times magnified.
+    // Two images of 32 and three gaps of 2 on a side, 8 times magnified.
     assert_eq!(grid.dimensions(), (70 * 8, 70 * 8));
     let singles: Vec<String> = tree(&dir.path().join("single")).into_keys().collect();
     assert_eq!(singles, ["00000003.png", "00000007.png", "00000008.png", "00000009.png"]);

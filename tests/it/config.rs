@@ -1,6 +1,6 @@
 //! Configurations: layering, every refusal with its sentence, and the way to text and back.
 
-use danskin::config::{self, Config, KEYS, Kind, LossKind, OnResume, Overrides, Source};
+use danskin::config::{self, Config, DataSource, KEYS, Kind, LossKind, OnResume, Overrides};
 use danskin::train::Settings;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ fn settings(config: &Config) -> toml::Table {
 
 #[test]
 fn every_preset_is_legal_and_free_of_warnings() {
-    let needs_path = |name| if name == "digits32" { Some("digits".to_string()) } else { None };
+    let needs_path = |name| ["digits32", "mnist"].contains(&name).then(|| "digits".to_string());
     for name in config::presets() {
         let overrides = Overrides { data: needs_path(name), ..with(name, &[]) };
         let (config, warnings) = Config::load(&overrides).unwrap();
@@ -40,7 +40,10 @@ fn text_and_back_loses_nothing() {
         "data.label=glasses",
         "loss.gamma_final=0.5",
         "optim.lr_final=1e-5",
+        "optim.lr_peak_kimg=7.5",
+        "optim.lr_drops=[10, 20.5]",
         "optim.beta2_final=.9999",
+        "model.width=16",
         "attack.alpha=1/255",
         "attack.eps=0.25",
         "ema.half_life_start_kimg=0.5",
@@ -74,7 +77,7 @@ fn later_layers_win() {
     };
     let (config, _) = Config::load(&overrides).unwrap();
     assert_eq!((config.train.batch, config.train.kimg, config.train.seed), (7, 10.0, 5));
-    assert_eq!((config.data.source, config.optim.lr, config.data.mirror), (Source::Ring8, 1.0, false));
+    assert_eq!((config.data.source, config.optim.lr, config.data.mirror), (DataSource::Ring8, 1.0, false));
     assert_eq!(config.place("train.batch"), path.display().to_string());
     assert_eq!(config.place("train.kimg"), "command line");
     assert_eq!(config.place("data.source"), "preset ring8");
@@ -105,9 +108,9 @@ fn values_as_typed() {
 #[test]
 fn data_flag_names_a_source_or_a_path() {
     let data = |data: &str| Overrides { data: Some(data.into()), ..with("faces32", &[]) };
-    assert_eq!(Config::load(&data("faces")).unwrap().0.data.source, Source::Faces);
+    assert_eq!(Config::load(&data("faces")).unwrap().0.data.source, DataSource::Faces);
     let (config, _) = Config::load(&data("some/dir")).unwrap();
-    assert_eq!((config.data.source, config.data.path), (Source::Path, Some("some/dir".into())));
+    assert_eq!((config.data.source, config.data.path), (DataSource::Path, Some("some/dir".into())));
 }
 
 /// Preset, assignments, the sentence.
@@ -117,7 +120,8 @@ fn refusals_on_the_command_line() {
         (
             "faces",
             "",
-            "command line: preset \"faces\": no such preset; there are faces32, faces64, ring8, grid25, digits32",
+            "command line: preset \"faces\": no such preset; there are faces32, faces64, ring8, grid25, digits32, classifier, \
+             mnist",
         ),
         ("faces32", "train.batch=0", "command line: train.batch 0: must be at least 1"),
         ("faces32", "train.batch=65537", "command line: train.batch 65537: must be at most 65536"),
@@ -236,8 +240,9 @@ fn refusals_on_the_command_line() {
         (
             "faces32",
             "optim.learning_rate=3",
-            "command line: optim.learning_rate 3: no such setting; [optim] has lr, lr_final, beta1, beta2, \
-             beta2_final, eps, lr_d_scale, burn_in_kimg",
+            "command line: optim.learning_rate 3: no such setting; [optim] has kind, lr, \
+             lr_schedule, lr_final, lr_peak_kimg, lr_drops, lr_drop_factor, beta1, beta2, beta2_final, eps, momentum, nesterov, \
+             weight_decay, lr_d_scale, burn_in_kimg",
         ),
         (
             "faces32",
@@ -258,7 +263,10 @@ fn refusals_on_the_command_line() {
 fn refusals_in_a_file() {
     for (text, sentence) in [
         ("[train]\nbatch = 3", "preset is not set: name one in the file or on the command line"),
-        ("preset = \"x\"", "preset \"x\": no such preset; there are faces32, faces64, ring8, grid25, digits32"),
+        (
+            "preset = \"x\"",
+            "preset \"x\": no such preset; there are faces32, faces64, ring8, grid25, digits32, classifier, mnist",
+        ),
         ("preset = 3", "preset 3: must be a text in quotes"),
         ("preset = \"ring8\"\n[train]\nbatch = 0", "train.batch 0: must be at least 1"),
         ("preset = \"ring8\"\n[train]\nbatch = \"7\"", "train.batch \"7\": must be a whole number"),
@@ -352,6 +360,7 @@ fn another(key: &config::Key, now: Option<&toml::Value>) -> String {
         Kind::Choice(words) => words.iter().find(|w| now.and_then(|v| v.as_str()) != Some(w)).unwrap().to_string(),
         Kind::Amount => "3/255".into(),
         Kind::Grid => "3x1".into(),
+        Kind::Places => "[5.0, 7.5]".into(),
         Kind::Layers => "{ layers = [{ type = \"relu\" }] }".into(),
     }
 }
@@ -622,9 +631,46 @@ fn tasks_and_classes_that_make_no_sense() {
         ("faces32", "train.task=regression", "command line: train.task \"regression\": must be one of gan, classifier"),
         (
             "faces32",
-            "train.task=classifier",
-            "command line: train.task \"classifier\": does not go with model.kind \"dcgan\": a classifier is a list of \
-             layers: set model.kind=sequential and give [model.c]",
+            "train.task=classifier model.classes=1",
+            "command line: model.classes 1: must be at least 2 for a classifier, or 0 for as many as the data has",
+        ),
+        (
+            "faces32",
+            "model.kind=lenet5",
+            "command line: model.kind \"lenet5\": does not go with train.task \"gan\": it is a classifier: set \
+             train.task=classifier",
+        ),
+        (
+            "classifier",
+            "model.kind=lenet5 data.size=8",
+            "command line: data.size 8: does not go with model.kind \"lenet5\": it reads images of 12 and more",
+        ),
+        (
+            "classifier",
+            "data.crop=32",
+            "command line: data.crop 32: does not go with data.size 32: the image would be shifted out of sight",
+        ),
+        (
+            "classifier",
+            "optim.lr_drops=[3,2]",
+            "command line: optim.lr_drops [3, 2]: must be a list of increasing numbers, at least 0",
+        ),
+        (
+            "classifier",
+            "optim.lr_drops=3",
+            "command line: optim.lr_drops 3: must be a list of increasing numbers, at least 0",
+        ),
+        (
+            "classifier",
+            "optim.lr_schedule=steps",
+            "command line: optim.lr_drops is not set: name the thousands of images at which the learning rate drops, such \
+             as [100.0, 150.0]",
+        ),
+        (
+            "classifier",
+            "optim.lr_peak_kimg=100",
+            "command line: optim.lr_peak_kimg 100.0: does not go with train.kimg 100.0: a triangle has its peak before its \
+             end",
         ),
         (
             "ring8",
@@ -659,4 +705,50 @@ fn tasks_and_classes_that_make_no_sense() {
     let (_, warnings) = Config::load(&with("faces32", &["model.g={layers=[{type='relu'}]}"])).unwrap();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].starts_with("command line: model.g ") && warnings[0].ends_with(unread), "{warnings:?}");
+}
+
+/// What an optimiser is told after so many thousand images: lr and weight decay.
+#[test]
+fn optimisers_and_their_schedules() {
+    use danskin::optim::Progress;
+    use danskin::plan::{WeightDecay, Work};
+    let told = |set: &str, kimg: f64| {
+        let set: Vec<_> = ["model.classes=2"].into_iter().chain(set.split(' ').filter(|s| !s.is_empty())).collect();
+        let (config, warnings) = Config::load(&with("classifier", &set)).unwrap();
+        assert_eq!(warnings, [""; 0], "{set:?}");
+        let optimiser = Settings::new(&config).unwrap().game.networks[0].optimiser.clone();
+        let scalars = optimiser.scalars(kimg, Progress::START, 0.25);
+        assert_eq!((scalars[6], scalars[7]), (0.25, 1.0));
+        (optimiser.work(), scalars[0], scalars[8])
+    };
+    let descends = |nesterov| Work::Sgd { nesterov };
+    // From 0 to 0.1 at 50 kimg, and back at 100.
+    assert_eq!(told("", 0.0), (descends(false), 0.0, 5e-4));
+    assert_eq!(told("optim.nesterov=on", 25.0), (descends(true), 0.05, 5e-4));
+    assert_eq!(told("", 75.0).1, 0.05);
+    assert_eq!(told("optim.lr_peak_kimg=20 optim.lr_final=0.02", 60.0).1, 0.06);
+    let steps = "optim.lr_schedule=steps optim.lr_drops=[50,75]";
+    assert_eq!([0.0, 49.9, 50.0, 80.0].map(|kimg| told(steps, kimg).1), [0.1, 0.1, 0.01, 0.001]);
+    let factor = format!("{steps} optim.lr_drop_factor=0.5 optim.weight_decay=0");
+    assert_eq!(told(&factor, 80.0), (descends(false), 0.025, 0.0));
+    let constant = "optim.lr_schedule=cosine";
+    assert_eq!(told(constant, 80.0).1, 0.1);
+    let adam = format!("optim.kind=adam {constant}");
+    assert_eq!(told(&adam, 1.0), (Work::Adam(WeightDecay::L2), 0.1, 5e-4));
+    assert_eq!(told(&format!("{adam} optim.weight_decay=0"), 1.0), (Work::Adam(WeightDecay::Off), 0.1, 0.0));
+    // 1 − lr·λ, as both change.
+    let decoupled = Work::Adam(WeightDecay::Decoupled);
+    assert_eq!(told(&format!("optim.kind=adamw {constant} optim.weight_decay=0.5"), 1.0), (decoupled, 0.1, 0.95));
+}
+
+/// The configuration of a run that knew nothing of settings that came later reads as if it held their base values.
+#[test]
+fn configurations_of_earlier_versions() {
+    let text = Config::preset("faces64").unwrap().to_toml();
+    let later =
+        ["kind = \"adam\"", "lr_schedule ", "lr_drop_factor ", "momentum ", "nesterov ", "weight_decay ", "crop "];
+    let kept: Vec<&str> = text.lines().filter(|line| !later.iter().any(|key| line.starts_with(key))).collect();
+    assert_eq!(kept.len(), text.lines().count() - later.len());
+    let (_dir, path) = file(&kept.join("\n"));
+    assert_eq!(settings(&Config::read(&path).unwrap()), settings(&Config::preset("faces64").unwrap()));
 }

@@ -274,9 +274,9 @@ fn labels_of_the_built_in_faces() {
         assert_eq!(set.labels, Some(high.iter().map(|&h| u32::from(h)).collect()), "{label}");
         assert!(high.contains(&true) && high.contains(&false), "{label}");
     }
-    let rule = DrawRule { seed: 9, stream: 1, n: 5, mirror: true };
+    let rule = DrawRule { seed: 9, stream: 1, n: 5, mirror: true, crop: 0 };
     let index = Arc::new(Index::new(&spec("hat")).unwrap().check(&|_, _| {}).unwrap());
-    let labels: Vec<f32> = rule.picks(38, 0, 40).map(|(k, _)| faces[k].hat as u32 as f32).collect();
+    let labels: Vec<f32> = rule.numbers(38, 40).map(|k| faces[k].hat as u32 as f32).collect();
     assert_eq!(Stream::start(&index, rule).unwrap().labels(38), Some(labels.clone()));
     assert_eq!(hats.batch_labels(&rule, 38), Some(labels));
 
@@ -408,7 +408,7 @@ fn streamed_and_resident_batches_are_equal() {
     assert_eq!((index.count, &index.labels, &index.skipped), (set.count, &set.labels, &set.skipped));
     assert_eq!((index.count, index.bytes(), index.skipped.count), (30, 30 * 192, 1));
 
-    let rule = DrawRule { seed: 42, stream: 3, n: 9, mirror: true };
+    let rule = DrawRule { seed: 42, stream: 3, n: 9, mirror: true, crop: 2 };
     let other = DrawRule { stream: 4, ..rule };
     let mut stream = Stream::start(&index, rule).unwrap();
     let mut twin = Stream::start(&index, other).unwrap();
@@ -424,6 +424,7 @@ fn streamed_and_resident_batches_are_equal() {
         assert_ne!(batch, set.batch(&other, first, step));
     }
     // Blue is the mark of an image, red its ramp: both directions occur in a mirrored batch, one without.
+    let rule = DrawRule { crop: 0, ..rule };
     let flips = |rule: &DrawRule| set.batch(rule, 45, 5).chunks(192).filter(|i| i[0] > i[21]).count();
     assert_eq!(flips(&DrawRule { mirror: false, ..rule }), 0);
     assert!((1..9).contains(&flips(&rule)));
@@ -437,7 +438,7 @@ fn built_in_faces() {
     assert_eq!((set.name.as_str(), set.count, set.images.len()), ("faces", 12, 12 * 768));
     assert_eq!(set.image(7), data::faces::render_batch(5, 7, 1, 16));
     assert_ne!(set.image(7), data::load(&spec(6, 8), &|_, _| {}).unwrap().image(7));
-    let rule = DrawRule { seed: 9, stream: 1, n: 5, mirror: true };
+    let rule = DrawRule { seed: 9, stream: 1, n: 5, mirror: true, crop: 0 };
     let index = Arc::new(Index::new(&spec(5, 12)).unwrap().check(&|_, _| {}).unwrap());
     assert_eq!(Stream::start(&index, rule).unwrap().batch(15, 3).unwrap(), set.batch(&rule, 15, 3));
 
@@ -451,7 +452,7 @@ fn a_file_that_vanishes_is_an_error_of_its_batch() {
     put(folder.path(), "only.png", &png(picture(1)));
     let index = Arc::new(Index::new(&spec(folder.path(), 8)).unwrap().check(&|_, _| {}).unwrap());
     std::fs::remove_file(folder.path().join("only.png")).unwrap();
-    let mut stream = Stream::start(&index, DrawRule { seed: 0, stream: 0, n: 2, mirror: false }).unwrap();
+    let mut stream = Stream::start(&index, DrawRule { seed: 0, stream: 0, n: 2, mirror: false, crop: 0 }).unwrap();
     let message = stream.batch(0, 0).unwrap_err().to_string();
     assert!(message.contains("only.png: can't be opened"), "{message}");
     put(folder.path(), "only.png", &png(picture(1)));
@@ -484,7 +485,7 @@ fn idx_files_under_mnist_names() {
 
     // Streamed like anything else.
     let index = Arc::new(Index::new(&spec(folder.path(), 32)).unwrap().check(&|_, _| {}).unwrap());
-    let rule = DrawRule { seed: 1, stream: 0, n: 4, mirror: false };
+    let rule = DrawRule { seed: 1, stream: 0, n: 4, mirror: false, crop: 0 };
     let mut stream = Stream::start(&index, rule).unwrap();
     assert_eq!(stream.batch(0, 0).unwrap(), set.batch(&rule, 0, 0));
     assert_eq!(stream.labels(0), set.batch_labels(&rule, 0));

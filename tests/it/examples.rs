@@ -5,7 +5,8 @@ use danskin::data::toys::Toy;
 use danskin::device::Device;
 use danskin::graph::{Dist, Tensor};
 use danskin::nn::{Init, layers::linear, network};
-use danskin::train::game::{Adam, Batch, Game, Inference, Phase, PhaseGraph, Player};
+use danskin::train::checkpoint::Values;
+use danskin::train::game::{Adam, Average, Batch, Game, Inference, Phase, PhaseGraph, Player, Schedule};
 use danskin::train::{Feed, Settings, Trainer, games::Classifier, stream};
 use std::path::PathBuf;
 use std::process::Command;
@@ -80,6 +81,10 @@ fn what_does_not_fit_is_an_error_with_a_sentence() {
     for (game, words) in games {
         says(refusal(game, ring()), &["phase d: ", words]);
     }
+    let mut alike = points(|p| p.minimise("D", linear(&p.network("D")?, p.batch("real"), 1, Init::Ones).mean_all()));
+    alike.networks.push(Player::new("d", "another", Adam::new(1e-3, 0.9, 0.99)));
+    alike.phases[0].name = "learn".into();
+    says(refusal(alike, ring()), &["two networks are called d, but for capitals"]);
     let sample =
         |width: usize| Inference::of_latents(3, &[2], move |p, z| Ok(linear(&p.network("D")?, z, width, Init::Ones)));
     let learn = |p: &mut PhaseGraph| {
@@ -102,7 +107,7 @@ fn what_does_not_fit_is_an_error_with_a_sentence() {
             linear(scope, x.reshape([x.dim(0), 4]), classes, Init::Ones)
         });
         let (network, adam) = (Arc::new(flat), Adam::new(1e-3, 0.9, 0.99));
-        Classifier { network, sample: vec![2, 2, 1], classes, batch: 3, adam, average: None }.game()
+        Classifier::new(network, &[2, 2, 1], classes, 3, adam).game().unwrap()
     };
     let images = |labels| Feed::from_set(DataSet::from_images("mine", vec![7; 12], labels, [2, 2, 1]).unwrap(), false);
     says(refusal(classifier(2), images(None)), &["3 images of mine", "no labels"]);
@@ -116,6 +121,37 @@ fn what_does_not_fit_is_an_error_with_a_sentence() {
     says(trainer.latest("d_loss").unwrap_err().to_string(), &["no phase logs d_loss", "loss, accuracy"]);
     says(trainer.infer(&[vec![0.0; 5]]).unwrap_err().to_string(), &["classify is given [5] numbers"]);
     says(trainer.sample(&[0]).unwrap_err().to_string(), &["it makes no samples"]);
+}
+
+/// A phase that learns three times in a row makes three steps of its optimiser, and the average is as long as it was.
+#[test]
+fn a_phase_that_learns_several_times_in_a_row_counts_them_all() {
+    let build = |p: &mut PhaseGraph| {
+        p.minimise("D", linear(&p.network("D")?, p.batch("real"), 1, Init::Ones).square().mean_all())
+    };
+    let after = |iterations: usize, repeat: u32| {
+        let mut game = points(build);
+        game.phases[0].repeat = repeat;
+        game.networks[0].average = Some(Average { half_life_kimg: Schedule::Constant(0.004), ramp: 0.0 });
+        // A rate of 0: weights stay, and the average shows how much of its start is left.
+        game.networks[0].optimiser = Adam::new(0.0, 0.9, 0.99).into();
+        let feed = Feed::from_fn(&[2], false, |_, n, _| Ok((vec![1.0; 2 * n], vec![])));
+        let mut trainer = Trainer::new(Settings::of(game), feed, &Device::Host).unwrap();
+        let mut state = trainer.checkpoint().unwrap();
+        let average = state.tensors.iter_mut().find(|t| t.name == "ema.D.weight").unwrap();
+        average.data = Values::F32(vec![2.0; 2]);
+        trainer.restore(&state, "memory".as_ref()).unwrap();
+        (0..iterations).for_each(|_| trainer.iterate().unwrap());
+        trainer.checkpoint().unwrap()
+    };
+    let (row, once) = (after(1, 3), after(3, 1));
+    assert_eq!(row.meta["decay_d"], once.meta["decay_d"]);
+    for name in ["adam.m.D.weight", "adam.v.D.weight"] {
+        assert_eq!(row.tensor(name), once.tensor(name), "{name}");
+    }
+    // Four images, a half-life: of the distance 1 to the weights half is left after an iteration.
+    let Values::F32(average) = &row.tensor("ema.D.weight").unwrap().data else { panic!() };
+    assert!((average[0] - 1.5).abs() < 1e-6, "{average:?}");
 }
 
 /// Where the log is asked for after more iterations than it keeps, it brings those it kept, each under its number.

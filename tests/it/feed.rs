@@ -50,7 +50,7 @@ fn toys_and_streams() {
     assert_eq!((stream.sample_shape(), stream.count()), (&[32, 32, 3][..], Some(10)));
     assert_eq!((stream.classes().join(" ").as_str(), stream.labelled()), ("low high", true));
     for (id, first, step) in [(5, 0, 0), (6, 0, 1), (5, 4, 1), (5, 8, 2), (6, 4, 3)] {
-        let rule = DrawRule { seed: 7, stream: id, n: 4, mirror: true };
+        let rule = DrawRule { seed: 7, stream: id, n: 4, mirror: true, crop: 0 };
         let batch = stream.batch(7, step, id, first, 4).unwrap();
         assert_eq!(batch.values, set.batch(&rule, first, step));
         assert_eq!(batch.labels, set.batch_labels(&rule, first));

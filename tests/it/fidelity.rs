@@ -8,6 +8,7 @@ use crate::training::config;
 use danskin::device::Device;
 use danskin::philox;
 use danskin::train::checkpoint::{Checkpoint, Values};
+use danskin::train::game::{Adam, Optimiser};
 use danskin::train::{Feed, Settings, Trainer};
 use image::RgbImage;
 use safetensors::SafeTensors;
@@ -18,7 +19,7 @@ use std::path::Path;
 const STEPS: usize = 10;
 const IMAGES: u32 = 40;
 
-/// Names of the logged scalars and a row of them an iteration.
+/// Names of the logged scalars and a row of them per iteration.
 type Logs = (Vec<String>, Vec<Vec<f64>>);
 
 /// A golden file and the settings that make it again.
@@ -181,7 +182,7 @@ fn scalars_at(case: &Case, step: usize) -> BTreeMap<String, f64> {
             let beta = if old[i] == 0.0 { 0.0 } else { new[i] / old[i] };
             found.insert(format!("{letter}.{name}"), beta);
         }
-        let eps = run.settings().game.networks[0].adam.eps;
+        let Optimiser::Adam(Adam { eps, .. }) = run.settings().game.networks[0].optimiser else { panic!() };
         let (mut moved, mut unit) = (0.0, 0.0);
         for_weights(&after, letter, |name| {
             let [p0, p1, m, v] = [
@@ -401,6 +402,18 @@ fn scalars_of_schedules() {
             ("r2", cosine(0.5, 0.1, step)),
         ]
     });
+}
+
+/// The half-life of the average on its way from 5 to 20 images, with no ramp below it.
+#[test]
+fn scalars_of_an_average_that_grows_longer() {
+    let set = [R3GAN.set, &["ema.half_life_start_kimg=0.005", "ema.ramp=0"]].concat().leak();
+    let found = |step| scalars_at(&Case { set, ..R3GAN }, step)["ema"];
+    for step in [0, 1, 3, 6, 9] {
+        let want = (-4.0 * std::f64::consts::LN_2 / cosine(5.0, 20.0, step)).exp();
+        let got = found(step);
+        assert!((got - want).abs() <= 2e-5 * want, "step {step}: the average keeps {got}, not {want}");
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "metrics", "device", "files",
         ],
     ),
+    ("robustness", &["attack", "train", "device", "data", "grid", "config", "files"]),
     ("check", &["graph", "nn", "loss", "plan", "philox", "host", "device", "train"]),
     (
         "bench",
@@ -42,7 +43,19 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "files", "cache", "config", "data", "grid", "metrics", "device", "train", "check", "bench", "kernels",
+            "attack",
+            "robustness",
+            "files",
+            "cache",
+            "config",
+            "data",
+            "grid",
+            "metrics",
+            "device",
+            "train",
+            "check",
+            "bench",
+            "kernels",
             "plan",
         ],
     ),
@@ -137,4 +150,39 @@ fn only_gpu_names_wgpu_and_only_cli_prints() {
 fn used_rooms_are_read_from_use_lines() {
     let code = "use crate::{Error, Result, gpu, host::{Rng, eval}, kernels};\nuse crate::plan::Step;";
     assert_eq!(used(code), ["Error", "Result", "gpu", "host", "kernels", "plan"]);
+}
+
+/// Rooms that are hidden from users of the library, whose names need to be unique among themselves alone.
+const HIDDEN: &[&str] =
+    &["bench", "cache", "check", "cli", "files", "gpu", "grid", "host", "kernels", "metrics", "plan"];
+/// A name that two rooms have: what a primitive is, and what a setting may hold.
+const TWICE: &[&str] = &["Kind"];
+
+/// Whoever uses several rooms reads one name for one thing.
+#[test]
+fn public_names_are_unique_across_rooms() {
+    let mut files = vec![];
+    sources(Path::new("src"), &mut files);
+    let mut found: Vec<(String, String)> = vec![];
+    for path in files.iter().filter(|path| !HIDDEN.contains(&room(path).as_str())) {
+        let code = code(path);
+        // `choice!` makes an enum of each of its entries.
+        let choices = code.contains("macro_rules! choice");
+        for line in code.lines() {
+            let name =
+                ["pub struct ", "pub enum ", "pub trait ", "pub type "].iter().find_map(|p| line.strip_prefix(p));
+            let entry = line.strip_prefix("    ").and_then(|line| line.strip_suffix(" {")).filter(|_| choices);
+            let entry =
+                entry.filter(|name| name.chars().all(char::is_alphanumeric) && name.starts_with(char::is_uppercase));
+            let name = name.or(entry).map(|rest| rest.chars().take_while(|c| c.is_alphanumeric()).collect::<String>());
+            found.extend(name.map(|name| (name, room(path))));
+        }
+    }
+    assert!(found.iter().any(|f| f.0 == "DataSource") && found.len() > 90, "only {} names found", found.len());
+    found.sort();
+    found.dedup();
+    for pair in found.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+        let ((name, one), (_, other)) = (&pair[0], &pair[1]);
+        assert!(TWICE.contains(&name.as_str()), "{name} is in `{one}` and in `{other}`");
+    }
 }

@@ -10,7 +10,7 @@ use danskin::check;
 use danskin::device::Device;
 use danskin::graph::{Dag, Graph, Op, Tensor};
 use danskin::host::eval;
-use danskin::loss::{Gan, r1_penalty, r2_penalty};
+use danskin::loss::{GanLoss, r1_penalty, r2_penalty};
 use danskin::nn::layout::{from_torch, torch_shape};
 use danskin::nn::{Dcgan, Mode, Model, ParamSpec, R3gan, Scope, StateSpec};
 use safetensors::{Dtype, SafeTensors};
@@ -23,7 +23,7 @@ pub const BATCH: usize = 4;
 pub struct Case {
     pub name: &'static str,
     pub model: Model,
-    pub gan: Gan,
+    pub gan: GanLoss,
     /// Weight of R1 and R2, fed as the input `gamma`.
     pub gamma: Option<f64>,
     /// Whether the generator's phase has reals and latents of its own.
@@ -35,13 +35,13 @@ pub struct Case {
 /// DCGAN of 32² with batch normalisation in both networks.
 pub fn dcgan() -> Case {
     let model = Model::Dcgan(Dcgan { z: 16, ngf: 8, ndf: 8, ..Dcgan::new(32) });
-    Case { name: "dcgan32", model, gan: Gan::Ns, gamma: None, fresh: false, lr: 2e-4, betas: [0.5, 0.999] }
+    Case { name: "dcgan32", model, gan: GanLoss::Ns, gamma: None, fresh: false, lr: 2e-4, betas: [0.5, 0.999] }
 }
 
 /// R3GAN of 16² with R1 and R2 by double backward.
 pub fn r3gan() -> Case {
     let model = Model::R3gan(R3gan { size: 16, z: 16, widths: vec![16, 8, 8], blocks: vec![2, 1, 1], channels: 3 });
-    Case { name: "r3gan16", model, gan: Gan::Rpgan, gamma: Some(0.5), fresh: true, lr: 2e-4, betas: [0.0, 0.99] }
+    Case { name: "r3gan16", model, gan: GanLoss::Rpgan, gamma: Some(0.5), fresh: true, lr: 2e-4, betas: [0.0, 0.99] }
 }
 
 /// The arrays of a golden file, in PyTorch's layouts.

@@ -7,7 +7,8 @@ use crate::host_eval::conv_cases;
 use danskin::graph::{Dist, FirSpec, Graph, Op, Real, Shape, Tensor};
 use danskin::host::{Host, Rng, Scalar, eval};
 use danskin::plan::{
-    ALIGN, Buffer, Chain, Class, ConvDims, Draw, Element, Executor, Instr, Plan, Program, Region, Step, View, Work,
+    ALIGN, Buffer, Chain, Class, ConvDims, Draw, Element, Executor, Instr, Plan, Program, Region, Step, View,
+    WeightDecay, Work,
 };
 use danskin::{kernels, philox};
 use std::collections::HashMap;
@@ -373,16 +374,16 @@ fn long_sums_are_accurate() {
 fn adam_as<T: Scalar>(tolerance: f64) {
     let n = 5 * ALIGN + 7;
     let mut b = Builder::new();
-    let (scalars, grads) = (b.region(8, Element::F32), b.region(n, Element::F32));
+    let (scalars, grads) = (b.region(9, Element::F32), b.region(n, Element::F32));
     let owner = b.region(6, Element::U32);
     let state = [0; 4].map(|_| b.region(n, Element::F32));
     let counters = b.region(3, Element::U32);
     let [p, m, v, ema] = state;
-    b.step(Work::Adam, &[scalars, grads, owner], &[p, m, v, ema, counters]);
+    b.step(Work::Adam(WeightDecay::Off), &[scalars, grads, owner], &[p, m, v, ema, counters]);
     // The same weights without an average.
     let alone = [0; 3].map(|_| b.region(n, Element::F32));
     let counted = b.region(3, Element::U32);
-    b.step(Work::Adam, &[scalars, grads, owner], &[alone[0], alone[1], alone[2], counted]);
+    b.step(Work::Adam(WeightDecay::Off), &[scalars, grads, owner], &[alone[0], alone[1], alone[2], counted]);
     let (lr, b1, b2, eps, c1, c2, beta) = (0.01, 0.5, 0.9, 1e-8, 2.0, 10.0, 0.75);
     let mut g = noise(30, n);
     (g[3], g[ALIGN], g[n - 1], g[10]) = (f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 3e7);
@@ -390,7 +391,7 @@ fn adam_as<T: Scalar>(tolerance: f64) {
     let mut results = vec![];
     for threads in [1, 2] {
         let mut host = b.host::<T>(threads);
-        set(&mut host, scalars, &[lr, b1, b2, eps, c1, c2, beta, 0.5]);
+        set(&mut host, scalars, &[lr, b1, b2, eps, c1, c2, beta, 0.5, 0.0]);
         set(&mut host, grads, &g);
         for (&region, values) in state.iter().zip(&before).chain(alone.iter().zip(&before)) {
             set(&mut host, region, values);
@@ -426,6 +427,70 @@ fn adam_as<T: Scalar>(tolerance: f64) {
     }
 }
 
+/// The formulas of PyTorch's Adam with weight decay, AdamW, and SGD with and without Nesterov, over a few steps in a row.
+#[test]
+fn optimisers_of_pytorch() {
+    use WeightDecay::{Decoupled, L2};
+    let (lr, momentum, b1, b2, eps, decay) = (0.05, 0.9, 0.5, 0.9, 1e-3, 0.2);
+    let works = [Work::Adam(L2), Work::Adam(Decoupled), Work::Sgd { nesterov: false }, Work::Sgd { nesterov: true }];
+    for (work, n) in works.iter().flat_map(|work| [1, 63, 65, 9001].map(|n| (work, n))) {
+        let adam = matches!(work, Work::Adam(_));
+        let mut b = Builder::new();
+        let (scalars, grads) = (b.region(9, Element::F32), b.region(n, Element::F32));
+        let owner = b.region(n.div_ceil(ALIGN), Element::U32);
+        let state = [0; 4].map(|_| b.region(n, Element::F32));
+        let counters = b.region(1, Element::U32);
+        let kept = if adam { &state[..] } else { &state[..3] };
+        let outputs = [kept, &[counters]].concat();
+        b.step(work.clone(), &[scalars, grads, owner], &outputs);
+        let mut host = b.host::<f64>(2);
+        let (mut p, g) = (noise(40, n), noise(41, n));
+        let (mut m, mut v) = (vec![0.0; n], vec![0.0; n]);
+        let mut ema = p.clone();
+        set(&mut host, state[0], &p);
+        state[1..].iter().for_each(|&r| set(&mut host, r, &vec![0.0; n]));
+        set(&mut host, *kept.last().unwrap(), &ema);
+        for t in 1..=3 {
+            let grad: Vec<f64> = g.iter().map(|g| g * f64::from(t)).collect();
+            set(&mut host, grads, &grad);
+            let (c1, c2) = (1.0 / (1.0 - f64::powi(b1, t)), 1.0 / (1.0 - f64::powi(b2, t)));
+            let told = match work {
+                Work::Adam(Decoupled) => [lr, b1, b2, eps, c1, c2, 0.75, 1.0, 1.0 - lr * decay],
+                Work::Adam(_) => [lr, b1, b2, eps, c1, c2, 0.75, 1.0, decay],
+                // What it must not read is no number.
+                _ => [lr, momentum, f64::NAN, f64::NAN, f64::NAN, f64::NAN, 0.75, 1.0, decay],
+            };
+            set(&mut host, scalars, &told);
+            host.run(&[(0, 1)]).unwrap();
+            for i in 0..n {
+                let mut g = grad[i];
+                if *work != Work::Adam(Decoupled) {
+                    g += decay * p[i];
+                }
+                if adam {
+                    if *work == Work::Adam(Decoupled) {
+                        p[i] *= 1.0 - lr * decay;
+                    }
+                    m[i] = b1 * m[i] + (1.0 - b1) * g;
+                    v[i] = b2 * v[i] + (1.0 - b2) * g * g;
+                    p[i] -= lr * (m[i] * c1) / ((v[i] * c2).sqrt() + eps);
+                } else {
+                    m[i] = momentum * m[i] + g;
+                    p[i] -= lr * if *work == (Work::Sgd { nesterov: true }) { g + momentum * m[i] } else { m[i] };
+                }
+                ema[i] = p[i] + 0.75 * (ema[i] - p[i]);
+            }
+        }
+        let wanted = if adam { vec![&p, &m, &v, &ema] } else { vec![&p, &m, &ema] };
+        for (k, (region, want)) in kept.iter().zip(wanted).enumerate() {
+            let got: Vec<f64> = host.values(*region).unwrap().to_vec();
+            for (i, (got, want)) in got.iter().zip(want).enumerate() {
+                assert!((got - want).abs() <= 1e-13 * (1.0 + want.abs()), "{work:?} over {n}: output {k}, element {i}");
+            }
+        }
+    }
+}
+
 #[test]
 fn adam() {
     adam_as::<f64>(1e-13);
@@ -435,8 +500,8 @@ fn adam() {
 #[test]
 fn batches_are_drawn() {
     // 15 bytes per image: not a multiple of four.
-    for (labels, mirror) in [(true, true), (false, false)] {
-        let d = Draw { count: 11, n: 37, image: [1, 5, 3], labels, mirror, stream: 4 };
+    for (labels, mirror, crop) in [(true, true, 0), (false, false, 0), (true, true, 2), (false, false, 1)] {
+        let d = Draw { count: 11, n: 37, image: [1, 5, 3], labels, mirror, crop, stream: 4 };
         let bytes: Vec<u8> = (0..165).map(|i| (i * 7 + 3) as u8).collect();
         let words: Vec<u32> =
             bytes.chunks(4).map(|c| c.iter().enumerate().map(|(i, &b)| u32::from(b) << (8 * i)).sum()).collect();
@@ -453,20 +518,27 @@ fn batches_are_drawn() {
         host.write_u32(cursor, &[6, 4]).unwrap();
         host.run(&[(0, 1)]).unwrap();
         let (got, got_labels) = (host.read(batch).unwrap(), host.read(out).unwrap());
-        let mut mirrored = 0;
+        let (mut mirrored, mut moved) = (0, 0);
         for j in 0..37 {
             let (epoch, place) = (6 + (4 + j) / 11, (4 + j) % 11);
             let image = philox::shuffled(SEED, 4, epoch as u32, place as u32, 11) as usize;
             let flip = mirror && philox::block(SEED, [j as u32 / 4, STEP, 4, 1])[j % 4] >= 1 << 31;
             mirrored += usize::from(flip);
+            // The image stands in a black border of `crop`; a window of its size starts at this row and column.
+            let word = philox::block(SEED, [j as u32 / 4, STEP, 4, 3])[j % 4];
+            let [row, column] = [word >> 16, word & 0xffff].map(|half| half as usize * (2 * crop + 1) / 65_536);
+            moved += usize::from([row, column] != [crop; 2]);
             for (i, got) in got[j * 15..][..15].iter().enumerate() {
-                let x = if flip { 4 - i / 3 } else { i / 3 };
-                let want = f32::from(bytes[image * 15 + x * 3 + i % 3]) / 127.5 - 1.0;
+                let x = if flip { 4 - i / 3 } else { i / 3 } + column;
+                let inside = row == crop && (crop..crop + 5).contains(&x);
+                let byte = if inside { bytes[image * 15 + (x - crop) * 3 + i % 3] } else { 0 };
+                let want = f32::from(byte) / 127.5 - 1.0;
                 assert!((got - want).abs() < 1e-6, "image {j} element {i}: {got} is not {want}");
             }
             assert_eq!(got_labels[j], if labels { 100.0 + image as f32 } else { 0.0 });
         }
         assert!((mirrored > 0) == mirror && mirrored < 37, "{mirrored} of 37 mirrored");
+        assert!((moved > 20) == (crop > 0), "{moved} of 37 moved");
     }
 }
 
@@ -532,7 +604,11 @@ fn programs_and_regions_are_checked() {
     broken(|p| p.plans[0].steps[0].outputs[0] = Region { buffer: 1, offset: 64, len: 4 }, "overlaps");
     broken(|p| p.plans[0].steps[0].inputs.truncate(1), "1 inputs, expected 2");
     // What follows must follow a product; WGSL launches refuse the same.
-    for work in [Work::Rand { dist: Dist::Uniform, stream: 1 }, then(Work::Adam), then(then(Work::Adam))] {
+    for work in [
+        Work::Rand { dist: Dist::Uniform, stream: 1 },
+        then(Work::Sgd { nesterov: true }),
+        then(then(Work::Adam(WeightDecay::Off))),
+    ] {
         let mut b = Builder::new();
         let out = b.region(4, Element::F32);
         b.step(then(work), &[], &[out]);

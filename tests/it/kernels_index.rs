@@ -3,7 +3,7 @@
 use crate::harness::{Case, Data, RNG_WORDS, close, floats, noise, run};
 use danskin::graph::Dist;
 use danskin::philox;
-use danskin::plan::{Draw, Work};
+use danskin::plan::{Draw, WeightDecay, Work};
 
 const SEED: u64 = (RNG_WORDS[1] as u64) << 32 | RNG_WORDS[0] as u64;
 const STEP: u32 = RNG_WORDS[2];
@@ -100,21 +100,26 @@ const CURSOR: [u32; 2] = [3, 990];
 #[test]
 fn draw_a_batch() {
     let table = [
-        (1, 1, [1, 1, 1], true, false),
-        (7, 5, [3, 5, 3], false, false),
+        (1, 1, [1, 1, 1], true, false, 0),
+        (7, 5, [3, 5, 3], false, false, 0),
         // Batches larger than the set: every epoch has an order of its own.
-        (3, 64, [1, 2, 1], true, true),
-        (17, 40, [1, 1, 3], true, false),
-        (100, 65, [4, 7, 3], true, true),
-        (1000, 19, [33, 31, 1], true, true),
-        (65_537, 70, [1, 1, 1], true, true),
+        (3, 64, [1, 2, 1], true, true, 0),
+        (17, 40, [1, 1, 3], true, false, 0),
+        (100, 65, [4, 7, 3], true, true, 0),
+        (1000, 19, [33, 31, 1], true, true, 0),
+        (65_537, 70, [1, 1, 1], true, true, 0),
+        // Shifted: by less than the image, by all of it and more.
+        (7, 9, [3, 5, 3], false, false, 1),
+        (100, 65, [4, 7, 3], true, true, 2),
+        (50, 19, [33, 31, 1], true, true, 4),
+        (17, 40, [2, 1, 3], true, true, 5),
     ];
     let bytes =
         |len: usize| -> Vec<u8> { (0..len as u64).map(|i| philox::block(5, [i as u32, 0, 0, 0])[0] as u8).collect() };
     let cases: Vec<Case> = table
         .iter()
         .zip(20..)
-        .map(|(&(count, n, image, labels, mirror), stream)| {
+        .map(|(&(count, n, image, labels, mirror, crop), stream)| {
             let size = image.iter().product::<usize>();
             let mut packed = bytes(count * size);
             packed.resize(packed.len().next_multiple_of(4), 0xee);
@@ -126,11 +131,11 @@ fn draw_a_batch() {
                 outputs.push(Data::poison(n));
             }
             inputs.push(Data::U32(vec![CURSOR[0], CURSOR[1] % count as u32]));
-            let work = Work::Draw(Draw { count, n, image, labels, mirror, stream });
-            Case { label: format!("draw {n} of {count} images {image:?}"), work, inputs, outputs }
+            let work = Work::Draw(Draw { count, n, image, labels, mirror, crop, stream });
+            Case { label: format!("draw {n} of {count} images {image:?} shifted by {crop}"), work, inputs, outputs }
         })
         .collect();
-    let mut flips = 0;
+    let (mut flips, mut shifts) = (0, 0);
     for (case, out) in cases.iter().zip(run(&cases)) {
         let Work::Draw(d) = &case.work else { unreachable!() };
         let [h, w, c] = d.image;
@@ -142,10 +147,17 @@ fn draw_a_batch() {
             let image = philox::shuffled(SEED, d.stream, epoch, (at % d.count) as u32, d.count as u32) as usize;
             let flip = d.mirror && philox::block(SEED, [(j / 4) as u32, STEP, d.stream, 1])[j % 4] >> 31 == 1;
             flips += usize::from(flip);
+            // A border of `crop` black pixels is around the image; a window of its size starts at this row and column.
+            let word = philox::block(SEED, [(j / 4) as u32, STEP, d.stream, 3])[j % 4];
+            let [down, right] = [word >> 16, word & 0xffff].map(|half| half as usize * (2 * d.crop + 1) / 65_536);
+            shifts += usize::from([down, right] != [d.crop; 2]);
             labels.push((image % 10) as f32);
             for (y, x, k) in (0..h * w * c).map(|e| (e / (w * c), e / c % w, e % c)) {
-                let x = if flip { w - 1 - x } else { x };
-                batch.push(f64::from(set[((image * h + y) * w + x) * c + k]) / 127.5 - 1.0);
+                let (y, x) = (y + down, if flip { w - 1 - x } else { x } + right);
+                let inside = (d.crop..d.crop + h).contains(&y) && (d.crop..d.crop + w).contains(&x);
+                let at = |y: usize, x: usize| set[((image * h + y) * w + x) * c + k];
+                let byte = if inside { at(y - d.crop, x - d.crop) } else { 0 };
+                batch.push(f64::from(byte) / 127.5 - 1.0);
             }
         }
         // A quotient of 2 at most within 2.5 ulp, and a difference.
@@ -155,6 +167,7 @@ fn draw_a_batch() {
         }
     }
     assert!(flips > 10, "only {flips} images were mirrored");
+    assert!(shifts > 60, "only {shifts} images were shifted");
 }
 
 #[test]
@@ -178,8 +191,8 @@ fn log_a_row() {
 
 #[test]
 fn adam() {
-    // lr, β₁, β₂, ε, c₁, c₂, β, gradient scale
-    let scalars: [f32; 8] = [2e-3, 0.5, 0.99, 1e-8, 1.0 / (1.0 - 0.125), 1.0 / (1.0 - 0.970_299), 0.9, 0.5];
+    // lr, β₁, β₂, ε, c₁, c₂, β, gradient scale, decay
+    let scalars: [f32; 9] = [2e-3, 0.5, 0.99, 1e-8, 1.0 / (1.0 - 0.125), 1.0 / (1.0 - 0.970_299), 0.9, 0.5, 0.0];
     let table = [1usize, 63, 64, 65, 1000];
     let cases = table.map(|len| {
         let blocks = len.div_ceil(64);
@@ -193,7 +206,7 @@ fn adam() {
         }
         Case {
             label: format!("adam over {len}"),
-            work: Work::Adam,
+            work: Work::Adam(WeightDecay::Off),
             inputs: vec![
                 Data::F32(scalars.to_vec()),
                 Data::F32(g),
@@ -223,7 +236,7 @@ fn adam() {
         assert_eq!(all, some, "{} without an average", case.label);
     }
     for (case, out) in cases.iter().zip(with) {
-        let [lr, b1, b2, eps, c1, c2, beta, scale] = scalars.map(f64::from);
+        let [lr, b1, b2, eps, c1, c2, beta, scale, _] = scalars.map(f64::from);
         let before: Vec<Vec<f32>> = case.outputs.iter().map(|d| floats(&d.words())).collect();
         let mut counters = case.outputs[4].words();
         let mut expected = vec![vec![]; 4];
@@ -239,5 +252,79 @@ fn adam() {
             close(&format!("{}: {name}", case.label), &floats(&out[k]), &expected[k], 1e-6, 3e-7);
         }
         assert_eq!(out[4], counters, "{}: counters", case.label);
+    }
+}
+
+/// Weight decay and gradient descent: with and without an average, over awkward sizes, with gradients that are no numbers.
+#[test]
+fn weight_decay_and_descent() {
+    use WeightDecay::{Decoupled, L2};
+    let [lr, b1, b2, eps, c1, c2, beta, scale, decay] =
+        [2e-3, 0.5, 0.99, 1e-8, 1.0 / (1.0 - 0.125), 1.0 / (1.0 - 0.970_299), 0.9, 0.5, 0.125f32];
+    let works = [Work::Adam(L2), Work::Adam(Decoupled), Work::Sgd { nesterov: false }, Work::Sgd { nesterov: true }];
+    let make = |work: &Work, len: usize, average: bool| {
+        let blocks = len.div_ceil(64);
+        let mut g = noise(1, len);
+        for (i, odd) in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e5, -3e5].iter().enumerate() {
+            if i * 7 < len && len > 1 {
+                g[i * 7] = *odd;
+            }
+        }
+        let told = match work {
+            Work::Adam(Decoupled) => vec![lr, b1, b2, eps, c1, c2, beta, scale, 1.0 - decay],
+            Work::Adam(_) => vec![lr, b1, b2, eps, c1, c2, beta, scale, decay],
+            _ => vec![lr, b1, f32::NAN, f32::NAN, f32::NAN, f32::NAN, beta, scale, decay],
+        };
+        let mut outputs = vec![Data::F32(noise(2, len)), Data::F32(noise(3, len))];
+        if matches!(work, Work::Adam(_)) {
+            outputs.push(Data::F32(noise(4, len).iter().map(|v| v.abs() + 0.01).collect()));
+        }
+        if average {
+            outputs.push(Data::F32(noise(5, len)));
+        }
+        outputs.push(Data::U32(vec![5; blocks.div_ceil(2)]));
+        let owner = Data::U32((0..blocks as u32).map(|b| b / 2).collect());
+        let inputs = vec![Data::F32(told), Data::F32(g), owner];
+        Case { label: format!("{work:?} over {len}"), work: work.clone(), inputs, outputs }
+    };
+    let all = |average: bool| -> Vec<Case> {
+        works.iter().flat_map(|work| [1, 63, 65, 1000].map(|len| make(work, len, average))).collect()
+    };
+    let (with, without) = (all(true), all(false));
+    for ((case, out), alone) in with.iter().zip(run(&with)).zip(run(&without)) {
+        let moments = case.outputs.len() - 3;
+        let mut some = out.clone();
+        some.remove(moments + 1);
+        assert_eq!(some, alone, "{} without an average", case.label);
+        let before: Vec<Vec<f32>> = case.outputs.iter().map(|d| floats(&d.words())).collect();
+        let mut counters = case.outputs[moments + 2].words();
+        let mut expected = vec![vec![]; moments + 2];
+        let [lr, b1, b2, eps, c1, c2, beta, scale, decay] =
+            [lr, b1, b2, eps, c1, c2, beta, scale, decay].map(f64::from);
+        for (i, g) in floats(&case.inputs[1].words()).into_iter().enumerate() {
+            counters[i / 128] += u32::from(!g.is_finite());
+            let g = if g.is_nan() { 0.0 } else { (scale * f64::from(g)).clamp(-1e5, 1e5) };
+            let [w, m, ema] = [0, 1, moments + 1].map(|k| f64::from(before[k][i]));
+            let l2 = g + decay * w;
+            let mut row = match case.work {
+                Work::Adam(kind) => {
+                    let (g, w) = if kind == Decoupled { (g, w * (1.0 - decay)) } else { (l2, w) };
+                    let v = f64::from(before[2][i]);
+                    let (m, v) = (b1 * m + (1.0 - b1) * g, b2 * v + (1.0 - b2) * g * g);
+                    vec![w - lr * (m * c1) / ((v * c2).sqrt() + eps), m, v]
+                }
+                Work::Sgd { nesterov } => {
+                    let m = b1 * m + l2;
+                    vec![w - lr * if nesterov { l2 + b1 * m } else { m }, m]
+                }
+                _ => unreachable!(),
+            };
+            row.push(row[0] + beta * (ema - row[0]));
+            row.into_iter().zip(&mut expected).for_each(|(x, column)| column.push(x));
+        }
+        for (k, expected) in expected.iter().enumerate() {
+            close(&format!("{}: output {k}", case.label), &floats(&out[k]), expected, 1e-6, 4e-7);
+        }
+        assert_eq!(out[moments + 2], counters, "{}: counters", case.label);
     }
 }

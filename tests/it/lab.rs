@@ -108,6 +108,15 @@ impl Lab {
         eval::<f64>(&graph.freeze(&[("y".into(), logits)]), &feeds, Rng::default()).unwrap().remove("y").unwrap()
     }
 
+    /// Largest logit of another class less the label's, of each image: positive where it is misclassified.
+    pub fn margins(&self, images: &[f64]) -> Vec<f64> {
+        let margin = |(row, label): (&[f64], &u32)| {
+            let others = row.iter().enumerate().filter(|(class, _)| *class != *label as usize);
+            others.map(|(_, z)| *z).fold(f64::MIN, f64::max) - row[*label as usize]
+        };
+        self.logits(images).chunks(CLASSES).zip(&self.labels).map(margin).collect()
+    }
+
     /// The class of the largest logit of each image.
     pub fn classes(&self, images: &[f64]) -> Vec<u32> {
         let largest = |row: &[f64]| (0..CLASSES).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap() as u32;

@@ -1,7 +1,9 @@
 //! A run's life as a user meets it: where it starts from, what of it is drawn, what it keeps.
 
+use crate::data::craft::{png, put};
 use crate::program::{copy, done, run, stderr, tree};
 use danskin::train::checkpoint::{Checkpoint, Values, latest_good};
+use image::{Rgb, RgbImage};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -111,6 +113,32 @@ fn a_run_goes_on_with_other_rates_and_weights() {
         ends.push(weights.map(|(_, values)| values.to_vec()).collect::<Vec<_>>());
     }
     assert!(ends[0] != ends[1] && ends[0] != ends[2] && ends[1] != ends[2]);
+}
+
+/// Data that was moved is found again by what it is; other data is taken only by those who say so.
+#[test]
+fn data_that_moves_or_changes_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for k in 0..12 {
+        put(dir, &format!("set/{k:02}.png"), &png(RgbImage::from_pixel(32, 32, Rgb([20 * k; 3]))));
+    }
+    done(dir, &format!("{IMAGES} --data set --kimg 0.008 --out run"));
+    fs::rename(dir.join("set"), dir.join("moved")).unwrap();
+    let resume = |kimg: &str| format!("train --resume run --device host --kimg {kimg}");
+    let sentence = refused(dir, &resume("0.016"));
+    let (place, way) = ("/set: no such file or folder; ", "name where the data of the run lies now with --data PATH\n");
+    assert!(sentence.ends_with(&format!("{place}{way}")), "{sentence}");
+    done(dir, &format!("{} --data moved", resume("0.016")));
+    // From then on it lies there.
+    done(dir, &resume("0.024"));
+    fs::remove_file(dir.join("moved/03.png")).unwrap();
+    let sentence = refused(dir, &resume("0.032"));
+    assert!(sentence.starts_with("error: run/data.txt: the data is not what the run was trained on"), "{sentence}");
+    let output = run(dir, &format!("{} --data-changed", resume("0.032")));
+    assert!(output.status.success() && stderr(&output).contains("; going on with it\n"), "{}", stderr(&output));
+    done(dir, &resume("0.04"));
+    assert_eq!(newest(&dir.join("run")).meta["step"], "10");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::numeric::{Feeds, check_gradient, normals, value};
 use danskin::autodiff::grad;
 use danskin::graph::{Graph, Tensor};
-use danskin::loss::Gan;
+use danskin::loss::GanLoss;
 use danskin::loss::classifier::{cross_entropy, kl, margin};
 
 const N: usize = 6;
@@ -13,13 +13,13 @@ fn softplus(t: f64) -> f64 {
 }
 
 /// The table of the field, on one pair of logits: (discriminator, generator).
-fn closed_form(gan: Gan, real: f64, fake: f64) -> (f64, f64) {
+fn closed_form(gan: GanLoss, real: f64, fake: f64) -> (f64, f64) {
     match gan {
-        Gan::Ns => (softplus(-real) + softplus(fake), softplus(-fake)),
-        Gan::Hinge => ((1.0 - real).max(0.0) + (1.0 + fake).max(0.0), -fake),
-        Gan::Lsgan => ((real - 1.0).powi(2) + fake.powi(2), (fake - 1.0).powi(2)),
-        Gan::Wgan => (fake - real, -fake),
-        Gan::Rpgan => (softplus(fake - real), softplus(real - fake)),
+        GanLoss::Ns => (softplus(-real) + softplus(fake), softplus(-fake)),
+        GanLoss::Hinge => ((1.0 - real).max(0.0) + (1.0 + fake).max(0.0), -fake),
+        GanLoss::Lsgan => ((real - 1.0).powi(2) + fake.powi(2), (fake - 1.0).powi(2)),
+        GanLoss::Wgan => (fake - real, -fake),
+        GanLoss::Rpgan => (softplus(fake - real), softplus(real - fake)),
     }
 }
 
@@ -32,7 +32,7 @@ fn gan_losses_are_the_published_ones() {
         ("fake".into(), normals(2, N).iter().map(|v| 2.0 * v).collect()),
     ]);
     let pairs = || feeds["real"].iter().zip(&feeds["fake"]);
-    for gan in Gan::ALL {
+    for gan in GanLoss::ALL {
         let mean =
             |pick: fn((f64, f64)) -> f64| pairs().map(|(r, f)| pick(closed_form(gan, *r, *f))).sum::<f64>() / N as f64;
         let d = value(gan.d_loss(real, fake), &feeds)[0];
@@ -50,7 +50,7 @@ fn gradients_point_where_each_network_gains() {
     let (real, fake) = (graph.input("real", [N, 1]), graph.input("fake", [N, 1]));
     let logits = |stream: u32| normals(stream, N).iter().map(|v| 0.5 + 0.4 * v.tanh()).collect();
     let feeds = Feeds::from([("real".into(), logits(1)), ("fake".into(), logits(2))]);
-    for gan in Gan::ALL {
+    for gan in GanLoss::ALL {
         let d = grad(gan.d_loss(real, fake), &[real, fake]);
         let g = grad(gan.g_loss(fake, gan.generator_needs_reals().then_some(real)), &[fake])[0];
         for (name, gradient, sign) in [("D of reals", d[0], -1.0), ("D of fakes", d[1], 1.0), ("G", g, -1.0)] {
@@ -66,8 +66,8 @@ fn rpgan_sees_differences_only() {
     let graph = Graph::new();
     let (real, fake) = (graph.input("real", [N, 1]), graph.input("fake", [N, 1]));
     let feeds = Feeds::from([("real".into(), normals(1, N)), ("fake".into(), normals(2, N))]);
-    let shifted = Gan::Rpgan.d_loss(real + 7.0, fake + 7.0);
-    let difference = value(shifted, &feeds)[0] - value(Gan::Rpgan.d_loss(real, fake), &feeds)[0];
+    let shifted = GanLoss::Rpgan.d_loss(real + 7.0, fake + 7.0);
+    let difference = value(shifted, &feeds)[0] - value(GanLoss::Rpgan.d_loss(real, fake), &feeds)[0];
     assert!(difference.abs() < 1e-13);
 }
 

@@ -1,14 +1,17 @@
 //! The one integration-test binary.
 mod attacks;
 mod attacks_minimal;
+mod attacks_more;
 mod bad_input;
 mod bench;
 mod budgets;
 mod checkpoint;
+mod classifiers;
 mod cli;
 mod commands;
 mod config;
 mod data;
+mod defences;
 mod examples;
 mod feed;
 mod fidelity;

@@ -4,7 +4,7 @@
 use crate::numeric::{Feeds, check_gradient, normals, random_feeds, value, values};
 use danskin::autodiff::grad;
 use danskin::graph::{Dist, Graph, Shape, Tensor};
-use danskin::loss::{Gan, gradient_penalty, path_length, r1_penalty, r2_penalty};
+use danskin::loss::{GanLoss, gradient_penalty, path_length, r1_penalty, r2_penalty};
 use danskin::nn::layers::{Conv, bias, conv, convolve, linear, minibatch_stddev, modulated_conv};
 use danskin::nn::resample::{blur, down, up};
 use danskin::nn::{Init, Layout, Scope};
@@ -56,7 +56,7 @@ fn r1_and_r2_by_the_weights() {
     let scope = Scope::new(&graph, "D");
     let (x, fake, gamma) = (images(&graph, "x"), images(&graph, "fake"), graph.input("gamma", [1]));
     let (real_logits, fake_logits) = (discriminator(&scope, x), discriminator(&scope, fake));
-    let loss = Gan::Rpgan.d_loss(real_logits, fake_logits)
+    let loss = GanLoss::Rpgan.d_loss(real_logits, fake_logits)
         + r1_penalty(real_logits, x, gamma)
         + r2_penalty(fake_logits, fake, 10.0);
     check("R1 + R2", &scope, loss, &[x, fake, gamma]);

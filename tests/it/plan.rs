@@ -10,7 +10,7 @@ use danskin::train::{Assembly, Resident};
 
 /// The program of a GAN.
 pub fn program(gan: &Gan, fuse: bool) -> Assembly {
-    let resident = (gan.sample.len() == 3).then_some(Resident { count: 10, mirror: true, labels: false });
+    let resident = (gan.sample.len() == 3).then_some(Resident { count: 10, mirror: true, crop: 0, labels: false });
     let mut game = gan.game();
     game.inference.iter_mut().for_each(|inference| inference.rows = gan.batch);
     Assembly::new(&game, resident, 8, Options { fuse, ..Options::default() }).unwrap()

@@ -12,7 +12,7 @@ use danskin::train::{Assembly, Feed, Game, Resident, Settings, Trainer};
 use std::path::Path;
 
 fn program(game: &Game, options: Options) -> Program {
-    let resident = (game.sample.len() == 3).then_some(Resident { count: 1000, mirror: true, labels: false });
+    let resident = (game.sample.len() == 3).then_some(Resident { count: 1000, mirror: true, crop: 0, labels: false });
     let scratch = std::sync::Arc::new(kernels::scratch);
     Assembly::new(game, resident, 8, Options { scratch, ..options }).unwrap().program
 }

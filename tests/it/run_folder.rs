@@ -75,7 +75,7 @@ fn what_is_no_run_says_what_is_missing() {
 fn data_of_the_users_own_names_the_folder() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::preset("faces32").unwrap();
-    (config.data.source, config.data.path) = (danskin::config::Source::Path, Some("sets/My photos.zip".into()));
+    (config.data.source, config.data.path) = (danskin::config::DataSource::Path, Some("sets/My photos.zip".into()));
     for name in ["faces32-My-photos-1", "faces32-My-photos-2"] {
         assert_eq!(RunFolder::create(dir.path(), &config).unwrap().root(), dir.path().join(name));
     }

@@ -113,12 +113,12 @@ struct Built {
     states: Vec<StateSpec>,
 }
 
-fn build(text: &str, golden: &Golden) -> Built {
+fn build(network: &dyn Network, golden: &Golden) -> Built {
     let (shape, data) = golden.array("input");
     let data = if shape.len() == 4 { data.iter().map(|b| b / 127.5 - 1.0).collect() } else { data.clone() };
     let (shape, data) = nhwc(shape, &data);
     let mut feeds = Feeds::from([("x".to_owned(), data)]);
-    let network = without_dropout(read(text)).network(&shape[1..], "golden").unwrap();
+    assert_eq!(shape[1..], network.input());
     let (mut params, mut states) = (vec![], vec![]);
     let dags = [Mode::Eval, Mode::Train].map(|mode| {
         let graph = Graph::new();
@@ -152,7 +152,15 @@ fn torch_extents(golden: &Golden) -> Vec<usize> {
 
 fn check_golden(name: &str, text: &str, tolerance: f64, evaluate: impl Fn(&Dag, &Feeds) -> Feeds) {
     let golden = load(name);
-    let built = build(text, &golden);
+    let (shape, data) = golden.array("input");
+    let network = without_dropout(read(text)).network(&nhwc(shape, data).0[1..], "golden").unwrap();
+    check_network(name, &network, tolerance, evaluate);
+}
+
+/// Output, gradients and running statistics of a network against a file of `sequential.py`'s `make`.
+pub fn check_network(name: &str, network: &dyn Network, tolerance: f64, evaluate: impl Fn(&Dag, &Feeds) -> Feeds) {
+    let golden = load(name);
+    let built = build(network, &golden);
     let [eval, train] = [0, 1].map(|i| evaluate(&built.dags[i], &built.feeds));
     for (mode, out) in [("eval", &eval), ("train", &train)] {
         let y = nchw(&torch_extents(&golden), &out["y"]);
@@ -160,7 +168,8 @@ fn check_golden(name: &str, text: &str, tolerance: f64, evaluate: impl Fn(&Dag, 
         let off = error(&some, &golden.array(mode).1);
         assert!(off <= tolerance, "{name}: output in mode {mode} is off by {off:e}");
     }
-    assert!(eval["y"] != train["y"], "{name}: batch statistics show");
+    assert!(built.states.is_empty() || eval["y"] != train["y"], "{name}: batch statistics show");
+    assert_eq!(built.params.len(), golden.keys("grad ").len(), "{name}: parameters");
     for spec in &built.params {
         let want = golden.tensor("grad", spec);
         let got = &train[&format!("grad {}", spec.name)];

@@ -93,6 +93,17 @@ fn a_generator_of_pytorch_is_imported_and_draws_what_pytorch_draws() {
     }
     assert!(seen.iter().filter(|seen| **seen).count() > 50, "the images are nearly empty");
 
+    // One picture of all, in the columns that are asked for where there is room.
+    let sample = "sample run --device host --latents latents.safetensors --out all.png";
+    let side = |words: &str| {
+        done(dir, &format!("{sample}{words}"));
+        image::image_dimensions(dir.join("all.png")).unwrap()
+    };
+    let ((wide, low), (narrow, high)) = (side(""), side(" --grid 1x3"));
+    assert!(wide == low && high > 2 * narrow, "{wide}x{low} and {narrow}x{high}");
+    let sentence = refused(dir, &format!("{sample} --grid 2x1"));
+    assert_eq!(sentence, "error: command line: --grid 2x1: has 2 cells for 3 latents\n");
+
     // Latents of another length, and a file without any.
     write(&dir.join("short.safetensors"), &[("latents".into(), vec![3, 7], normals(1, 21))], None);
     let sample = "sample run --device host --each other --latents";
@@ -207,6 +218,18 @@ fn a_classifier_of_pytorch_is_imported_and_counted() {
     // The set of the run, unless another is named; its path was written in full.
     assert!(done(dir, "eval run --device host").starts_with("accuracy 75.00 %: 18 of 24 images of "));
 
+    // Where the data lies need not be known when the weights arrive.
+    fs::write(dir.join("later.toml"), format!("{}{CLASSIFIER}", head.replace("path = \"set\"\n", ""))).unwrap();
+    let text = done(dir, "import c.safetensors --config later.toml --out later");
+    assert!(text.ends_with("danskin eval later; train it: danskin train --resume later --data PATH\n"), "{text}");
+    assert_eq!(done(dir, "eval later --device host --data set"), right);
+    let sentence = refused(dir, "eval later --device host");
+    assert_eq!(sentence, "error: later/config.toml: data.path is not set: give --data PATH\n");
+    let sentence = refused(dir, "train --resume later --device host");
+    assert!(sentence.starts_with("error: later/config.toml: data.path is not set: name the folder"), "{sentence}");
+    done(dir, "train --resume later --device host --data set --kimg 0.064");
+    assert!(done(dir, "eval later --device host").ends_with(" of 24 images of set\n"));
+
     let sentence = refused(dir, "eval run --device host --data many");
     assert_eq!(sentence, "error: many: has the label 3, and the run knows 3 classes from 0\n");
     let sentence = refused(dir, "eval run --device host --data flat");
@@ -312,7 +335,7 @@ fn a_classifier_learns_and_goes_on_to_the_same_bits() {
     for (set, part) in [
         ("model.classes=1", "model.classes 1: must be at least 2 for a classifier"),
         ("model.classes=3", "net.toml: model.c ends in [2]: must end in [3]"),
-        ("model.kind=dcgan", "a classifier is a list of layers: set model.kind=sequential and give [model.c]"),
+        ("model.kind=dcgan", "does not go with data.size 8: it makes images of 32 or 64"),
         ("data.source=faces", "must name a factor of the built-in faces, such as glasses, for a classifier"),
     ] {
         let sentence = refused(dir, &format!("train --config net.toml --device host --out new --set {set}"));

@@ -2,7 +2,7 @@
 
 Usage: python read_events.py FOLDER      (needs tensorboard and pillow)
 
-One line a value: `scalar TAG STEP VALUE`, `image TAG STEP HEIGHTxWIDTHxCHANNELS`. Fails where an image does not decode
+One line per value: `scalar TAG STEP VALUE`, `image TAG STEP HEIGHTxWIDTHxCHANNELS`. Fails where an image does not decode
 or has another size than its event says.
 """
 

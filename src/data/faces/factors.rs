@@ -5,7 +5,7 @@
 
 /// What values a factor takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind {
+pub enum FactorKind {
     /// One of these; the label is the index, 0 to len − 1, as a number.
     Class(&'static [&'static str]),
     /// Any number from the first to the second, both included.
@@ -18,7 +18,7 @@ pub struct Factor {
     /// The name of the field of [`Face`].
     pub name: &'static str,
     /// The values it takes.
-    pub kind: Kind,
+    pub kind: FactorKind,
 }
 
 macro_rules! classes {
@@ -89,8 +89,8 @@ macro_rules! factors {
 
         /// Every factor, in the order of [`Face::labels`]: ranges first, then classes.
         pub const FACTORS: [Factor; COUNT] = [
-            $(Factor { name: stringify!($range), kind: Kind::Range($lo, $hi) },)+
-            $(Factor { name: stringify!($class), kind: Kind::Class($type::NAMES) },)+
+            $(Factor { name: stringify!($range), kind: FactorKind::Range($lo, $hi) },)+
+            $(Factor { name: stringify!($class), kind: FactorKind::Class($type::NAMES) },)+
         ];
 
         const COUNT: usize = [$(stringify!($range),)+ $(stringify!($class),)+].len();

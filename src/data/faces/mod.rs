@@ -26,7 +26,8 @@ mod tests;
 mod wear;
 
 pub use factors::{
-    Backdrop, Beard, Clothes, Earrings, EyeColour, FACTORS, Face, Factor, Glasses, HairColour, HairStyle, Hat, Kind,
+    Backdrop, Beard, Clothes, Earrings, EyeColour, FACTORS, Face, Factor, FactorKind, Glasses, HairColour, HairStyle,
+    Hat,
 };
 
 use std::sync::LazyLock;

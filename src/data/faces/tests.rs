@@ -47,9 +47,9 @@ fn every_factor_shows() {
     let base = plain();
     for (index, factor) in FACTORS.iter().enumerate() {
         let values: Vec<f32> = match factor.kind {
-            Kind::Class(names) => (0..names.len()).map(|i| i as f32).collect(),
+            FactorKind::Class(names) => (0..names.len()).map(|i| i as f32).collect(),
             // Not the other end: hues come round to where they began.
-            Kind::Range(lo, hi) => vec![lo, lo + 0.6 * (hi - lo)],
+            FactorKind::Range(lo, hi) => vec![lo, lo + 0.6 * (hi - lo)],
         };
         let pictures: Vec<Vec<u8>> = values.iter().map(|&v| base.with(index, v).render(64)).collect();
         for (i, a) in pictures.iter().enumerate() {
@@ -97,11 +97,11 @@ fn labels_are_in_range_and_come_back() {
         for ((label, factor), seen) in labels.iter().zip(&FACTORS).zip(&mut seen) {
             let name = factor.name;
             match factor.kind {
-                Kind::Class(names) => {
+                FactorKind::Class(names) => {
                     assert!(label.fract() == 0.0 && (0.0..names.len() as f32).contains(label), "{name}: {label}");
                     seen.insert(*label as u32);
                 }
-                Kind::Range(lo, hi) => {
+                FactorKind::Range(lo, hi) => {
                     assert!((lo..=hi).contains(label), "{name}: {label}");
                     seen.insert(label.to_bits());
                 }
@@ -109,7 +109,7 @@ fn labels_are_in_range_and_come_back() {
         }
     }
     for (factor, seen) in FACTORS.iter().zip(seen) {
-        let least = if let Kind::Class(names) = factor.kind { names.len() } else { 400 };
+        let least = if let FactorKind::Class(names) = factor.kind { names.len() } else { 400 };
         assert!(seen.len() >= least, "{}: only {} values in 2000 faces", factor.name, seen.len());
     }
 }

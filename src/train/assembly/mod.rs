@@ -21,21 +21,19 @@ pub struct Learner {
     pub flat: Flat,
     /// Weights.
     pub param: Region,
-    /// Where it learns: gradients and moments.
+    /// Where it learns: gradients and the optimiser's moments.
     pub training: Option<Training>,
     /// Moving average of the weights.
     pub ema: Option<Region>,
 }
 
 /// The buffers of a network that learns.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Training {
     /// Gradients of the last step.
     pub grad: Region,
-    /// First moments.
-    pub m: Region,
-    /// Second moments.
-    pub v: Region,
+    /// What the optimiser keeps: name and place.
+    pub moments: Vec<(&'static str, Region)>,
     /// Index of the tensor that owns each block.
     pub owner: Region,
     /// Gradients that were not finite, by tensor, added up.
@@ -47,7 +45,7 @@ pub struct Training {
 /// What scales a network's loss; see [`Work::LossScale`].
 #[derive(Clone, Copy, Debug)]
 struct Scaler {
-    /// Scale, steps since it changed, steps left out.
+    /// Scale, steps since it changed, steps left out, and what corrects Adam's moments.
     state: Region,
     /// Square of the norm of the scaled gradients.
     square: Region,
@@ -62,6 +60,8 @@ pub struct Resident {
     pub count: usize,
     /// Flip half of them.
     pub mirror: bool,
+    /// Shift them by at most so many pixels over black; see [`crate::plan::Draw`].
+    pub crop: usize,
     /// Whether each has a label.
     pub labels: bool,
 }
@@ -70,7 +70,9 @@ impl Resident {
     /// What the set of a configuration would be, without opening it, for plans that are made and not run.
     pub fn of(config: &Config, game: &Game) -> Option<Resident> {
         let labels = game.batches.iter().any(|batch| batch.labels);
-        (game.sample.len() == 3).then_some(Resident { count: config.data.count, mirror: config.data.mirror, labels })
+        let data = &config.data;
+        let resident = Resident { count: data.count, mirror: data.mirror, crop: data.crop, labels };
+        (game.sample.len() == 3).then_some(resident)
     }
 }
 
@@ -96,8 +98,8 @@ pub struct Update {
     pub network: usize,
     /// Number of the phase.
     pub phase: usize,
-    /// The eight scalars of Adam.
-    pub adam: Region,
+    /// The optimiser's scalars.
+    pub scalars: Region,
     /// Norm of the gradients, scale of the loss, optimiser.
     plans: Vec<usize>,
 }
@@ -299,6 +301,13 @@ impl Assembly {
         self.game.values.iter().position(|value| value.name == name).map(|i| self.values[i])
     }
 
+    /// [`Assembly::states`] that belong to networks and go where their weights go; scales of losses belong to a run.
+    pub(super) fn network_states(&self) -> impl Iterator<Item = &(StateSpec, Region)> {
+        let scalers = self.learners.iter().filter_map(|learner| Some(learner.training.as_ref()?.scaler?.state));
+        let scalers: Vec<Region> = scalers.collect();
+        self.states.iter().filter(move |(_, region)| !scalers.contains(region))
+    }
+
     /// Bytes of all buffers.
     pub fn bytes(&self) -> u64 {
         self.program.bytes()
@@ -320,6 +329,10 @@ fn check(game: &Game, resident: Option<Resident>) -> Result<()> {
         return refuse(format!(
             "the game uses the name {name} twice: phases, batches and networks need names of their own"
         ));
+    }
+    let lower: Vec<String> = game.networks.iter().map(|n| n.name.to_lowercase()).collect();
+    if let Some((_, name)) = lower.iter().enumerate().find(|(i, name)| lower[..*i].contains(name)) {
+        return refuse(format!("two networks are called {name}, but for capitals, which names in logs do without"));
     }
     if let Some(phase) = game.phases.iter().find(|p| p.when.every == 0 || p.when.at >= p.when.every) {
         let When { every, at, .. } = phase.when;

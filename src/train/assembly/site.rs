@@ -4,10 +4,13 @@ use super::{Answer, Fed, Learner, Planned, Resident, Scaler, Training, Update};
 use crate::graph::Op;
 use crate::nn::{ParamSpec, StateSpec};
 use crate::optim::Flat;
-use crate::plan::{ALIGN, Builder, Class, Draw, Element, Options, Places, RNG, Region, Work};
+use crate::plan::{ALIGN, Builder, Class, Draw, Element, OPTIMISER_SCALARS, Options, Places, RNG, Region, Work};
 use crate::train::game::{self, Built, Game, Phase, Player};
 use crate::{Error, Result};
 use std::collections::HashMap;
+
+/// Numbers in the state of a [`Work::LossScale`].
+const SCALER: usize = 5;
 
 /// Whether part of phase `other` runs ahead of `phase`.
 fn runs_ahead_of(game: &Game, other: usize, phase: &Phase) -> bool {
@@ -95,9 +98,9 @@ impl<'a> Site<'a> {
 
     /// The buffer of per-step values, and where those of the game lie.
     pub fn scalars(&mut self) -> (Region, Vec<Region>) {
-        let (adams, values) = (self.trained.len(), &self.game.values);
-        let scalars = self.b.buffer("scalars", (adams + values.len()).max(1) * ALIGN, Element::F32, Class::Scalar);
-        let at: Vec<Region> = (0..values.len()).map(|i| Site::slot(scalars, adams + i, 1)).collect();
+        let (updates, values) = (self.trained.len(), &self.game.values);
+        let scalars = self.b.buffer("scalars", (updates + values.len()).max(1) * ALIGN, Element::F32, Class::Scalar);
+        let at: Vec<Region> = (0..values.len()).map(|i| Site::slot(scalars, updates + i, 1)).collect();
         self.leaves.extend(values.iter().zip(&at).map(|(value, at)| (game::value_leaf(&value.name), *at)));
         (scalars, at)
     }
@@ -187,10 +190,10 @@ impl<'a> Site<'a> {
             }
         }
         for learner in learners {
-            if let Some(scaler) = learner.training.and_then(|t| t.scaler) {
+            if let Some(scaler) = learner.training.as_ref().and_then(|t| t.scaler) {
                 self.leaves.insert(game::scale_leaf(&learner.name), Region { len: 1, ..scaler.state });
                 let name = format!("scaler.{}", learner.name);
-                states.push((StateSpec { name, shape: [3].into(), init: 0.0 }, scaler.state));
+                states.push((StateSpec { name, shape: [SCALER].into(), init: 0.0 }, scaler.state));
             }
         }
         for (state, region) in &states {
@@ -272,12 +275,13 @@ impl<'a> Site<'a> {
             let draws = again && dag.nodes.iter().any(|node| matches!(node.op, Op::Rand { .. }));
             planned.push(Planned { plan, draws, reads: reads(self.game, &self.phases[p]), ahead });
             for n in self.trained.iter().filter(|(phase, _)| *phase == p).map(|(_, n)| *n) {
-                let adam = Site::slot(scalars, updates.len(), 8);
+                let scalars = Site::slot(scalars, updates.len(), OPTIMISER_SCALARS);
                 let several = self.phases[p].trains.len() > 1;
                 let name = if several { format!("{}_{}", phase.name, learners[n].name) } else { phase.name.clone() };
                 let columns = [0, 1, 2].map(|i| log.at(log.norms[&n] + i));
-                let plans = update(&mut self.b, &name, &learners[n], adam, columns);
-                updates.push(Update { network: n, phase: p, adam, plans });
+                let optimiser = self.game.networks[n].optimiser.work();
+                let plans = update(&mut self.b, &name, &learners[n], optimiser, scalars, columns);
+                updates.push(Update { network: n, phase: p, scalars, plans });
             }
         }
         Ok((planned, updates))
@@ -285,11 +289,11 @@ impl<'a> Site<'a> {
 
     /// The plan that draws a batch from the resident set.
     fn draw(&mut self, fed: &Fed, data: Option<(Region, Option<Region>)>) -> Option<usize> {
-        let (Resident { count, mirror, .. }, data) = self.resident.zip(data)?;
+        let (Resident { count, mirror, crop, .. }, data) = self.resident.zip(data)?;
         let spec = &self.game.batches[fed.batch];
         let image = [self.game.sample[0], self.game.sample[1], self.game.sample[2]];
         let (n, labels, stream) = (self.game.batch, spec.labels, spec.stream);
-        let work = Work::Draw(Draw { count, n, image, labels, mirror, stream });
+        let work = Work::Draw(Draw { count, n, image, labels, mirror, crop, stream });
         let inputs = [Some(data.0), data.1.filter(|_| labels), fed.cursor].into_iter().flatten().collect();
         let outputs = [Some(fed.values), fed.labels].into_iter().flatten().collect();
         Some(self.b.step(&format!("draw_{}", spec.name), work, inputs, outputs))
@@ -322,15 +326,19 @@ fn learner(b: &mut Builder, player: &Player, params: Vec<ParamSpec>, trains: boo
     let (name, len) = (&player.name, flat.len);
     let mut buffer = |what: &str, len, element, class| b.buffer(&format!("{name}.{what}"), len, element, class);
     let scaler = (trains && scaled).then(|| Scaler {
-        state: buffer("scaler", 3, Element::F32, Class::State),
+        state: buffer("scaler", SCALER, Element::F32, Class::State),
         square: buffer("square", 1, Element::F32, Class::Scalar),
-        gated: buffer("gated", 8, Element::F32, Class::Scalar),
+        gated: buffer("gated", OPTIMISER_SCALARS, Element::F32, Class::Scalar),
     });
     let param = buffer("param", len, Element::F32, Class::Param);
     let training = trains.then(|| Training {
         grad: buffer("grad", len, Element::F32, Class::Grad),
-        m: buffer("m", len, Element::F32, Class::Moment),
-        v: buffer("v", len, Element::F32, Class::Moment),
+        moments: player
+            .optimiser
+            .moments()
+            .iter()
+            .map(|name| (*name, buffer(name.rsplit('.').next().unwrap_or(name), len, Element::F32, Class::Moment)))
+            .collect(),
         owner: buffer("owner", len / ALIGN, Element::U32, Class::Scalar),
         bad: buffer("bad", flat.entries.len(), Element::U32, Class::Output),
         scaler,
@@ -341,16 +349,25 @@ fn learner(b: &mut Builder, player: &Player, params: Vec<ParamSpec>, trains: boo
 
 /// The plans between a network's gradients and its new weights; `log` takes the square of the norm of the gradients and, where
 /// losses are scaled, the scale and the steps left out.
-fn update(b: &mut Builder, name: &str, learner: &Learner, adam: Region, log: [Region; 3]) -> Vec<usize> {
+fn update(
+    b: &mut Builder,
+    name: &str,
+    learner: &Learner,
+    optimiser: Work,
+    scalars: Region,
+    log: [Region; 3],
+) -> Vec<usize> {
     let Some(t) = &learner.training else { return vec![] };
     let [norm, used, left_out] = log;
     let mut plans = vec![b.sum_squares(&format!("{name}_norm"), t.grad, t.scaler.map_or(norm, |s| s.square))];
     if let Some(Scaler { state, square, gated }) = t.scaler {
         let outputs = vec![state, gated, norm, used, left_out];
-        plans.push(b.step(&format!("{name}_scale"), Work::LossScale, vec![square, adam], outputs));
+        plans.push(b.step(&format!("{name}_scale"), Work::LossScale, vec![square, scalars], outputs));
     }
-    let scalars = t.scaler.map_or(adam, |scaler| scaler.gated);
-    let outputs = [vec![learner.param, t.m, t.v], learner.ema.into_iter().collect(), vec![t.bad]].concat();
-    plans.push(b.step(&format!("{name}_adam"), Work::Adam, vec![scalars, t.grad, t.owner], outputs));
+    let scalars = t.scaler.map_or(scalars, |scaler| scaler.gated);
+    let moments = t.moments.iter().map(|(_, region)| *region);
+    let outputs = [learner.param].into_iter().chain(moments).chain(learner.ema).chain([t.bad]).collect();
+    let name = format!("{name}_{}", optimiser.name());
+    plans.push(b.step(&name, optimiser, vec![scalars, t.grad, t.owner], outputs));
     plans
 }

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// The file that names the checkpoint marked good.
 const MARK: &str = "good";
 
+/// The file that names the best checkpoint, and what it is asked for by.
+const BEST: &str = "best";
+
 /// Name of the checkpoint after so many real images: thousands with six digits and three decimals.
 pub fn file_name(images: u64) -> String {
     format!("{:06}.{:03}.safetensors", images / 1000, images % 1000)
@@ -41,13 +44,18 @@ pub fn newest(folder: &Path) -> Result<Option<(u64, PathBuf)>> {
     if folder.exists() { Ok(list(folder)?.pop()) } else { Ok(None) }
 }
 
-/// The checkpoint that `asked` names: thousands of images (`12.032`, or `12` for the only one of that thousand), or a file.
+/// The checkpoint that `asked` names: thousands of images (`12.032`, or `12` for the only one of that thousand), `best` for the one
+/// [marked so](mark_best), or a file.
 ///
 /// Errors: [`Error::Checkpoint`] where there is none such, with those there are; one that can't be read; [`Error::Io`].
 pub fn find(folder: &Path, asked: &str) -> Result<Latest> {
     let all = list(folder)?;
     let as_file = Path::new(asked);
     let path = match thousands(asked) {
+        None if asked == BEST => match marked_best(folder) {
+            Some(path) => path,
+            None => return Err(Error::checkpoint(folder, "names no best checkpoint: the run measured none")),
+        },
         None => as_file.to_path_buf(),
         Some((images, exact)) => {
             let fits = |at: u64| at == images || (!exact && at / 1000 == images / 1000);
@@ -136,29 +144,60 @@ pub fn latest_good(folder: &Path) -> Result<Latest> {
 ///
 /// Errors: [`Error::Checkpoint`] for a path that is no checkpoint; [`Error::Io`].
 pub fn mark_good(path: &Path) -> Result<()> {
+    mark(path, MARK)
+}
+
+fn mark(path: &Path, mark: &str) -> Result<()> {
     let (Some(images), Some(folder)) = (images_of(path), path.parent()) else {
         return Err(Error::checkpoint(path, "is not named as a checkpoint and can't be marked"));
     };
     let name = file_name(images);
-    files::write(&folder.join(MARK), "marking a checkpoint", name.as_bytes())
+    files::write(&folder.join(mark), "marking a checkpoint", name.as_bytes())
 }
 
 /// The checkpoint marked good, where there is one and it still exists.
 pub fn marked_good(folder: &Path) -> Option<PathBuf> {
-    let name = std::fs::read_to_string(folder.join(MARK)).ok()?;
+    marked(folder, MARK)
+}
+
+/// Marks a checkpoint as the best, in place of any other: [`prune`] keeps it however old it gets.
+///
+/// Errors: as [`mark_good`].
+pub fn mark_best(path: &Path) -> Result<()> {
+    mark(path, BEST)
+}
+
+/// The checkpoint marked best, where there is one and it still exists.
+pub fn marked_best(folder: &Path) -> Option<PathBuf> {
+    marked(folder, BEST)
+}
+
+/// The best checkpoint where one is marked and can be read, else the newest that can.
+///
+/// Errors: as [`latest_good`].
+pub fn best_or_latest(folder: &Path) -> Result<Latest> {
+    match marked_best(folder).map(|path| find(folder, &path.to_string_lossy())) {
+        Some(Ok(best)) => Ok(best),
+        _ => latest_good(folder),
+    }
+}
+
+fn marked(folder: &Path, mark: &str) -> Option<PathBuf> {
+    let name = std::fs::read_to_string(folder.join(mark)).ok()?;
     let path = folder.join(name.trim());
     (images_of(&path).is_some() && path.parent() == Some(folder) && path.is_file()).then_some(path)
 }
 
-/// Removes all checkpoints but the newest `keep` (at least one) and the one marked good, and unfinished files of
+/// Removes all checkpoints but the newest `keep` (at least one) and those marked good and best, and unfinished files of
 /// processes that were killed. Call it only where no other process saves.
 ///
 /// Errors: [`Error::Io`].
 pub fn prune(folder: &Path, keep: usize) -> Result<()> {
-    let marked = marked_good(folder);
+    let marked = [marked_good(folder), marked_best(folder)];
     let checkpoints = list(folder)?;
     let old = checkpoints.len().saturating_sub(keep.max(1));
-    let old = checkpoints.into_iter().take(old).map(|(_, path)| path).filter(|path| marked.as_ref() != Some(path));
+    let old =
+        checkpoints.into_iter().take(old).map(|(_, path)| path).filter(|path| !marked.contains(&Some(path.clone())));
     let unfinished = files(folder)?
         .into_iter()
         .filter(|path| path.file_name().and_then(|n| n.to_str()).is_some_and(|name| name.starts_with(TEMPORARY)));

@@ -7,7 +7,10 @@ mod folder;
 mod foreign;
 mod format;
 
-pub use folder::{Latest, file_name, find, images_of, latest_good, mark_good, marked_good, newest, prune};
+pub use folder::{
+    Latest, best_or_latest, file_name, find, images_of, latest_good, mark_best, mark_good, marked_best, marked_good,
+    newest, prune,
+};
 pub use foreign::{Foreign, read_foreign};
 
 use crate::{Error, Result, files};

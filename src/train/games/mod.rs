@@ -5,13 +5,14 @@ mod classifier;
 mod gan;
 
 pub use attack::Victim;
-pub use classifier::Classifier;
+pub use classifier::{Adversary, Classifier, Defence};
 pub use gan::Gan;
 
-use super::game::{Adam, Average, Game};
-use crate::config::{Config, LossKind, ModelKind, Task};
+use super::game::{Adam, Average, Game, Optimiser, Sgd};
+use crate::config::{Amount, Config, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, Task};
 use crate::nn::{
-    Activation, Dcgan, Discriminator, Generator, Layer, Mlp, Model, Network, R3gan, Sequential, SequentialNetwork,
+    Activation, ClassHead, Dcgan, Discriminator, Generator, Layer, Lenet5, Mlp, MnistCnn, Model, Network,
+    PreactResnet18, R3gan, Sequential, SequentialNetwork,
 };
 use crate::optim::Schedule;
 use crate::{Error, Result, loss};
@@ -24,8 +25,28 @@ use std::sync::Arc;
 pub fn of(config: &Config) -> Result<Game> {
     match config.train.task {
         Task::Gan => gan(config).map(|gan| gan.game()),
-        Task::Classifier => classifier(config).map(|classifier| classifier.game()),
+        Task::Classifier => classifier(config)?.game(),
     }
+}
+
+/// The network of a configuration that can be attacked: its classifier, or the discriminator of images. `None` where there is neither.
+///
+/// # Errors
+/// A setting that makes no model.
+pub fn victim_of(config: &Config) -> Result<Option<Victim>> {
+    if !config.data.source.is_images() {
+        return Ok(None);
+    }
+    Ok(match config.train.task {
+        Task::Classifier => {
+            let Classifier { network, sample, .. } = classifier(config)?;
+            Some(Victim { network, name: "C".into(), sample })
+        }
+        Task::Gan => {
+            let Gan { discriminator, sample, .. } = gan(config)?;
+            discriminator.map(|network| Victim { network, name: "D".into(), sample })
+        }
+    })
 }
 
 /// The attack of a configuration, alone, on its discriminator.
@@ -44,7 +65,7 @@ fn gan(config: &Config) -> Result<Gan> {
     let Pair { generator, discriminator, latent, sample } = networks(config)?;
     let l = &config.loss;
     let gamma = |from: f64| (from > 0.0).then(|| course(config, from, l.gamma_final));
-    let (adam, attack) = (adam(config), &config.attack);
+    let (optimiser, attack) = (optimiser(config), &config.attack);
     Ok(Gan {
         sample,
         latent,
@@ -53,11 +74,11 @@ fn gan(config: &Config) -> Result<Gan> {
         discriminator,
         batch: config.train.batch,
         loss: match l.kind {
-            LossKind::Ns => loss::Gan::Ns,
-            LossKind::Hinge => loss::Gan::Hinge,
-            LossKind::Lsgan => loss::Gan::Lsgan,
-            LossKind::Wgan => loss::Gan::Wgan,
-            LossKind::Rpgan => loss::Gan::Rpgan,
+            LossKind::Ns => loss::GanLoss::Ns,
+            LossKind::Hinge => loss::GanLoss::Hinge,
+            LossKind::Lsgan => loss::GanLoss::Lsgan,
+            LossKind::Wgan => loss::GanLoss::Wgan,
+            LossKind::Rpgan => loss::GanLoss::Rpgan,
         },
         r1: gamma(l.r1_gamma),
         r2: gamma(l.r2_gamma),
@@ -65,34 +86,125 @@ fn gan(config: &Config) -> Result<Gan> {
         n_critic: u64::from(l.n_critic),
         penalty_every: u64::from(l.penalty_every),
         attack: (attack.steps > 0).then(|| (attack.steps, attack.radius(), attack.step_size())),
-        adam_d: Adam { lr_scale: config.optim.lr_d_scale, ..adam.clone() },
-        adam_g: adam,
+        optimiser_d: optimiser.clone().scaled(config.optim.lr_d_scale),
+        optimiser_g: optimiser,
         average: average(config),
     })
 }
 
 fn classifier(config: &Config) -> Result<Classifier> {
     let sample = sample_extents(config);
-    let network = sequential(config, "model.c", config.model.c.as_ref(), &sample)?;
-    expect(config, "model.c", &network.output(), &[config.model.classes])?;
-    if network.classes() > 0 {
-        let hint = "a classifier is not told the class: leave both out";
-        return Err(Error::setting(config.place("model.c"), "model.c", "has `embedding` or `projection`", hint));
+    if config.model.classes < 2 {
+        let hint = "must be at least 2; it follows from the data where that is named";
+        return Err(Error::setting(config.place("model.classes"), "model.classes", config.model.classes, hint));
     }
     Ok(Classifier {
-        network: Arc::new(network),
+        network: classifying(config, &sample)?,
         sample,
         classes: config.model.classes,
         batch: config.train.batch,
-        adam: adam(config),
+        optimiser: optimiser(config),
         average: Some(average(config)),
+        defence: defence(config)?,
     })
 }
 
-fn adam(config: &Config) -> Adam {
+/// How a classifier withstands attacks.
+fn defence(config: &Config) -> Result<Defence> {
+    let (d, a) = (&config.defence, &config.attack);
+    let adversary = Adversary {
+        eps: a.radius(),
+        steps: if a.steps > 0 { a.steps } else { DEFENCE_STEPS },
+        alpha: a.alpha.as_ref().map(Amount::in_model_units),
+    };
+    let beta = |published: f64| d.beta.unwrap_or(published);
+    let defence = match d.kind {
+        DefenceKind::None => Defence::None,
+        DefenceKind::Pgd => Defence::Pgd(adversary),
+        DefenceKind::Fast => Defence::Fast(adversary),
+        DefenceKind::Trades => Defence::Trades(adversary, beta(6.0)),
+        DefenceKind::Mart => Defence::Mart(adversary, beta(5.0)),
+        DefenceKind::Free => Defence::Free { eps: a.radius(), replays: d.replays },
+        DefenceKind::Awp => Defence::Awp(adversary, d.gamma),
+    };
+    defence.check(config.place("defence.kind"))?;
+    Ok(defence)
+}
+
+/// Steps of the attack inside a defence where none are named.
+const DEFENCE_STEPS: u32 = 10;
+
+/// The network of a classifier.
+fn classifying(config: &Config, sample: &[usize]) -> Result<Arc<dyn Network>> {
+    let (m, place, data) = (&config.model, config.place("model"), &config.data);
+    let (image, classes) = ([data.size, data.size, data.channels], m.classes);
+    Ok(match m.kind {
+        ModelKind::MnistCnn => {
+            let published = MnistCnn::new(image, classes);
+            let network = MnistCnn { width: m.width.unwrap_or(published.width), ..published };
+            network.check(place)?;
+            Arc::new(network)
+        }
+        ModelKind::Lenet5 => {
+            let published = Lenet5::new(image, classes);
+            let network = Lenet5 { width: m.width.unwrap_or(published.width), ..published };
+            network.check(place)?;
+            Arc::new(network)
+        }
+        ModelKind::PreactResnet18 => {
+            let published = PreactResnet18::new(image, classes);
+            let network = PreactResnet18 { width: m.width.unwrap_or(published.width), ..published };
+            network.check(place)?;
+            Arc::new(network)
+        }
+        ModelKind::Dcgan | ModelKind::R3gan | ModelKind::Mlp => {
+            let network = ClassHead::new(model(config, m.d_width)?, classes);
+            network.check(place)?;
+            Arc::new(network)
+        }
+        ModelKind::Sequential => {
+            let network = sequential(config, "model.c", m.c.as_ref(), sample)?;
+            expect(config, "model.c", &network.output(), &[classes])?;
+            if network.classes() > 0 {
+                let hint = "a classifier is not told the class: leave both out";
+                return Err(Error::setting(
+                    config.place("model.c"),
+                    "model.c",
+                    "has `embedding` or `projection`",
+                    hint,
+                ));
+            }
+            Arc::new(network)
+        }
+    })
+}
+
+fn optimiser(config: &Config) -> Optimiser {
     let o = &config.optim;
-    let (lr, beta2) = (course(config, o.lr, o.lr_final), course(config, o.beta2, o.beta2_final));
-    Adam { lr, beta2, eps: o.eps, ..Adam::new(o.lr, o.beta1, o.beta2) }
+    let (lr, weight_decay) = (lr(config), o.weight_decay);
+    let decoupled = o.kind == OptimKind::Adamw;
+    match o.kind {
+        OptimKind::Adam | OptimKind::Adamw => {
+            let beta2 = course(config, o.beta2, o.beta2_final);
+            Adam { lr, beta2, eps: o.eps, weight_decay, decoupled, ..Adam::new(o.lr, o.beta1, o.beta2) }.into()
+        }
+        OptimKind::Sgd => Sgd { lr, nesterov: o.nesterov, weight_decay, ..Sgd::new(o.lr, o.momentum) }.into(),
+    }
+}
+
+/// The course of the learning rate.
+fn lr(config: &Config) -> Schedule {
+    let (o, kimg) = (&config.optim, config.train.kimg);
+    match o.lr_schedule {
+        LrSchedule::Cosine => course(config, o.lr, o.lr_final),
+        LrSchedule::Triangle => {
+            Schedule::triangle(o.lr, o.lr_final.unwrap_or(0.0), o.lr_peak_kimg.unwrap_or(0.5 * kimg), kimg)
+        }
+        LrSchedule::Steps => {
+            let at = o.lr_drops.clone().unwrap_or_default();
+            Schedule::Steps { from: o.lr, factor: o.lr_drop_factor, at }
+        }
+    }
 }
 
 fn average(config: &Config) -> Average {
@@ -219,9 +331,9 @@ fn model(config: &Config, width: usize) -> Result<Model> {
                 channels: data.channels,
             })
         }
-        ModelKind::Sequential => {
-            let hint = "is built from its lists of layers";
-            return Err(Error::setting(config.place("model.kind"), "model.kind", "sequential", hint));
+        kind @ (ModelKind::Sequential | ModelKind::MnistCnn | ModelKind::Lenet5 | ModelKind::PreactResnet18) => {
+            let hint = "is no pair of a generator and a discriminator";
+            return Err(Error::setting(config.place("model.kind"), "model.kind", kind.name(), hint));
         }
         ModelKind::Mlp => Model::Mlp(Mlp { z: m.z, hidden: m.hidden, layers: m.layers, activation: Activation::Leaky }),
     })

@@ -7,7 +7,9 @@ use crate::Result;
 use crate::loss;
 use crate::nn::Network;
 use crate::optim::Schedule;
-use crate::train::game::{Adam, Ahead, Average, Batch, Game, Inference, Phase, PhaseGraph, Player, Shown, Value, When};
+use crate::train::game::{
+    Ahead, Average, Batch, Game, Inference, Optimiser, Phase, PhaseGraph, Player, Shown, Value, When,
+};
 use crate::train::stream;
 use std::sync::Arc;
 
@@ -28,7 +30,7 @@ pub struct Gan {
     /// Samples per batch.
     pub batch: usize,
     /// The pair of losses.
-    pub loss: loss::Gan,
+    pub loss: loss::GanLoss,
     /// γ of the gradient penalty on reals, where there is one.
     pub r1: Option<Schedule>,
     /// γ of the gradient penalty on fakes, where there is one.
@@ -42,9 +44,9 @@ pub struct Gan {
     /// Steps, ε and α of PGD on the reals that the discriminator sees, in units of the samples.
     pub attack: Option<(u32, f64, f64)>,
     /// How the generator learns.
-    pub adam_g: Adam,
-    /// How the discriminator learns; its `lazy` follows `penalty_every`.
-    pub adam_d: Adam,
+    pub optimiser_g: Optimiser,
+    /// How the discriminator learns; lazy regularisation follows `penalty_every`.
+    pub optimiser_d: Optimiser,
     /// The generator's moving average.
     pub average: Average,
 }
@@ -56,16 +58,14 @@ impl Gan {
         let labels = self.classes > 0;
         let batch = |name: &str, stream| Batch { name: name.into(), stream, labels };
         let batches = [Some(batch("real", stream::DATA_D)), fresh.then(|| batch("real_g", stream::DATA_G))];
-        let player = |name: &str, title: &str, adam: &Adam, average: Option<&Average>| Player {
-            name: name.into(),
-            title: title.into(),
-            adam: adam.clone(),
+        let player = |name: &str, title: &str, optimiser: &Optimiser, average: Option<&Average>| Player {
             average: average.cloned(),
+            ..Player::new(name, title, optimiser.clone())
         };
-        let penalised = |name: &str, schedule: Option<Schedule>| {
-            schedule.map(|schedule| Value { weight: self.penalty_every as f64, ..Value::new(name, schedule) })
+        let penalised = |name: &str, schedule: &Option<Schedule>| {
+            schedule.clone().map(|schedule| Value { weight: self.penalty_every as f64, ..Value::new(name, schedule) })
         };
-        let mut values: Vec<Value> = [("r1_gamma", self.r1), ("r2_gamma", self.r2), ("gp_lambda", self.gp)]
+        let mut values: Vec<Value> = [("r1_gamma", &self.r1), ("r2_gamma", &self.r2), ("gp_lambda", &self.gp)]
             .into_iter()
             .filter_map(|(name, schedule)| penalised(name, schedule))
             .collect();
@@ -90,7 +90,7 @@ impl Gan {
             phases.iter().map(|phase: &Phase| phase.name.clone()).filter(|name| name.starts_with('d')).collect();
         let ahead = (!fresh).then(|| Ahead { makes: "fake".into(), before });
         phases.push(Phase { ahead, ..phase("g", Gan::generate).when(When::last_of(self.n_critic)) });
-        let adam_d = Adam { lazy: self.penalty_every, ..self.adam_d.clone() };
+        let optimiser_d = self.optimiser_d.clone().lazy(self.penalty_every);
         if self.discriminator.is_none() {
             phases.clear();
         }
@@ -100,8 +100,8 @@ impl Gan {
             sample: self.sample.clone(),
             classes: labels.then_some(self.classes),
             networks: [
-                Some(player("G", "generator", &self.adam_g, Some(&self.average))),
-                self.discriminator.as_ref().map(|_| player("D", "discriminator", &adam_d, None)),
+                Some(player("G", "generator", &self.optimiser_g, Some(&self.average))),
+                self.discriminator.as_ref().map(|_| player("D", "discriminator", &optimiser_d, None)),
             ]
             .into_iter()
             .flatten()

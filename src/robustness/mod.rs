@@ -1,0 +1,27 @@
+//! How robust a classifier is: attacks on images it gets right, their worst case, and an honest report of it.
+//!
+//! Robust accuracy is the share of *all* images that the model gets right and that no attack changes: the mean over examples of the
+//! minimum over attacks. Whatever an attack says it found is looked at again by the model alone, and measured against the ball and the
+//! box, before it counts. Uses `attack`, `train`, `device`, `data`, `grid`, `config`, `files`. Deliberately absent: printing.
+
+mod charts;
+mod curves;
+mod examples;
+mod html;
+mod model;
+mod picture;
+mod report;
+mod store;
+mod suite;
+mod warnings;
+
+pub use charts::{Chart, Series};
+pub use curves::{EpsPoint, StepPoint, against_eps, against_steps};
+pub use examples::Examples;
+pub use html::page;
+pub use model::TrainedModel;
+pub use picture::triptych;
+pub use report::RobustnessReport;
+pub use store::{Request, Store, trial_file};
+pub use suite::{AUTO, Suite, Trial, auto};
+pub use warnings::{Findings, look};
