@@ -38,7 +38,8 @@ pub(super) const ENTRIES: &[Listing] = &[
     },
 ];
 
-/// What a search without gradients raises unless something else is said: the margin, or the score of a model of one logit.
+/// What a search without gradients raises unless something else is said: the margin, or the score of a model of one logit. Where
+/// probabilities are published (one pixel, Pixle), 32 bits make those of a sure model 1 whatever is changed.
 pub(super) fn searched(o: &AttackOptions) -> Loss {
     let margin = if o.classes > 1 { Loss::Margin } else { Loss::default_for(o.classes) };
     o.loss.unwrap_or(margin)

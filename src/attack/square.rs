@@ -37,7 +37,9 @@ struct Window<'g> {
 impl Square {
     pub(super) fn new(o: &AttackOptions, extents: [usize; 3]) -> Square {
         let (norm, queries) = (o.norm.unwrap_or(Norm::Inf), o.steps.unwrap_or(5000));
-        Square { norm, loss: searched(o), queries, extents }
+        // As published: the margin away from the label, the cross-entropy towards a target.
+        let loss = if o.targeted { o.loss.unwrap_or(Loss::Ce) } else { searched(o) };
+        Square { norm, loss, queries, extents }
     }
 
     pub(super) fn attack(self) -> Attack {

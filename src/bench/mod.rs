@@ -4,6 +4,7 @@
 //! Uses everything below it. Deliberately absent: printing (that is `cli`), and faster ways to run anything: what is
 //! measured is what training runs.
 
+pub mod attack;
 pub mod clock;
 pub mod compare;
 pub mod kernel;

@@ -1,6 +1,6 @@
 //! `danskin bench`: what is asked for is measured, shown as a table, and written as JSON lines or drawn.
 
-use super::bench_args::{BenchCommand, CompareArgs, KernelsArgs, StepArgs};
+use super::bench_args::{AttackBenchArgs, BenchCommand, CompareArgs, KernelsArgs, StepArgs};
 use super::bench_table as table;
 use super::commands::devices;
 use super::device::DeviceChoice;
@@ -9,8 +9,8 @@ use crate::bench::clock::Limits;
 use crate::bench::ladder::{self, Rung};
 use crate::bench::peak::Peaks;
 use crate::bench::workload::Peer;
-use crate::bench::{compare, kernel, report, roofline, shape, step, trace};
-use crate::config::Config;
+use crate::bench::{attack, compare, kernel, report, roofline, shape, step, trace};
+use crate::config::{Config, Task};
 use crate::device::Device;
 use crate::train::{Feed, Profile};
 use crate::{Error, Result};
@@ -26,6 +26,8 @@ pub(super) fn bench(command: &BenchCommand) -> Result<()> {
     match command {
         BenchCommand::Kernels(args) if args.device == DeviceChoice::List => devices(),
         BenchCommand::Step(args) if args.device == DeviceChoice::List => devices(),
+        BenchCommand::Attack(args) if args.device == DeviceChoice::List => devices(),
+        BenchCommand::Attack(args) => attacks(args),
         BenchCommand::Kernels(args) => kernels(args),
         BenchCommand::Step(args) => measure_step(args),
         BenchCommand::Compare(args) => compare_files(args),
@@ -71,6 +73,28 @@ impl Sink {
             _ => Ok(()),
         }
     }
+}
+
+fn attacks(args: &AttackBenchArgs) -> Result<()> {
+    let mut sink = Sink::new(&args.json)?;
+    let typed = args.settings.overrides();
+    let peer = typed.preset.as_deref().and_then(Peer::find);
+    let overrides = peer.map_or(typed.clone(), |peer| peer.overrides(&typed));
+    let mut config = Config::layered(&overrides)?;
+    config.validate_without_data()?.iter().for_each(output::warning);
+    // No image is read: of a classifier that is told no classes, ten.
+    if config.model.classes == 0 && config.train.task == Task::Classifier {
+        config.model.classes = 10;
+    }
+    let (device, notice) = Device::select_with(&args.device.to_string(), startup::quiet(&args.tuning))?;
+    notice.iter().for_each(output::warning);
+    let rows = attack::run(&config, args.steps, &Limits::of(args.max_s), &device)?;
+    sink.table(table::attack_head());
+    for row in &rows {
+        sink.table(table::attack(row));
+        sink.add(row)?;
+    }
+    sink.finish()
 }
 
 fn measure_step(args: &StepArgs) -> Result<()> {

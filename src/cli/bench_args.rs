@@ -12,6 +12,8 @@ pub enum BenchCommand {
     Kernels(KernelsArgs),
     /// Measure an iteration of training: a preset, or a workload that other engines run too.
     Step(StepArgs),
+    /// Measure what a step of an attack costs beside the bare passes through the model.
+    Attack(AttackBenchArgs),
     /// Compare two files of measurements.
     Compare(CompareArgs),
 }
@@ -41,6 +43,29 @@ pub struct KernelsArgs {
     /// Roofline diagram.
     #[arg(long, value_name = "FILE.svg", value_parser = svg)]
     pub plot: Option<PathBuf>,
+}
+
+/// `danskin bench attack`
+#[derive(Debug, Args)]
+pub struct AttackBenchArgs {
+    /// Preset, file, settings: a classifier (mnist, classifier), or a GAN's discriminator (w5).
+    #[command(flatten)]
+    pub settings: Recipe,
+    /// Gradient steps per batch.
+    #[arg(long, value_name = "N", default_value = "40", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub steps: u32,
+    /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Measured schedules.
+    #[command(flatten)]
+    pub tuning: TuningArgs,
+    /// Most seconds of samples per row.
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
+    pub max_s: f64,
+    /// JSON lines on stdout instead of a table, or beside it in a file.
+    #[arg(long, value_name = "FILE.jsonl", num_args = 0..=1, value_parser = json)]
+    pub json: Option<Option<PathBuf>>,
 }
 
 /// `danskin bench step`

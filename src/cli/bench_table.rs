@@ -1,6 +1,7 @@
 //! Measurements as lines of a table.
 
 use super::output::bytes;
+use crate::bench::attack::AttackRow;
 use crate::bench::clock::{self, Timing};
 use crate::bench::compare::{Pair, Verdict};
 use crate::bench::kernel::KernelRow;
@@ -89,6 +90,32 @@ pub fn step(row: &StepRow) -> String {
         out += &phase(p, total);
     }
     out
+}
+
+/// What stands above the lines of [`attack`].
+pub fn attack_head() -> String {
+    format!(
+        "{:<28} {:>5} {:>5} {:>10} {:>10} {:>8} {:>10} {:>9} {:>16}",
+        "attack", "batch", "steps", "ms", "min", "ratio", "dispatches", "GFLOP/s", "weight gradients"
+    )
+}
+
+/// A measurement of an attack, in a line.
+pub fn attack(row: &AttackRow) -> String {
+    let (common, timing) = (&row.common, &row.common.timing);
+    format!(
+        "{:<28} {:>5} {:>5} {:>10.2} {:>10.2} {:>8.3} {:>10} {:>9.1} {:>16}{}",
+        common.workload,
+        common.batch,
+        row.steps,
+        1e3 * timing.median_s,
+        1e3 * timing.min_s,
+        row.ratio,
+        row.dispatches,
+        common.gflops.unwrap_or(0.0),
+        row.weight_gradients,
+        busy(timing)
+    )
 }
 
 fn phase(p: &Phase, total: f64) -> String {

@@ -74,7 +74,7 @@ pub struct Suite<'a> {
 }
 
 /// Hears (attack, images done, images in all) and says whether to go on.
-pub type Progress<'p> = &'p mut dyn FnMut(&str, usize, usize) -> bool;
+pub type Listener<'p> = &'p mut dyn FnMut(&str, usize, usize) -> bool;
 
 impl<'a> Suite<'a> {
     /// Looks at all images as they are.
@@ -145,7 +145,7 @@ impl<'a> Suite<'a> {
     ///
     /// # Errors
     /// An attack that leaves the ball or the box, which would be a defect of this program; a device or a disk that fails.
-    pub fn run(&mut self, name: &str, standing: &[bool], store: Option<&Store>, progress: Progress) -> Result<Trial> {
+    pub fn run(&mut self, name: &str, standing: &[bool], store: Option<&Store>, progress: Listener) -> Result<Trial> {
         let known = store.map(|store| store.read(name, self.examples)).transpose()?.flatten();
         if let Some(trial) = known.as_ref().filter(|trial| trial.complete) {
             return Ok(trial.clone());
@@ -168,7 +168,7 @@ impl<'a> Suite<'a> {
     ///
     /// # Errors
     /// As [`Suite::run`].
-    pub fn run_on(&mut self, attacker: &mut Attacker, standing: &[bool], progress: Progress) -> Result<Trial> {
+    pub fn run_on(&mut self, attacker: &mut Attacker, standing: &[bool], progress: Listener) -> Result<Trial> {
         self.go_on(attacker, standing, None, progress)
     }
 
@@ -178,7 +178,7 @@ impl<'a> Suite<'a> {
         attacker: &mut Attacker,
         standing: &[bool],
         known: Option<Trial>,
-        progress: Progress,
+        progress: Listener,
     ) -> Result<Trial> {
         let (name, ball) = (attacker.attack().name, attacker.attack().ball);
         let all: Vec<usize> = (0..self.examples.len()).filter(|&k| standing[k]).collect();
@@ -196,14 +196,14 @@ impl<'a> Suite<'a> {
         let numbers = &all[done_before..];
         let (picked, elems) = (self.examples.pick(numbers), self.examples.elems());
         let target = self.target.as_ref().map(|target| numbers.iter().map(|&k| target[k]).collect::<Vec<u32>>());
-        let (from, before) = (Instant::now(), attacker.counters().submissions);
+        let (from, before) = (Instant::now(), attacker.submissions());
         let total = all.len();
         let go_on = &mut |done: usize| progress(name, done_before + done, total);
         let found = attacker.run(&picked.images, &picked.labels, target.as_deref(), self.eps, go_on)?;
         trial.attacked = done_before + found.fooled.len();
         trial.seconds += from.elapsed().as_secs_f64();
         trial.passes = attacker.passes();
-        trial.submissions += attacker.counters().submissions - before;
+        trial.submissions += attacker.submissions() - before;
         trial.complete = trial.attacked == total;
         // What counts is what the model says of the example that is there, and how far it is from the image.
         let said = self.judge.classes(&found.adversarial)?;
@@ -268,7 +268,7 @@ impl<'a> Suite<'a> {
 ///
 /// # Errors
 /// As [`Suite::run`]; a model of fewer than four classes, on which the ensemble is not defined.
-pub fn auto(suite: &mut Suite, store: Option<&Store>, progress: Progress) -> Result<Vec<Trial>> {
+pub fn auto(suite: &mut Suite, store: Option<&Store>, progress: Listener) -> Result<Vec<Trial>> {
     let mut standing = suite.clean.clone();
     let mut trials = vec![];
     for name in AUTO {

@@ -10,7 +10,7 @@ use super::state::flat_of;
 use super::trainer::RNG_WORDS;
 use crate::attack::{ADVERSARIAL, Attack, Ball, FOOLED, Norm, Stage};
 use crate::device::{Device, Fit};
-use crate::plan::{ALIGN, Counters, Executor, Options, Region};
+use crate::plan::{ALIGN, Counters, Executor, Options, Region, Work};
 use crate::{Error, Result};
 use std::path::Path;
 use std::sync::PoisonError;
@@ -36,6 +36,8 @@ pub struct Attacker {
     elems: usize,
     /// Batches attacked so far: each draws random numbers of its own.
     batches: u32,
+    /// Submissions of attacks; reading what they found is not among them.
+    submissions: u64,
 }
 
 impl Attacker {
@@ -59,7 +61,21 @@ impl Attacker {
         let (assembly, device) = (fitted.planned, fitted.executor);
         let schedule = assembly.schedule(0);
         let elems = victim.sample.iter().product();
-        Ok(Attacker { attack, assembly, device, schedule, passes, seed, targeted, elems, batches: 0 })
+        Ok(Attacker { attack, assembly, device, schedule, passes, seed, targeted, elems, batches: 0, submissions: 0 })
+    }
+
+    /// Fills the model with weights as they are at the start of a training of this seed.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn initialise(&mut self, seed: u64) -> Result<()> {
+        for learner in &self.assembly.learners {
+            self.device.write(learner.param, &learner.flat.init(seed))?;
+        }
+        for (spec, region) in &self.assembly.states {
+            self.device.write(*region, &vec![spec.init as f32; region.len])?;
+        }
+        Ok(())
     }
 
     /// Takes the weights of a checkpoint, the averaged ones where it has them; `place` is its file.
@@ -106,6 +122,38 @@ impl Attacker {
     /// What the device did so far.
     pub fn counters(&self) -> Counters {
         self.device.counters()
+    }
+
+    /// Submissions so far: one per batch, more only where the device's watchdog asks for it.
+    pub fn submissions(&self) -> u64 {
+        self.submissions
+    }
+
+    /// One line about the device.
+    pub fn describe_device(&self) -> String {
+        self.device.describe()
+    }
+
+    /// Floating-point operations of a batch.
+    pub fn flops(&self) -> u64 {
+        let plan = |plan: usize| self.assembly.program.plans[plan].steps.iter().map(|step| step.flops).sum::<u64>();
+        self.schedule.iter().map(|&(number, times)| u64::from(times) * plan(number)).sum()
+    }
+
+    /// Steps of its plans that make gradients of weights: none, or it does what an attack has no use for.
+    pub fn weight_gradients(&self) -> usize {
+        let weights: Vec<usize> =
+            self.assembly.learners.iter().flat_map(|l| l.flat.entries.iter().map(|e| e.spec.shape.elems())).collect();
+        let steps = self.assembly.program.plans.iter().flat_map(|plan| &plan.steps);
+        let by_batch = |k: usize| k == self.batch();
+        steps
+            .filter(|step| match step.work.product() {
+                Work::ConvW(_) => true,
+                // Of a linear layer: a sum over the batch of the size of a weight.
+                Work::MatMul { m, n, k, ta: true, .. } => by_batch(*k) && weights.contains(&(m * n)),
+                _ => false,
+            })
+            .count()
     }
 
     /// Attacks images, NHWC in [-1, 1], within `eps` of the same unit; `target` are the classes a targeted attack goes for. Any number of
@@ -180,7 +228,9 @@ impl Attacker {
         let (low, high) = (self.seed as u32, (self.seed >> 32) as u32);
         self.device.write_u32(RNG_WORDS, &[low, high, self.batches, 0])?;
         self.batches += 1;
+        let before = self.device.counters().submissions;
         self.device.run(&self.schedule)?;
+        self.submissions += self.device.counters().submissions - before;
         let adversarial = self.device.read(self.region(ADVERSARIAL)?)?;
         let fooled = self.device.read(self.region(FOOLED)?)?;
         found.adversarial.extend_from_slice(&adversarial[..rows * self.elems]);

@@ -174,7 +174,7 @@ def tifgsm(model, eps, alpha, steps):
     return lambda images, labels: attack(images.expand(-1, 3, -1, -1), labels)[:, :1]
 
 
-def shares(chance, runs=5):
+def shares(chance, runs):
     """Success of attacks with random parts, the mean of some runs."""
     model, images, labels = load()
     torch.manual_seed(0)
@@ -216,7 +216,7 @@ def transfer():
         "jitter": ta.Jitter(model, **long),
         "pgd-rs": ta.PGDRS(model, noise_sd=0.12, noise_batch_size=8, **long),
     }
-    save("transfer", {**out, **shares(chance)})
+    save("transfer", {**out, **shares(chance, 40)})
 
 
 def query():
@@ -226,17 +226,17 @@ def query():
     model, images, labels = load()
     # It seeds torch itself, and with 0 in each run.
     square = lambda seed: ta.Square(model, eps=0.04, n_queries=200, seed=seed, loss="margin")
-    seeds = iter(range(5))
+    seeds = iter(range(10))
     chance = {
         "square": lambda x, y: square(next(seeds))(x, y),
         "spsa": ta.SPSA(model, eps=0.04, nb_iter=5, nb_sample=128),
     }
-    out = shares(chance)
+    out = shares(chance, 10)
     pixels = {
         "onepixel": ta.OnePixel(model, pixels=1, steps=9, popsize=66, inf_batch=1024),
         "pixle": ta.Pixle(model, restarts=20, max_iterations=10),
     }
-    save("query", {**out, **shares(pixels, 2)})
+    save("query", {**out, **shares(pixels, 3)})
 
 
 def sparse():

@@ -97,7 +97,7 @@ fn examples_are_in_the_ball_and_the_box_and_fool_as_they_say() {
         for (i, (class, fooled)) in classes.iter().zip(&run.memory[FOOLED]).enumerate() {
             assert_eq!(*class != lab.labels[i], *fooled > 0.0, "{name}: example {i}");
         }
-        assert_ne!(run.adversarial(), lab.images, "{name} does nothing");
+        assert!(run.adversarial() != lab.images, "{name} does nothing");
     }
 }
 
@@ -181,6 +181,8 @@ fn stronger_attacks_fool_more() {
 fn target_budget(name: &str) -> (u32, usize) {
     match name {
         "fgsm" | "rfgsm" | "ffgsm" => (1, 1),
+        // Its noise hides small differences.
+        "jitter" => (40, 6),
         "spsa" => (12, 9),
         "square" => (300, 9),
         "onepixel" => (300, 1),
@@ -195,6 +197,7 @@ fn targets_are_reached() {
     let mut lab = Lab::new(10);
     let target: Vec<u32> = lab.labels.iter().map(|label| (label + 3) % 10).collect();
     lab.target = Some(target.clone());
+    let mut weak = vec![];
     for entry in entries().filter(|entry| entry.targets) {
         let (steps, wanted) = target_budget(entry.name);
         let attack = attack(entry.name, &AttackOptions { targeted: true, steps: Some(steps), ..options() });
@@ -203,9 +206,11 @@ fn targets_are_reached() {
         let classes = lab.classes(run.adversarial());
         let hits = classes.iter().zip(&target).filter(|(a, b)| a == b).count();
         assert_eq!(hits as f64 / 10.0, run.success(), "{}", entry.name);
-        println!("{}: {hits} of 10", entry.name);
-        assert!(hits >= wanted, "{}: {hits} of 10", entry.name);
+        if hits < wanted {
+            weak.push(format!("{}: {hits} of 10", entry.name));
+        }
     }
+    assert!(weak.is_empty(), "{weak:?}");
 }
 
 /// A whole attack is one submission, and its plans find what its stages find one by one.
@@ -218,9 +223,8 @@ fn an_attack_on_a_device_is_one_submission_and_finds_the_same() {
             let reference = lab.run(&attack, eps, 7, ADVERSARIAL);
             let mut attacker = Attacker::new(attack, &lab.victim(), 6, false, 7, &device).unwrap();
             attacker.load(&lab.checkpoint(), Path::new("lab")).unwrap();
-            let before = attacker.counters().submissions;
             let found = attacker.run(&lab.images_f32(), &lab.labels, None, eps, &mut |_| true).unwrap();
-            assert_eq!(attacker.counters().submissions - before, 1, "{name}");
+            assert_eq!(attacker.submissions(), 1, "{name}");
             let fooled: Vec<bool> = reference.memory[FOOLED].iter().map(|f| *f > 0.0).collect();
             let different = found.fooled.iter().zip(&fooled).filter(|(a, b)| a != b).count();
             assert!(different <= 1, "{name} on {}: {different} of 6 differ", device.describe());

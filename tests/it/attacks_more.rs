@@ -3,9 +3,11 @@
 use crate::attacks::{attack, options, sizes};
 use crate::goldens::load;
 use crate::lab::{ELEMS, Lab};
-use danskin::attack::{ADVERSARIAL, AttackOptions, Keep, Norm, named};
+use crate::primitives::gpu;
+use danskin::attack::{ADVERSARIAL, AttackOptions, FOOLED, Keep, Norm, named};
 use danskin::device::Device;
 use danskin::train::Attacker;
+use std::path::Path;
 
 fn steps(steps: u32) -> AttackOptions {
     AttackOptions { steps: Some(steps), ..options() }
@@ -39,21 +41,22 @@ fn transfer_paths_are_those_of_an_independent_implementation() {
 #[test]
 fn success_of_the_families_is_that_of_an_independent_implementation() {
     let lab = Lab::new(64);
+    let mut weaker = vec![];
     for (family, name, o, seeds) in [
         ("transfer", "nifgsm", steps(10), 1),
         ("transfer", "sinifgsm", steps(10), 1),
         ("transfer", "vmifgsm", steps(10), 2),
         ("transfer", "vnifgsm", steps(10), 2),
-        ("transfer", "difgsm", steps(10), 5),
+        ("transfer", "difgsm", steps(10), 20),
         ("transfer", "tifgsm", steps(10), 1),
-        ("transfer", "tpgd", steps(10), 5),
+        ("transfer", "tpgd", steps(10), 20),
         ("transfer", "eotpgd", steps(10), 2),
         ("transfer", "upgd", steps(10), 1),
-        ("transfer", "jitter", steps(10), 5),
-        ("transfer", "pgd-rs", steps(10), 5),
-        ("query", "square", steps(200), 5),
+        ("transfer", "jitter", steps(10), 20),
+        ("transfer", "pgd-rs", steps(10), 20),
+        ("query", "square", steps(200), 10),
         ("query", "spsa", steps(5), 2),
-        ("query", "onepixel", steps(660), 2),
+        ("query", "onepixel", steps(660), 3),
         ("query", "pixle", steps(200), 2),
         ("sparse", "sparsefool", steps(10), 1),
     ] {
@@ -62,8 +65,11 @@ fn success_of_the_families_is_that_of_an_independent_implementation() {
         let runs = (0..seeds).map(|seed| lab.run(&attack, 0.08, seed, ADVERSARIAL).success());
         let mean = runs.sum::<f64>() / seeds as f64;
         println!("{name}: {mean} of the examples, and {expected} elsewhere");
-        assert!(mean >= expected - 1.0 / 64.0, "{name}: {mean} of the examples, and {expected} elsewhere");
+        if mean < expected - 1.0 / 64.0 {
+            weaker.push(format!("{name}: {mean} of the examples, and {expected} elsewhere"));
+        }
     }
+    assert!(weaker.is_empty(), "{weaker:#?}");
 }
 
 /// jsma sets the same elements, in the examples that reach the class; it sets them to white, two at a time.
@@ -98,7 +104,9 @@ fn sparse_attacks_change_few_pixels() {
     assert!(changed(one.adversarial(), &lab.images).iter().all(|n| *n <= 1));
 
     let sparse = lab.run(&attack("sparsefool", &steps(10)), 0.0, 1, ADVERSARIAL);
-    let pixels = changed(sparse.adversarial(), &lab.images);
+    let pixels = changed(sparse.adversarial(), &lab.images).into_iter().zip(&sparse.memory[FOOLED]);
+    let pixels: Vec<usize> = pixels.filter(|(_, fooled)| **fooled > 0.0).map(|(pixels, _)| pixels).collect();
+    assert!(pixels.iter().all(|n| *n > 0));
     let mean = pixels.iter().sum::<usize>() as f64 / pixels.len() as f64;
     let expected = load("attacks_sparse").array("sparsefool pixels").1[0];
     println!("sparsefool changes {mean} pixels, {expected} elsewhere");
@@ -211,4 +219,18 @@ fn families_refuse_what_makes_no_sense() {
     says("square", AttackOptions { sample: vec![144], ..options() }, "for images");
     says("jsma", AttackOptions { classes: 1, ..options() }, "tell classes apart");
     says("tpgd", AttackOptions { targeted: true, ..options() }, "knows no targets");
+}
+
+/// Tiles of six axes, windows and looked-up bumps come out the same on a device.
+#[test]
+fn euclidean_squares_on_a_device_are_those_of_their_stages() {
+    let lab = Lab::new(4);
+    let square = attack("square", &euclidean(steps(6)));
+    let reference = lab.run(&square, 1.0, 7, ADVERSARIAL);
+    let mut attacker = Attacker::new(square, &lab.victim(), 4, false, 7, &gpu()).unwrap();
+    attacker.load(&lab.checkpoint(), Path::new("lab")).unwrap();
+    let found = attacker.run(&lab.images_f32(), &lab.labels, None, 1.0, &mut |_| true).unwrap();
+    let far = found.adversarial.iter().zip(reference.adversarial());
+    let far = far.map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+    assert!(far < 1e-4, "{far} away");
 }

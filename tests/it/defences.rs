@@ -17,30 +17,25 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-const SIDE: usize = 6;
+const SIDE: usize = 8;
 
-/// Two classes of images: the left or the right half is a little brighter everywhere, and one pixel tells them apart exactly. Who
-/// learns from the pixel is right, and helpless.
+/// Stripes somewhere under noise; upright ones are class 0, lying ones class 1. Their height is a good deal more than ε.
 fn image(k: u64) -> Vec<u8> {
-    let class = k % 2;
-    let bright = |x: usize| (x >= SIDE / 2) == (class == 1);
-    let shade = |i: usize| {
-        let noise = 40.0 * (uniform_at(k, 0, 0, i as u64) - 0.5);
-        128.0 + noise + if bright(i % SIDE) { 28.0 } else { -28.0 }
-    };
-    (0..SIDE * SIDE).map(|i| shade(i) as u8).collect()
+    let random = |i: u64| uniform_at(k, 0, 0, i);
+    let wave = |i: u64| (1.5 * (if k % 2 == 1 { i / 8 } else { i % 8 }) as f64 + 6.3 * random(64)).sin();
+    (0..64).map(|i| (128.0 + 127.0 * (0.6 * wave(i) + 0.6 * (random(i) - 0.5))).clamp(0.0, 255.0) as u8).collect()
 }
 
 fn data() -> DataSet {
-    let labels = (0..512).map(|k| (k % 2) as u32).collect();
-    DataSet::from_images("halves", (0..512).flat_map(image).collect(), Some(labels), [SIDE, SIDE, 1]).unwrap()
+    let labels = (0..2048).map(|k| (k % 2) as u32).collect();
+    DataSet::from_images("stripes", (0..2048).flat_map(image).collect(), Some(labels), [SIDE, SIDE, 1]).unwrap()
 }
 
 fn net() -> Arc<dyn Network> {
     Arc::new(network(&[SIDE, SIDE, 1], &[2], 0, |scope, x, _, _| {
         let x = x.reshape([x.dim(0), SIDE * SIDE]);
-        let hidden = layers::linear(&scope.child("hidden"), x, 48, Init::scaled(1.4, 36)).relu();
-        layers::linear(&scope.child("logits"), hidden, 2, Init::scaled(1.0, 48))
+        let hidden = layers::linear(&scope.child("hidden"), x, 64, Init::scaled(1.4, 64)).relu();
+        layers::linear(&scope.child("logits"), hidden, 2, Init::scaled(1.0, 64))
     }))
 }
 
@@ -67,15 +62,15 @@ fn accuracy(trainer: &mut Trainer, eps: f64) -> [f64; 2] {
 /// Every defence leaves more under attack than none, and still tells images apart.
 #[test]
 fn defended_classifiers_withstand_more() {
-    let eps = 0.3;
+    let eps = 0.25;
     let adversary = || Adversary { eps, steps: 5, alpha: None };
     let trained = |defence: Defence| {
         let mut trainer = classifier(defence);
-        (0..250).for_each(|_| trainer.iterate().unwrap());
+        (0..400).for_each(|_| trainer.iterate().unwrap());
         accuracy(&mut trainer, eps)
     };
     let [clean, none] = trained(Defence::None);
-    assert!(clean > 0.97, "{clean}");
+    assert!(clean > 0.95 && none < 0.8, "clean {clean}, attacked {none}");
     for (name, defence) in [
         ("pgd", Defence::Pgd(adversary())),
         ("fast", Defence::Fast(adversary())),
@@ -85,7 +80,7 @@ fn defended_classifiers_withstand_more() {
         ("awp", Defence::Awp(adversary(), 0.01)),
     ] {
         let [clean, robust] = trained(defence);
-        assert!(clean > 0.9 && robust > none + 0.05, "{name}: clean {clean}, robust {robust}; undefended {none}");
+        assert!(clean > 0.85 && robust > none + 0.05, "{name}: clean {clean}, robust {robust}; undefended {none}");
     }
 }
 
@@ -199,7 +194,7 @@ fn checkpoints_are_measured_and_the_best_is_kept() {
     assert!(run(dir.path(), "eval run --checkpoint best --device host").status.success());
     // A rate at which nothing is learned: nothing gets better.
     let idle = format!(
-        "train classifier {small} --kimg 3.2 --set optim.lr=0 --set validate.count=16 --set validate.steps=1 --set validate.patience=2 \
+        "train classifier {small} --kimg 3.2 --set optim.lr=1e-12 --set validate.count=16 --set validate.steps=1 --set validate.patience=2 \
          --device host --out idle"
     );
     let output = run(dir.path(), &idle);

@@ -1,4 +1,5 @@
 //! The one integration-test binary.
+mod attack_runs;
 mod attacks;
 mod attacks_minimal;
 mod attacks_more;
@@ -16,6 +17,7 @@ mod examples;
 mod feed;
 mod fidelity;
 mod floors;
+mod gates;
 mod goldens;
 mod gpu;
 mod gradients;

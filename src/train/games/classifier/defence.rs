@@ -118,60 +118,70 @@ impl Classifier {
     pub(super) fn learn(&self, p: &mut PhaseGraph) -> Result<()> {
         let (scope, labels, clean) = (p.network("C")?, p.labels("images"), p.batch("images"));
         let attacked = || p.shared(&format!("{NAME}/{}", crate::attack::ADVERSARIAL), p.batch_shape());
-        let loss = match &self.defence {
+        let score = |logits| accuracy(logits, labels);
+        // Accuracy on the images and on the attacked ones, where they are known.
+        let (loss, clean_accuracy, robust_accuracy) = match &self.defence {
             Defence::None => {
                 let logits = self.logits(&scope, clean, Mode::Train);
-                p.log("accuracy", accuracy(logits, labels));
-                cross_entropy(logits, labels).mean_all()
+                (cross_entropy(logits, labels).mean_all(), Some(score(logits)), None)
             }
             Defence::Pgd(_) => {
                 let logits = self.logits(&scope, attacked(), Mode::Train);
-                p.log("accuracy", accuracy(self.logits(&scope, clean, Mode::Eval), labels));
-                p.log("robust_accuracy", accuracy(logits, labels));
-                cross_entropy(logits, labels).mean_all()
+                let of_clean = self.logits(&scope, clean, Mode::Eval);
+                (cross_entropy(logits, labels).mean_all(), Some(score(of_clean)), Some(score(logits)))
             }
             Defence::Fast(_) => {
                 // No pass over the images themselves: it would be a fourth of the work.
                 let logits = self.logits(&scope, attacked(), Mode::Train);
-                p.log("robust_accuracy", accuracy(logits, labels));
-                cross_entropy(logits, labels).mean_all()
+                (cross_entropy(logits, labels).mean_all(), None, Some(score(logits)))
             }
             Defence::Trades(_, beta) => {
                 let [of_clean, of_attacked] = [clean, attacked()].map(|x| self.logits(&scope, x, Mode::Train));
-                p.log("accuracy", accuracy(of_clean, labels));
-                p.log("robust_accuracy", accuracy(of_attacked, labels));
                 let apart = kl(of_clean, of_attacked).mean_all();
-                cross_entropy(of_clean, labels).mean_all() + apart.scale(*beta)
+                let loss = cross_entropy(of_clean, labels).mean_all() + apart.scale(*beta);
+                (loss, Some(score(of_clean)), Some(score(of_attacked)))
             }
             Defence::Mart(_, beta) => {
                 let [of_clean, of_attacked] = [clean, attacked()].map(|x| self.logits(&scope, x, Mode::Train));
-                p.log("accuracy", accuracy(of_clean, labels));
-                p.log("robust_accuracy", accuracy(of_attacked, labels));
-                mart(of_clean, of_attacked, labels, *beta).mean_all()
+                let loss = mart(of_clean, of_attacked, labels, *beta).mean_all();
+                (loss, Some(score(of_clean)), Some(score(of_attacked)))
             }
             Defence::Free { .. } => {
-                let delta = scope.state(DELTA, p.batch_shape(), 0.0);
-                let x = (clean + delta).clamp(Bounds::IMAGE.lo, Bounds::IMAGE.hi);
-                let logits = self.logits(&scope, x, Mode::Train);
-                p.log("robust_accuracy", accuracy(logits, labels));
-                let loss = cross_entropy(logits, labels).mean_all();
-                let eps = p.value(&format!("{NAME}_eps")).reshape(vec![1; x.shape().len()]);
-                let moved = delta + grad(loss, &[x])[0].sign() * eps;
-                scope.update(DELTA, moved.max(-eps).min(eps));
-                loss
+                let (loss, logits) = self.replay(p, &scope, clean, labels);
+                (loss, None, Some(score(logits)))
             }
             Defence::Awp(_, gamma) => {
                 let x = attacked();
                 let here = cross_entropy(self.logits(&scope, x, Mode::Train), labels).mean_all();
                 let logits = self.logits(&shifted(&scope, here, *gamma), x, Mode::Train);
-                p.log("accuracy", accuracy(self.logits(&scope, clean, Mode::Eval), labels));
-                p.log("robust_accuracy", accuracy(logits, labels));
-                cross_entropy(logits, labels).mean_all()
+                let of_clean = self.logits(&scope, clean, Mode::Eval);
+                (cross_entropy(logits, labels).mean_all(), Some(score(of_clean)), Some(score(logits)))
             }
         };
         p.log("loss", loss);
+        for (name, value) in [("accuracy", clean_accuracy), ("robust_accuracy", robust_accuracy)] {
+            value.into_iter().for_each(|value| p.log(name, value));
+        }
         p.minimise("C", loss)?;
         p.keep_updates("C")
+    }
+
+    /// One pass of free training: its loss and logits. The gradient of the images moves the change that the next pass starts from.
+    fn replay<'g>(
+        &self,
+        p: &PhaseGraph<'g>,
+        scope: &Scope<'g>,
+        clean: Tensor<'g>,
+        labels: Tensor<'g>,
+    ) -> (Tensor<'g>, Tensor<'g>) {
+        let delta = scope.state(DELTA, p.batch_shape(), 0.0);
+        let x = (clean + delta).clamp(Bounds::IMAGE.lo, Bounds::IMAGE.hi);
+        let logits = self.logits(scope, x, Mode::Train);
+        let loss = cross_entropy(logits, labels).mean_all();
+        let eps = p.value(&format!("{NAME}_eps")).reshape(vec![1; x.shape().len()]);
+        let moved = delta + grad(loss, &[x])[0].sign() * eps;
+        scope.update(DELTA, moved.max(-eps).min(eps));
+        (loss, logits)
     }
 }
 
