@@ -123,7 +123,7 @@ fn the_best_change_only_shrinks() {
         // The elastic net is not a length.
         let Some(norm) = attack.ball.norm().filter(|_| !name.starts_with("ead")) else { continue };
         let path = lab.run(&attack, 0.0, 0, ADVERSARIAL).path;
-        let mut known = vec![f64::INFINITY; 4];
+        let mut known = [f64::INFINITY; 4];
         for point in path {
             for (known, size) in known.iter_mut().zip(sizes(norm, &point, &lab.images)) {
                 assert!(
