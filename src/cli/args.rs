@@ -29,6 +29,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Attack the classifier of a run: what is left of its accuracy, and a report.
     Attack(Box<AttackArgs>),
+    /// Repeat a published result: train, attack, and print our numbers beside the published ones.
+    Reproduce(ReproduceArgs),
     /// Print every setting with its meaning and value, as the TOML that --config reads.
     Config(ConfigArgs),
     /// Make a run of the weights in a safetensors file of another program.
@@ -132,6 +134,25 @@ impl TrainArgs {
         layers.set.extend(self.defence.iter().map(|kind| format!("defence.kind={kind}")));
         layers
     }
+}
+
+/// `danskin reproduce`
+#[derive(Debug, Args)]
+pub struct ReproduceArgs {
+    /// Which result; without it they are listed.
+    pub name: Option<String>,
+    /// Folder of the data that it wants.
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// Seeds from 0 on.
+    #[arg(long, default_value = "3", value_parser = value_parser!(u32).range(1..=100))]
+    pub seeds: u32,
+    /// Folder of its runs; runs/reproduce/NAME unless given. What is done there already is not done again.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Device: auto, host, vulkan, vulkan:1, metal, dx12.
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
 }
 
 /// `danskin config`

@@ -95,7 +95,8 @@ impl AttackArgs {
     /// What is asked for, as it is kept beside the report.
     pub fn request(&self) -> Request {
         let attacks = match self.attack.as_slice() {
-            [] => USUAL.map(str::to_owned).to_vec(),
+            // Noise goes for no class.
+            [] => USUAL[usize::from(self.target.is_some())..].iter().map(|name| name.to_string()).collect(),
             named => named.to_vec(),
         };
         Request {

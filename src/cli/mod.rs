@@ -18,6 +18,7 @@ pub mod job;
 pub mod output;
 mod plan_table;
 pub mod progress;
+mod reproduce;
 mod sample;
 pub mod seeds;
 mod startup;
@@ -41,6 +42,7 @@ pub fn run() -> ExitCode {
         Command::Train(args) => commands::train(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Attack(args) => attack::attack(&args),
+        Command::Reproduce(args) => reproduce::reproduce(&args),
         Command::Sample(args) => sample::sample(&args),
         Command::Config(args) => commands::config(&args),
         Command::Import(args) => import::import(&args),

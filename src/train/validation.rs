@@ -123,7 +123,9 @@ impl Validation {
         let last = self.history.last().copied();
         let best = self.history.iter().all(|earlier| self.score(earlier) < self.score(&measured));
         self.history.push(measured);
-        let since = self.history.iter().rev().take_while(|m| self.score(m) < self.top()).count();
+        // What is only as good as the first best is no better.
+        let first = self.history.iter().position(|m| self.score(m) >= self.top()).unwrap_or(0);
+        let since = self.history.len() - 1 - first;
         let stop = self.patience > 0 && since >= self.patience as usize;
         let alarm = last
             .filter(|last| self.robust && last.robust - measured.robust > FALL && measured.clean > last.clean - FALL);

@@ -62,7 +62,7 @@ fn accuracy(trainer: &mut Trainer, eps: f64) -> [f64; 2] {
 /// Every defence leaves more under attack than none, and still tells images apart.
 #[test]
 fn defended_classifiers_withstand_more() {
-    let eps = 0.25;
+    let eps = 0.4;
     let adversary = || Adversary { eps, steps: 5, alpha: None };
     let trained = |defence: Defence| {
         let mut trainer = classifier(defence);
