@@ -35,7 +35,7 @@ pub(super) const ENTRIES: &[Listing] = &[
 const SEARCHES: u32 = 9;
 /// The first c.
 const FIRST: f64 = 1e-3;
-/// Steps at each c, unless others were asked for.
+/// Steps at each c.
 const STEPS: u32 = 1000;
 /// Learning rate of Adam, and the first length of the shrinking steps.
 const RATE: f64 = 0.01;
@@ -79,6 +79,7 @@ fn meet<'g>(s: &Scene<'_, 'g>, x: Tensor<'g>, logits: Tensor<'g>, size: Tensor<'
     s.store(SUCCESS, s.load_each(SUCCESS).max(fools));
 }
 
+/// One thousand steps at each c unless others were asked for.
 fn cw2(o: &AttackOptions) -> Result<Attack> {
     searched("cw2", o, start_tanh, step_tanh)
 }
@@ -144,6 +145,8 @@ enum Rule {
     Sum,
 }
 
+/// One thousand steps at each c unless others were asked for. Whoever gives a radius has the change measured in the Euclidean norm, the
+/// larger part of the elastic net.
 fn elastic(name: &'static str, o: &AttackOptions, rule: Rule) -> Result<Attack> {
     let steps = o.steps.unwrap_or(STEPS);
     searched(name, o, start_shrinking, move |s| step_shrinking(s, rule, steps))

@@ -26,11 +26,10 @@ const BACKWARD: f64 = 0.9;
 /// Steps of the final search on the way from the image to the best example.
 const FINAL: u32 = 3;
 
-/// One hundred steps towards each class unless others were asked for.
+/// One hundred steps towards each class unless others were asked for. Every search sets out from the image: there are no restarts.
 fn fab(o: &AttackOptions) -> Result<Attack> {
     wants_classes("fab-t", o)?;
     let (classes, norm) = (o.classes, o.norm.unwrap_or(Norm::Inf));
-    let times = NEAREST.min(classes as u32 - 1) * o.restarts.unwrap_or(1);
     let begin = |s: &Scene| {
         smallest::begin(s);
         list_targets(s);
@@ -46,7 +45,7 @@ fn fab(o: &AttackOptions) -> Result<Attack> {
         Stage::new("bracket", bracket),
         Stage::new("search", move |s| search(s, norm)).repeat(FINAL),
     ];
-    Ok(Attack { name: "fab-t", ball: Ball::Smallest(norm), stages, times })
+    Ok(Attack { name: "fab-t", ball: Ball::Smallest(norm), stages, times: NEAREST.min(classes as u32 - 1) })
 }
 
 /// Moves to a mixture of the projections of x and of the image onto the boundary between label and target, linearised at x.
@@ -61,12 +60,8 @@ fn step(s: &Scene, norm: Norm) {
     let missing = -gap;
     let near = to_boundary(norm, x, slope, missing, s.bounds);
     let far = to_boundary(norm, s.images, slope, missing + dot(slope, x - s.images), s.bounds);
-    let [d, d0] = [near, far].map(|way| {
-        let long = length(norm, way);
-        long.max(s.each(1e-8))
-    });
-    let weight = (d * (d + d0).pow(-1.0)).min(s.each(WEIGHT));
-    let weight = s.spread(weight);
+    let [d, d0] = [near, far].map(|way| length(norm, way).max(s.each(1e-8)));
+    let weight = s.spread((d * (d + d0).pow(-1.0)).min(s.each(WEIGHT)));
     let from_x = (x + near.scale(EXTRAPOLATION)) * (-weight + 1.0);
     let from_image = (s.images + far.scale(EXTRAPOLATION)) * weight;
     let next = (from_x + from_image).clamp(s.bounds.lo, s.bounds.hi).detach();

@@ -5,8 +5,12 @@ use crate::attacks::{attack, options, sizes};
 use crate::goldens::load;
 use crate::lab::{ELEMS, Lab, Run};
 use crate::numeric::{Feeds, normals, value};
+use crate::primitives::gpu;
 use danskin::attack::{ADVERSARIAL, AttackOptions, Bounds, FOOLED, Norm, to_boundary};
+use danskin::device::Device;
 use danskin::graph::Graph;
+use danskin::train::Attacker;
+use std::path::Path;
 
 const NAMES: [&str; 8] = ["deepfool", "cw2", "ead", "ead-l1", "lbfgs", "fab-t", "ddn", "fmn"];
 
@@ -40,7 +44,7 @@ fn median(mut sizes: Vec<f64>) -> f64 {
 fn the_smallest_changes_are_those_of_an_independent_implementation() {
     let golden = load("attacks_minimal");
     for (name, ours, o, tolerance) in [
-        // The file holds f32; foolbox keeps c as f32 and adds 1e-8 to lengths that are divided by.
+        // The file holds f32; foolbox keeps c and ddn's radius in f32 and adds 1e-8 to lengths that are divided by.
         ("deepfool", "deepfool", options(), 1e-6),
         ("cw2", "cw2", steps(40), 1e-5),
         ("cw2 targeted", "cw2", steps(40), 1e-5),
@@ -119,7 +123,7 @@ fn the_best_change_only_shrinks() {
         // The elastic net is not a length.
         let Some(norm) = attack.ball.norm().filter(|_| !name.starts_with("ead")) else { continue };
         let path = lab.run(&attack, 0.0, 0, ADVERSARIAL).path;
-        let mut known = vec![f64::INFINITY; 4];
+        let mut known = [f64::INFINITY; 4];
         for point in path {
             for (known, size) in known.iter_mut().zip(sizes(norm, &point, &lab.images)) {
                 assert!(
@@ -151,6 +155,29 @@ fn more_steps_find_smaller_changes() {
         };
         let (short, long) = (size(few), size(many));
         assert!(long <= short, "{name}: {short} in {few} steps, {long} in {many}");
+    }
+}
+
+/// On devices, in f32 and in one submission, as much is found as in f64, and changes are as small.
+#[test]
+fn rounding_makes_changes_no_larger() {
+    let lab = Lab::new(8);
+    for device in [Device::Host, gpu()] {
+        for name in NAMES {
+            let attack = attack(name, &steps(40));
+            let norm = attack.ball.norm().unwrap();
+            let reference = lab.run(&attack, 0.0, 0, ADVERSARIAL);
+            let mut attacker = Attacker::new(attack, &lab.victim(), 8, false, 0, &device).unwrap();
+            attacker.load(&lab.checkpoint(), Path::new("lab")).unwrap();
+            let found = attacker.run(&lab.images_f32(), &lab.labels, None, 0.0, &mut |_| true).unwrap();
+            assert_eq!(attacker.submissions(), 1, "{name}");
+            let fooled: Vec<bool> = reference.memory[FOOLED].iter().map(|fooled| *fooled > 0.0).collect();
+            assert_eq!(found.fooled, fooled, "{name} on {}", device.describe());
+            let ours: Vec<f64> = found.adversarial.iter().map(|v| f64::from(*v)).collect();
+            let [ours, exact] = [&ours, reference.adversarial()].map(|x| median(sizes(norm, x, &lab.images)));
+            println!("{name} on {}: {ours:.5}, {exact:.5} in f64", device.describe());
+            assert!((ours - exact).abs() <= 0.02 * exact, "{name} on {}: {ours}, {exact} in f64", device.describe());
+        }
     }
 }
 
