@@ -78,7 +78,7 @@ impl Reports {
     /// Adds what was measured of a checkpoint to the event file.
     pub fn measured(&mut self, step: u64, measured: Measured) -> Result<()> {
         let scalars = [("validation/clean", measured.clean), ("validation/robust", measured.robust)];
-        self.events.scalars(step, scalars.into_iter())
+        self.events.scalars(step, scalars)
     }
 
     /// Adds what the next report is made of to a checkpoint.
