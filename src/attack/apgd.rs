@@ -43,6 +43,10 @@ const RISES: f64 = 0.75;
 
 /// Keeps what the next target is chosen from: logits of the image, those tried and the label's far below the others.
 const LEFT: &str = "left";
+/// The same before any was tried, for a second round.
+const LISTED: &str = "listed";
+/// How many were tried in this round, `[1]`.
+const TRIED: &str = "tried";
 /// The class that is tried, `[N]`.
 const TARGET: &str = "target";
 
@@ -50,12 +54,19 @@ const TARGET: &str = "target";
 pub(super) fn list_targets(s: &Scene) {
     let logits = s.logits(s.images);
     let away = s.graph().constant(-1e30, logits.shape());
-    s.store(LEFT, one_hot(s.labels, logits.dim(1)).select(away, logits));
+    let listed = one_hot(s.labels, logits.dim(1)).select(away, logits);
+    s.store(LISTED, listed);
+    s.store(LEFT, listed);
+    s.store(TRIED, s.graph().constant(0.0, [1]));
 }
 
-/// The nearest class that was not tried yet, `[N]`, and stores it as `target`.
-pub(super) fn next_target<'g>(s: &Scene<'_, 'g>, classes: usize) -> Tensor<'g> {
-    let left = s.load(LEFT, [s.rows(), classes]);
+/// The nearest class that was not tried yet, `[N]`, and stores it as `target`; after `nearest` of them it begins again.
+pub(super) fn next_target<'g>(s: &Scene<'_, 'g>, classes: usize, nearest: u32) -> Tensor<'g> {
+    let shape = [s.rows(), classes];
+    let tried = s.load(TRIED, [1]);
+    let again = (tried - f64::from(nearest) + 0.5).step();
+    s.store(TRIED, again.select(s.graph().constant(1.0, [1]), tried + 1.0));
+    let left = row(again).select(s.load(LISTED, shape), s.load(LEFT, shape));
     let (_, place) = largest(left);
     s.store(LEFT, place.select(s.graph().constant(-2e30, left.shape()), left));
     let target = (place * iota(s.graph(), classes).reshape([1, classes])).sum(&[1]).reshape([s.rows()]).detach();
@@ -121,7 +132,7 @@ impl Apgd {
 
     /// A random point of the ball, on its border in the Euclidean norm, and everything that the steps count.
     fn start(&self, s: &Scene) {
-        let target = self.nearest.map(|_| next_target(s, self.classes));
+        let target = self.nearest.map(|nearest| next_target(s, self.classes, nearest));
         let direction = match self.norm {
             Norm::Inf => s.random(Dist::Uniform, 0, s.images.shape()).scale(2.0) - 1.0,
             Norm::Two => {

@@ -46,7 +46,7 @@ fn begin(s: &Scene, classes: usize, others: u32) {
     smallest::begin(s);
     list_targets(s);
     for number in 0..others {
-        let class_of_each = next_target(s, classes);
+        let class_of_each = next_target(s, classes, classes as u32 - 1);
         s.store(&class(number), class_of_each);
     }
     s.store("x", s.images);

@@ -35,7 +35,7 @@ fn fab(o: &AttackOptions) -> Result<Attack> {
         list_targets(s);
     };
     let start = move |s: &Scene| {
-        next_target(s, classes);
+        next_target(s, classes, classes as u32 - 1);
         s.store("x", s.images);
     };
     let stages = vec![

@@ -39,7 +39,7 @@ fn lbfgs(o: &AttackOptions) -> Result<Attack> {
         constant::begin(s, FIRST);
         if !targeted {
             list_targets(s);
-            next_target(s, classes);
+            next_target(s, classes, classes as u32 - 1);
         }
     };
     let stages = vec![

@@ -191,6 +191,21 @@ fn target_budget(name: &str) -> (u32, usize) {
     }
 }
 
+/// With restarts the classes are gone through again, from the nearest one on, and the label is none of them.
+#[test]
+fn targets_in_turn_begin_again_with_restarts() {
+    let lab = Lab::new(3);
+    let restarted = attack("apgd-t", &AttackOptions { steps: Some(1), restarts: Some(2), ..options() });
+    let path = lab.run(&restarted, 0.01, 1, "target").path;
+    assert_eq!(path.len(), 18);
+    assert_eq!(path[..9], path[9..]);
+    for (k, label) in lab.labels.iter().enumerate() {
+        let mut tried: Vec<u32> = path[..9].iter().map(|row| row[k] as u32).collect();
+        tried.sort_unstable();
+        assert_eq!(tried, (0..10).filter(|class| class != label).collect::<Vec<u32>>());
+    }
+}
+
 /// A targeted attack ends in its target.
 #[test]
 fn targets_are_reached() {
