@@ -29,7 +29,12 @@ pub(super) const ENTRIES: &[Listing] = &[
         name: "ffgsm",
         about: "a random start, then one sign step of 1.25 ε (Wong 2020)",
         targets: true,
-        make: |o| Ok(Ascent { start: Start::Random, alpha: Alpha::Share(1.25), ..Ascent::new("ffgsm", o, 1) }.attack()),
+        make: |o| {
+            // In training the start may lie outside of the box, as published: a step from inside it would end at the border of the
+            // ball in nearly every dark pixel, and a network that sees nothing else learns to withstand nothing else.
+            let start = if o.keep == Keep::Last { Start::Unboxed } else { Start::Random };
+            Ok(Ascent { start, alpha: Alpha::Share(1.25), ..Ascent::new("ffgsm", o, 1) }.attack())
+        },
     },
     Listing {
         name: "bim",
@@ -56,8 +61,10 @@ pub(super) const ENTRIES: &[Listing] = &[
 pub(super) enum Start {
     /// At the image.
     Image,
-    /// Uniformly in the ball.
+    /// Uniformly in the ball, inside the box.
     Random,
+    /// Uniformly in the ball of the maximum norm, whether in the box or not: the first step comes back to it.
+    Unboxed,
     /// Half of ε along random signs.
     Signs,
     /// A thousandth of the box away, normally distributed: where the loss has no gradient at the image itself.
@@ -177,6 +184,10 @@ impl Ascent {
         let x = match self.start {
             Start::Image => s.images,
             Start::Random => s.random_start(self.norm, 0),
+            Start::Unboxed => {
+                let uniform = s.random(Dist::Uniform, 0, s.images.shape()).scale(2.0) - 1.0;
+                s.images + uniform * s.radius()
+            }
             Start::Signs => (s.images + normal().sign() * s.radius().scale(0.5)).clamp(s.bounds.lo, s.bounds.hi),
             Start::Near => {
                 let near = s.images + normal().scale(1e-3 * (s.bounds.hi - s.bounds.lo));

@@ -99,7 +99,11 @@ pub const REPRODUCTIONS: &[Reproduction] = &[
         config: SMALL,
         variants: &[
             Variant { label: "undefended", train: "", published: "99.2 / 0 (PGD-50)" },
-            Variant { label: "fast", train: "--defence fast", published: "98.5 / 88.8 (PGD-50, 10 restarts)" },
+            Variant {
+                label: "fast",
+                train: "--defence fast --set optim.lr_peak_kimg=240",
+                published: "98.5 / 88.8 (PGD-50, 10 restarts)",
+            },
         ],
         attacks: &[PGD50, AUTO],
         chart: false,
@@ -146,7 +150,7 @@ pub const REPRODUCTIONS: &[Reproduction] = &[
         variants: &[
             Variant {
                 label: "fast, 1200 thousand passes",
-                train: "--defence fast",
+                train: "--defence fast --set optim.lr_peak_kimg=240",
 
                 published: "98.5 / 88.8 (PGD-50, 10 restarts)",
             },

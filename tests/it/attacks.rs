@@ -206,6 +206,22 @@ fn targets_in_turn_begin_again_with_restarts() {
     }
 }
 
+/// In training, fast's one step starts anywhere in the ball and ends in ball and box; it moves most pixels by less than all of ε.
+#[test]
+fn the_step_of_fast_training_ends_in_the_box() {
+    let lab = Lab::new(16);
+    let eps = 0.6;
+    let o = AttackOptions { keep: Keep::Last, ..options() };
+    let end = lab.run(&attack("ffgsm", &o), eps, 3, ADVERSARIAL);
+    let (x, images) = (end.adversarial(), &lab.images);
+    assert!(x.iter().all(|v| (BOX.lo..=BOX.hi).contains(v)));
+    assert!(sizes(Norm::Inf, x, images).iter().all(|size| *size <= eps * (1.0 + 1e-12)));
+    // 1.25 ε up from U(±ε) reaches ε from the upper five eighths of the ball.
+    let up: Vec<f64> = x.iter().zip(images).map(|(x, v)| x - v).filter(|d| *d > 1e-6).collect();
+    let short = up.iter().filter(|d| **d < 0.999 * eps).count() as f64 / up.len() as f64;
+    assert!((0.25..0.5).contains(&short), "{short}");
+}
+
 /// A targeted attack ends in its target.
 #[test]
 fn targets_are_reached() {
