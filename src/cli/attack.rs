@@ -3,13 +3,13 @@
 use super::attack_args::{self, AttackArgs};
 use super::device::DeviceChoice;
 use super::{commands, interrupt, output, startup};
-use crate::attack::{AttackOptions, entries};
+use crate::attack::{AttackOptions, Norm, entries};
 use crate::data::{self, Spec, Split};
 use crate::device::Device;
 use crate::grid;
 use crate::robustness::{
-    AUTO, Examples, Request, RobustnessReport, Store, Suite, TrainedModel, Trial, against_eps, against_steps, auto,
-    look, page, trial_file, triptych,
+    AUTO, Examples, Matrix, Request, RobustnessReport, Store, Suite, TrainedModel, Trial, against_eps, against_steps,
+    auto, look, page, trial_file, triptych,
 };
 use crate::train::{Feed, run_folder::RunFolder};
 use crate::{Error, Result, files};
@@ -116,8 +116,9 @@ fn evaluate(
         extras(args, &mut suite, &mut report, &stop)?;
     }
     report.warnings.compare(&report.trials, suite.eps, request.steps, suite.options.alpha);
-    if !args.transfer.is_empty() {
+    if !args.transfer.is_empty() && !stop.load(Ordering::Relaxed) {
         report.transfer = transfer(args, request, model, &mut suite, &report)?;
+        report.matrix = matrix(args, request, model, &examples, &device, &report)?;
     }
     report.picture = shown(&mut suite, &report)?;
     report.warnings.0.iter().for_each(output::warning);
@@ -239,6 +240,53 @@ fn transfer(
         rows.push((judged.name.clone(), row));
     }
     Ok(rows)
+}
+
+/// What every attack leaves of every model, with PGD in the norm that no attack named has, and the worst case of each model.
+fn matrix(
+    args: &AttackArgs,
+    request: &Request,
+    model: &TrainedModel,
+    examples: &Examples,
+    device: &Device,
+    report: &RobustnessReport,
+) -> Result<Matrix> {
+    let names: Vec<String> = report.trials.iter().map(|trial| trial.attack.clone()).collect();
+    let other = match report.norm {
+        Norm::Inf => Norm::Two,
+        Norm::Two => Norm::Inf,
+    };
+    // Of the other ball, the radius at which most of its volume lies as far from the image: a corner's length, or an edge's.
+    let own = attack_args::length("--eps", &request.eps, report.norm)?;
+    let side = (examples.elems() as f64).sqrt();
+    let eps = if other == Norm::Two { 0.25 * own * side } else { 4.0 * own / side };
+    let unseen = format!("pgd, {}-norm {:.3}", if other == Norm::Two { "2" } else { "inf" }, eps / 2.0);
+    let others = args.transfer.iter().map(|run| TrainedModel::open(run, None)).collect::<Result<Vec<_>>>()?;
+    let mut rows = vec![];
+    for judged in std::iter::once(model).chain(&others) {
+        let mut suite = self::suite(request, judged, examples, device)?;
+        let (mut row, mut worst) = (vec![suite.accuracy()], suite.clean.clone());
+        let mut add = |trial: &Trial| {
+            worst.iter_mut().zip(&trial.robust).for_each(|(worst, robust)| *worst &= robust);
+            row.push(trial.accuracy());
+        };
+        for (name, known) in names.iter().zip(&report.trials) {
+            // The first model's are known.
+            let standing = suite.clean.clone();
+            match judged.name == model.name {
+                true => add(known),
+                false => add(&suite.run(name, &standing, None, &mut |_, _, _| true)?),
+            }
+        }
+        (suite.norm, suite.eps) = (other, eps);
+        suite.options.alpha = None;
+        let standing = suite.clean.clone();
+        add(&suite.run("pgd", &standing, None, &mut |_, _, _| true)?);
+        row.push(worst.iter().filter(|is| **is).count() as f64 / examples.len() as f64);
+        rows.push((judged.name.clone(), row));
+    }
+    let heads = [vec!["none".to_owned()], names, vec![unseen, "worst case".to_owned()]].concat();
+    Ok(Matrix { heads, rows })
 }
 
 /// A few examples that fool the model, with what it says of them.

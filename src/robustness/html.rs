@@ -92,10 +92,20 @@ fn transfer(out: &mut String, report: &RobustnessReport) {
     if report.transfer.len() < 2 {
         return;
     }
-    *out += "<h2>Transfer</h2><p>Accuracy % of the model of a row on examples made for the model of a column.</p><table><tr><th></th>";
-    report.transfer.iter().for_each(|(name, _)| *out += &format!("<th>{}</th>", escape(name)));
+    *out += "<h2>Transfer</h2><p>Accuracy % of the model of a row on examples made for the model of a column.</p>";
+    let heads: Vec<String> = report.transfer.iter().map(|(name, _)| name.clone()).collect();
+    shares(out, &heads, &report.transfer);
+    *out += "<h2>Models and attacks</h2><p>Accuracy % that an attack leaves; the last but one has another norm than the rest, and the \
+             last counts an image as right where no attack of the row has changed what the model says.</p>";
+    shares(out, &report.matrix.heads, &report.matrix.rows);
+}
+
+/// A table of shares in per cent.
+fn shares(out: &mut String, heads: &[String], rows: &[(String, Vec<f64>)]) {
+    *out += "<table><tr><th></th>";
+    heads.iter().for_each(|head| *out += &format!("<th>{}</th>", escape(head)));
     *out += "</tr>";
-    for (name, row) in &report.transfer {
+    for (name, row) in rows {
         *out += &format!("<tr><td>{}</td>", escape(name));
         row.iter().for_each(|share| *out += &format!("<td>{:.2}</td>", 100.0 * share));
         *out += "</tr>";

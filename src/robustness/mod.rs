@@ -23,7 +23,7 @@ pub use html::page;
 pub use model::TrainedModel;
 pub use picture::triptych;
 pub use recipes::{REPRODUCTIONS, Reproduction, Variant};
-pub use report::RobustnessReport;
+pub use report::{Matrix, RobustnessReport};
 pub use store::{Request, Store, trial_file};
 pub use suite::{AUTO, Suite, Trial, auto};
 pub use warnings::{Findings, look};

@@ -6,6 +6,15 @@ use super::warnings::Findings;
 use crate::attack::Norm;
 use serde_json::{Value, json};
 
+/// What attacks (columns) leave of models (rows), as shares.
+#[derive(Clone, Debug, Default)]
+pub struct Matrix {
+    /// Above the columns.
+    pub heads: Vec<String>,
+    /// By model.
+    pub rows: Vec<(String, Vec<f64>)>,
+}
+
 /// Everything an evaluation has to say.
 #[derive(Clone, Debug)]
 pub struct RobustnessReport {
@@ -31,6 +40,8 @@ pub struct RobustnessReport {
     pub against_steps: Vec<StepPoint>,
     /// Accuracy of models (rows) on examples made for models (columns), where there are several: names, then shares.
     pub transfer: Vec<(String, Vec<f64>)>,
+    /// What every attack leaves of every model, where there are several.
+    pub matrix: Matrix,
     /// What is suspicious.
     pub warnings: Findings,
     /// A picture of examples: image, change, example, with what the model says, as PNG.
@@ -116,6 +127,10 @@ impl RobustnessReport {
             "against_eps": self.against_eps.iter().map(|p| json!({ "eps": p.eps / 2.0, "accuracy": p.accuracy })).collect::<Vec<_>>(),
             "against_steps": self.against_steps.iter().map(|p| json!({ "steps": p.steps, "accuracy": p.accuracy, "margin": p.margin })).collect::<Vec<_>>(),
             "transfer": self.transfer.iter().map(|(name, row)| json!({ "model": name, "accuracy": row })).collect::<Vec<_>>(),
+            "matrix": json!({
+                "attacks": self.matrix.heads,
+                "models": self.matrix.rows.iter().map(|(name, row)| json!({ "model": name, "accuracy": row })).collect::<Vec<_>>(),
+            }),
             "warnings": self.warnings.0,
         })
     }
@@ -134,6 +149,7 @@ impl RobustnessReport {
             against_eps: vec![],
             against_steps: vec![],
             transfer: vec![],
+            matrix: Matrix::default(),
             warnings: Findings::default(),
             picture: None,
         }

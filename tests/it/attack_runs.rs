@@ -166,6 +166,12 @@ fn examples_transfer() {
     let rows = json["transfer"].as_array().unwrap();
     assert_eq!((rows[0]["model"].as_str(), rows[1]["model"].as_str()), (Some("run"), Some("twin")));
     assert_eq!(rows[0]["accuracy"], rows[1]["accuracy"]);
+    let matrix = &json["matrix"];
+    let heads: Vec<&str> = matrix["attacks"].as_array().unwrap().iter().map(|head| head.as_str().unwrap()).collect();
+    assert!(heads.len() == 4 && heads[..2] == ["none", "pgd"] && heads[2].contains("2-norm"), "{heads:?}");
+    let row = |model: usize, column: usize| matrix["models"][model]["accuracy"][column].as_f64().unwrap();
+    assert!((0..4).all(|column| row(0, column) == row(1, column)), "the models are the same: {matrix}");
+    assert!(row(0, 3) <= row(0, 1).min(row(0, 2)), "{matrix}");
     let robust = json["robust_accuracy"].as_f64().unwrap();
     assert!((rows[0]["accuracy"][0].as_f64().unwrap() - robust).abs() < 1e-9);
 }
