@@ -4,8 +4,8 @@
 //! configuration come from. `Config`'s fields carry the same names (a test holds the two together).
 
 use super::choice::{
-    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, PrecisionKind,
-    RecomputeKind, Task,
+    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, ModelKind,
+    OptimKind, PrecisionKind, RecomputeKind, Task,
 };
 use super::quantity::{Amount, Grid};
 use toml::Value;

@@ -1,4 +1,5 @@
 //! The one integration-test binary.
+mod adversaries;
 mod attacks;
 mod attacks_minimal;
 mod attacks_more;

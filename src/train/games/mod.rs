@@ -9,12 +9,14 @@ pub use classifier::{Adversary, Classifier, Defence};
 pub use gan::{Ascent, Gan, GanAdversary, On};
 
 use super::game::{Adam, Average, Game, Optimiser, Sgd};
-use crate::config::{AdversaryKind, AdversaryOn, Amount, Config, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, Task};
+use crate::config::{
+    AdversaryKind, AdversaryOn, Amount, Config, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, Task,
+};
 use crate::graph::Tensor;
 use crate::loss::classifier::margin;
 use crate::nn::{
-    Activation, BothHeads, ClassHead, ClassLogits, Dcgan, Discriminator, Generator, Layer, Lenet5, Mlp, MnistCnn, Model, Network,
-    PreactResnet18, R3gan, Sequential, SequentialNetwork,
+    Activation, BothHeads, ClassHead, ClassLogits, Dcgan, Discriminator, Generator, Layer, Lenet5, Mlp, MnistCnn,
+    Model, Network, PreactResnet18, R3gan, Sequential, SequentialNetwork,
 };
 use crate::optim::Schedule;
 use crate::{Error, Result, loss};
@@ -359,7 +361,8 @@ fn sequential(config: &Config, key: &str, layers: Option<&toml::Table>, input: &
         key == "model.d" && (alr || [l.r1_gamma, l.r2_gamma, l.gp_lambda].iter().any(|weight| *weight > 0.0));
     let normalised = list.layers.iter().position(|layer| layer.name() == "batch_norm");
     if let Some(at) = normalised.filter(|_| penalised) {
-        let hint = "does not go with a penalty on slopes, which is on each sample's own gradient: leave one of them out";
+        let hint =
+            "does not go with a penalty on slopes, which is on each sample's own gradient: leave one of them out";
         return refuse(format!("layer {at} (batch_norm)"), hint);
     }
     list.network(input, &format!("{}: {key}", config.place(key)))
