@@ -9,9 +9,7 @@ pub use classifier::{Adversary, Classifier, Defence};
 pub use gan::{Ascent, Gan, GanAdversary, On};
 
 use super::game::{Adam, Average, Game, Optimiser, Sgd};
-use crate::config::{
-    AdversaryKind, AdversaryOn, Amount, Config, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, Task,
-};
+use crate::config::{AdversaryKind, Amount, Config, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, Task};
 use crate::graph::Tensor;
 use crate::loss::classifier::margin;
 use crate::nn::{
@@ -96,49 +94,11 @@ fn gan(config: &Config) -> Result<Gan> {
         gp: (l.gp_lambda > 0.0).then_some(Schedule::Constant(l.gp_lambda)),
         n_critic: u64::from(l.n_critic),
         penalty_every: u64::from(l.penalty_every),
-        adversary: adversary(config),
+        adversary: GanAdversary::of(config),
         optimiser_d: optimiser.clone().scaled(config.optim.lr_d_scale),
         optimiser_g: optimiser,
         average: average(config),
     })
-}
-
-/// Who perturbs what the discriminator of a configuration learns from.
-fn adversary(config: &Config) -> GanAdversary {
-    let force = config.adversary();
-    let on = match force.on {
-        AdversaryOn::Reals => On::Reals,
-        AdversaryOn::Fakes => On::Fakes,
-        AdversaryOn::Both => On::Both,
-        AdversaryOn::Latents => On::Latents,
-    };
-    let ascent = Ascent { steps: force.steps, eps: force.eps, alpha: force.alpha };
-    match force.kind {
-        AdversaryKind::Off => GanAdversary::Off,
-        AdversaryKind::Pgd => GanAdversary::Pgd(on, ascent),
-        AdversaryKind::Free => GanAdversary::Free { eps: force.eps, replays: config.adversary.replays },
-        AdversaryKind::RobGan => GanAdversary::RobGan(ascent),
-        AdversaryKind::Dat => GanAdversary::Dat { on, eps: force.eps },
-        AdversaryKind::Alr => GanAdversary::Alr { on, weight: config.adversary.weight },
-    }
-}
-
-/// One line on the adversary of a GAN and what it costs; `None` where there is none.
-///
-/// # Errors
-/// A setting that makes no model.
-pub fn about_adversary(config: &Config) -> Result<Option<String>> {
-    let force = config.adversary();
-    if force.kind == AdversaryKind::Off {
-        return Ok(None);
-    }
-    let (passes, plain) = (adversary(config).passes(), GanAdversary::Off.passes());
-    Ok(Some(format!(
-        "adversary {} on {}: {passes} D passes per iteration, {plain} without (a pass is a batch of reals or fakes through D, forward \
-         or backward; G's step apart)",
-        force.kind.name(),
-        force.on.name()
-    )))
 }
 
 /// Share of rows whose largest logit is the label's, as `[1]`; a tie counts half.

@@ -7,6 +7,7 @@ use super::{Gan, Verdict};
 use crate::Result;
 use crate::attack::{self, Bounds, Norm};
 use crate::autodiff::grad;
+use crate::config::{AdversaryKind, AdversaryOn, Config};
 use crate::graph::{Dist, Tensor};
 use crate::loss::{self, classifier::cross_entropy};
 use crate::nn::{Mode, Scope};
@@ -87,6 +88,40 @@ impl On {
 }
 
 impl GanAdversary {
+    /// That of a configuration.
+    pub fn of(config: &Config) -> GanAdversary {
+        let force = config.adversary();
+        let on = match force.on {
+            AdversaryOn::Reals => On::Reals,
+            AdversaryOn::Fakes => On::Fakes,
+            AdversaryOn::Both => On::Both,
+            AdversaryOn::Latents => On::Latents,
+        };
+        let ascent = Ascent { steps: force.steps, eps: force.eps, alpha: force.alpha };
+        match force.kind {
+            AdversaryKind::Off => GanAdversary::Off,
+            AdversaryKind::Pgd => GanAdversary::Pgd(on, ascent),
+            AdversaryKind::Free => GanAdversary::Free { eps: force.eps, replays: config.adversary.replays },
+            AdversaryKind::RobGan => GanAdversary::RobGan(ascent),
+            AdversaryKind::Dat => GanAdversary::Dat { on, eps: force.eps },
+            AdversaryKind::Alr => GanAdversary::Alr { on, weight: config.adversary.weight },
+        }
+    }
+
+    /// One line on the adversary of a configuration and what it costs; `None` where there is none.
+    pub fn about(config: &Config) -> Option<String> {
+        let force = config.adversary();
+        let (passes, plain) = (GanAdversary::of(config).passes(), GanAdversary::Off.passes());
+        (force.kind != AdversaryKind::Off).then(|| {
+            format!(
+                "adversary {} on {}: {passes} D passes per iteration, {plain} without (a pass is a batch of reals or fakes through D, \
+                 forward or backward; G's step apart)",
+                force.kind.name(),
+                force.on.name()
+            )
+        })
+    }
+
     /// What phases before the discriminator's change.
     fn moves(&self) -> Option<On> {
         match self {

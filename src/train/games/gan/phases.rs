@@ -32,6 +32,9 @@ impl Gan {
         if !self.adversary.tells_classes() {
             return Verdict { logit: said, classes: None };
         }
+        if self.classes == 0 {
+            refuse("a discriminator that tells classes wants labels: give the game its number of classes".into());
+        }
         let (logit, classes) = ClassLogits::split(said);
         Verdict { logit, classes: Some(classes) }
     }
