@@ -255,7 +255,7 @@ fn robgan_by_hand() {
 /// A plane of slope ‖w‖ is that steep in the direction that one power step finds, from everywhere and over every length.
 #[test]
 fn lipschitz_regularisation_of_a_plane() {
-    let feeds = feeds();
+    let feeds = there(&feeds(), &[("D.weight", normals(8, E).iter().map(|w| 2.0 * w).collect())]);
     for on in [On::Reals, On::Fakes, On::Both] {
         let alr = gan(plane(1), GanAdversary::Alr { on, weight: 10.0 }, 0);
         let [steep, plain] = [&alr, &gan(plane(1), GanAdversary::Off, 0)].map(|gan| made(gan, "d", &feeds));
@@ -490,6 +490,33 @@ fn what_does_not_go_together_is_refused() {
         let expected: Vec<_> = [sentence].into_iter().filter(|s| !s.is_empty()).collect();
         assert_eq!(warnings, expected, "{set:?}");
     }
+}
+
+/// A discriminator as a list of layers: for Rob-GAN it ends in one logit and those of the classes, for a penalty on slopes it has no batch
+/// norm.
+#[test]
+fn lists_of_layers_under_an_adversary() {
+    let lists = |d: &str, set: &[&str]| {
+        let g = "model.g={ layers = [{ type = 'embedding', classes = 6, dim = 4 }, { type = 'linear', out = 48 }, \
+                 { type = 'reshape', shape = [3, 4, 4] }, { type = 'tanh' }] }";
+        let d = format!("model.d={{ layers = [{d}] }}");
+        let base = ["model.kind=sequential", "data.size=4", "model.z=5", "data.count=16", "train.batch=4", g, &d];
+        let faces = ["data.label=glasses"];
+        config("faces32", &[&base, &faces[..], set].concat())
+    };
+    let sentence = |config: &Config| danskin::train::games::of(config).err().unwrap().to_string();
+    let heads = "{ type = 'flatten' }, { type = 'linear', out = 7 }";
+    let robgan = lists(heads, &["adversary.kind=robgan"]);
+    let mut run = trainer(&robgan, &Device::Host);
+    (0..2).for_each(|_| run.iterate().unwrap());
+    assert!(run.latest("class_loss").unwrap() > 0.0);
+    assert_eq!(danskin::train::games::victim_of(&robgan).unwrap().unwrap().classes(), 6);
+    let one = "{ type = 'flatten' }, { type = 'linear', out = 1 }";
+    let text = sentence(&lists(one, &["adversary.kind=robgan"]));
+    assert!(text.ends_with("model.d ends in [1]: must end in [7]"), "{text}");
+    let normed = "{ type = 'conv', out = 4, kernel = 3 }, { type = 'batch_norm' }, { type = 'flatten' }, { type = 'linear', out = 1 }";
+    let text = sentence(&lists(normed, &["adversary.kind=alr"]));
+    assert!(text.contains("layer 1 (batch_norm): does not go with adversary.kind \"alr\""), "{text}");
 }
 
 /// One run makes a generator to draw from and a classifier to count and to attack. A discriminator without classes is none.

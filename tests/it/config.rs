@@ -238,8 +238,8 @@ fn refusals_on_the_command_line() {
         (
             "faces32",
             "optim.beta=.5",
-            "command line: optim.beta .5: no such setting; the nearest are optim.beta1, \
-             optim.beta2",
+            "command line: optim.beta .5: no such setting; the nearest are defence.beta, \
+             optim.beta1, optim.beta2",
         ),
         ("faces32", "batch=3", "command line: batch 3: no such setting; did you mean train.batch?"),
         (

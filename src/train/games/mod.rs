@@ -316,14 +316,16 @@ fn sequential(config: &Config, key: &str, layers: Option<&toml::Table>, input: &
         }
     };
     let l = &config.loss;
-    let alr = config.adversary().kind == AdversaryKind::Alr;
-    let penalised =
-        key == "model.d" && (alr || [l.r1_gamma, l.r2_gamma, l.gp_lambda].iter().any(|weight| *weight > 0.0));
+    let penalised = [l.r1_gamma, l.r2_gamma, l.gp_lambda].iter().any(|weight| *weight > 0.0);
+    let penalty = match config.adversary().kind {
+        _ if key != "model.d" => None,
+        AdversaryKind::Alr => Some("adversary.kind \"alr\", whose penalty is on each sample's own slope"),
+        _ => penalised.then_some("a gradient penalty, which is on each sample's own gradient"),
+    };
     let normalised = list.layers.iter().position(|layer| layer.name() == "batch_norm");
-    if let Some(at) = normalised.filter(|_| penalised) {
-        let hint =
-            "does not go with a penalty on slopes, which is on each sample's own gradient: leave one of them out";
-        return refuse(format!("layer {at} (batch_norm)"), hint);
+    if let Some((at, penalty)) = normalised.zip(penalty) {
+        let hint = format!("does not go with {penalty}: leave one of them out");
+        return refuse(format!("layer {at} (batch_norm)"), &hint);
     }
     list.network(input, &format!("{}: {key}", config.place(key)))
 }
