@@ -10,7 +10,7 @@ use crate::loss;
 use crate::nn::{Activation, Dcgan, Discriminator, Generator, Mlp, Model, R3gan};
 use crate::plan::{Builder, Class, Element, Executor, Options, Places, RNG, Region};
 use crate::train::game::{Adam, Average, Schedule};
-use crate::train::games::Gan;
+use crate::train::games::{Ascent, Gan, GanAdversary, On};
 use crate::{Error, Result, philox};
 use std::collections::HashMap;
 use std::fmt;
@@ -377,19 +377,28 @@ pub fn games() -> Vec<(&'static str, Gan)> {
         gp: None,
         n_critic: 1,
         penalty_every: 1,
-        attack: None,
+        adversary: GanAdversary::Off,
         optimiser_g: Adam::new(2e-4, 0.5, 0.999).into(),
         optimiser_d: Adam::new(2e-4, 0.5, 0.999).into(),
         average: Average { half_life_kimg: Schedule::Constant(10.0), ramp: 0.05 },
     };
     let dcgan = |d_norm| Model::Dcgan(Dcgan { size: 32, z: 16, ngf: 8, ndf: 8, channels: 3, d_norm });
     let r3gan = Model::R3gan(R3gan { size: 16, z: 16, widths: vec![32, 32, 16], blocks: vec![1; 3], channels: 3 });
+    let pgd = |on| GanAdversary::Pgd(on, Ascent { steps: 2, eps: 0.06, alpha: 0.02 });
     let mlp = Model::Mlp(Mlp { z: 8, hidden: 32, layers: 2, activation: Activation::Leaky });
+    let free = GanAdversary::Free { eps: 0.06, replays: 2 };
+    let dat = GanAdversary::Dat { on: On::Both, eps: 0.1 };
+    let alr = GanAdversary::Alr { on: On::Both, weight: 10.0 };
     vec![
-        ("dcgan ns", Gan { attack: Some((2, 0.06, 0.02)), ..base(dcgan(true), loss::GanLoss::Ns) }),
+        ("dcgan ns", Gan { adversary: pgd(On::Reals), ..base(dcgan(true), loss::GanLoss::Ns) }),
         ("dcgan hinge r1", Gan { r1: gamma(), penalty_every: 2, ..base(dcgan(false), loss::GanLoss::Hinge) }),
         ("r3gan rpgan r1 r2", Gan { r1: gamma(), r2: gamma(), ..base(r3gan, loss::GanLoss::Rpgan) }),
-        ("mlp wgan-gp", Gan { gp: gamma(), penalty_every: 2, ..base(mlp, loss::GanLoss::Wgan) }),
+        ("mlp wgan-gp", Gan { gp: gamma(), penalty_every: 2, ..base(mlp.clone(), loss::GanLoss::Wgan) }),
+        ("mlp ns free", Gan { adversary: free, ..base(mlp.clone(), loss::GanLoss::Ns) }),
+        ("mlp rpgan pgd both", Gan { adversary: pgd(On::Both), ..base(mlp.clone(), loss::GanLoss::Rpgan) }),
+        ("mlp ns pgd latents", Gan { adversary: pgd(On::Latents), ..base(mlp.clone(), loss::GanLoss::Ns) }),
+        ("mlp ns dat", Gan { adversary: dat, ..base(mlp.clone(), loss::GanLoss::Ns) }),
+        ("mlp wgan alr", Gan { adversary: alr, ..base(mlp, loss::GanLoss::Wgan) }),
     ]
 }
 

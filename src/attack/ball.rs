@@ -64,11 +64,34 @@ pub fn step<'g>(
     eps: Tensor<'g>,
     bounds: Bounds,
 ) -> Tensor<'g> {
+    raised(norm, x_adv, x0, gradient, alpha, eps).clamp(bounds.lo, bounds.hi).detach()
+}
+
+/// As [`step`], for what has no box: latents, or images of a generator that may leave it.
+pub fn step_unbounded<'g>(
+    norm: Norm,
+    x_adv: Tensor<'g>,
+    x0: Tensor<'g>,
+    gradient: Tensor<'g>,
+    alpha: Tensor<'g>,
+    eps: Tensor<'g>,
+) -> Tensor<'g> {
+    raised(norm, x_adv, x0, gradient, alpha, eps).detach()
+}
+
+fn raised<'g>(
+    norm: Norm,
+    x_adv: Tensor<'g>,
+    x0: Tensor<'g>,
+    gradient: Tensor<'g>,
+    alpha: Tensor<'g>,
+    eps: Tensor<'g>,
+) -> Tensor<'g> {
     let direction = match norm {
         Norm::Inf => gradient.sign(),
         Norm::Two => gradient * reciprocal_length(gradient),
     };
-    project(norm, x_adv + direction * everywhere(alpha, x0), x0, eps, bounds)
+    in_ball(norm, x_adv + direction * everywhere(alpha, x0), x0, eps)
 }
 
 /// Share of examples whose gradient is zero everywhere, as `[1]`: an attack by gradients can't move them.
@@ -80,6 +103,11 @@ pub fn frozen(gradient: Tensor<'_>) -> Tensor<'_> {
 
 /// The nearest point of the ball around `x0`, then of the box; for a convex box around x0 the second step stays in the ball.
 pub(super) fn project<'g>(norm: Norm, x: Tensor<'g>, x0: Tensor<'g>, eps: Tensor<'g>, bounds: Bounds) -> Tensor<'g> {
+    in_ball(norm, x, x0, eps).clamp(bounds.lo, bounds.hi).detach()
+}
+
+/// The nearest point of the ball around `x0`.
+fn in_ball<'g>(norm: Norm, x: Tensor<'g>, x0: Tensor<'g>, eps: Tensor<'g>) -> Tensor<'g> {
     let (delta, eps) = (x - x0, everywhere(eps, x0));
     let delta = match norm {
         Norm::Inf => delta.max(-eps).min(eps),
@@ -88,7 +116,7 @@ pub(super) fn project<'g>(norm: Norm, x: Tensor<'g>, x0: Tensor<'g>, eps: Tensor
             delta * shrink.min(x0.graph().constant(1.0, shrink.shape()))
         }
     };
-    (x0 + delta).clamp(bounds.lo, bounds.hi).detach()
+    x0 + delta
 }
 
 /// A `[1]` tensor with the rank of `x`.

@@ -30,7 +30,7 @@ mod sparse;
 mod square;
 mod transfer;
 
-pub use ball::{Bounds, Norm, frozen, start, step};
+pub use ball::{Bounds, Norm, frozen, start, step, step_unbounded};
 pub use fab::to_boundary;
 pub use gradient::accumulate;
 pub use loss::Loss;

@@ -100,6 +100,9 @@ pub struct TrainArgs {
     /// How a classifier is trained to withstand attacks: none, pgd, trades, mart, free, fast, awp.
     #[arg(long, value_name = "KIND")]
     pub defence: Option<String>,
+    /// Who perturbs what the discriminator of a GAN learns from: off, pgd, free, robgan, dat, alr.
+    #[arg(long, value_name = "KIND")]
+    pub adversary: Option<String>,
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
@@ -132,6 +135,7 @@ impl TrainArgs {
     pub fn overrides(&self) -> Overrides {
         let mut layers = Overrides { kimg: self.kimg, seed: self.seed, ..self.settings.overrides() };
         layers.set.extend(self.defence.iter().map(|kind| format!("defence.kind={kind}")));
+        layers.set.extend(self.adversary.iter().map(|kind| format!("adversary.kind={kind}")));
         layers
     }
 }

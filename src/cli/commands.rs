@@ -8,6 +8,7 @@ use super::{interrupt, output, startup};
 use crate::bench::report;
 use crate::config::Config;
 use crate::device::Autotune;
+use crate::train::games::GanAdversary;
 use crate::train::{Event, Feed, Outcome, Session, Settings, Trainer, Validation};
 use crate::{Error, Result, files};
 
@@ -60,6 +61,7 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
         output::line(format_args!("{}: was stopped before its first checkpoint; it starts anew", root.display()));
     }
     output::line(format_args!("{}: {}", root.display(), trainer.describe_device()));
+    GanAdversary::about(&job.config).iter().for_each(output::line);
     trainer.recomputed().iter().for_each(output::line);
     let stop = interrupt::watch()?;
     let mut session = Session::new(job.config.clone(), trainer, toy, run, latest.as_ref())?;

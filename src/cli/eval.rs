@@ -1,16 +1,19 @@
-//! `danskin eval`: how many images of a set the classifier of a run gets right.
+//! `danskin eval`: how many images of a set the classifier of a run gets right, alone or in a discriminator.
 
 use super::args::EvalArgs;
 use super::device::DeviceChoice;
 use super::{commands, output, startup};
-use crate::config::{Config, Task};
+use crate::config::Config;
 use crate::data::{self, Spec, Split};
+use crate::robustness::TrainedModel;
 use crate::train::run_folder::RunFolder;
-use crate::train::{Feed, Sampler, Settings, checkpoint};
+use crate::train::{Feed, games};
 use crate::{Error, Result};
 
 /// Images classified between two moves of the bar.
 const AT_ONCE: usize = 512;
+/// Images in a batch.
+const BATCH: usize = 64;
 
 /// Classifies every image of the set and prints the share that has its own label.
 ///
@@ -22,15 +25,12 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
     }
     let run = RunFolder::open(&args.run)?;
     let config = Config::read(&run.config())?;
-    if config.train.task != Task::Classifier {
+    if games::victim_of(&config)?.is_none_or(|victim| victim.classes() < 2) {
         let hint = "this run holds no classifier; draw from it with danskin sample";
         return Err(Error::setting(args.run.display().to_string(), "train.task", config.train.task.name(), hint));
     }
-    let latest = match &args.checkpoint {
-        Some(asked) => checkpoint::find(&run.checkpoints(), asked)?,
-        None => checkpoint::best_or_latest(&run.checkpoints())?,
-    };
-    latest.warnings.iter().for_each(output::warning);
+    let model = TrainedModel::open(&args.run, args.checkpoint.as_deref())?;
+    model.warnings.iter().for_each(output::warning);
     let source = match &args.data {
         Some(path) => data::Source::Path(path.clone()),
         None => Feed::source(&config)?,
@@ -41,7 +41,7 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
     let set = data::load(&spec, &|done, total| output::count(&bar, done, total));
     bar.finish_and_clear();
     let set = set?;
-    let known = config.model.classes;
+    let known = model.classes();
     let Some(labels) = &set.labels else {
         return Err(Error::data(&set.name, "its images have no labels to compare with"));
     };
@@ -49,18 +49,14 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
         return Err(Error::data(&set.name, format!("has the label {label}, and the run knows {known} classes from 0")));
     }
     let device = startup::open(args.device, &args.tuning)?;
-    let settings = Settings::new(&config)?;
-    let mut classifier = Sampler::new(&settings, &latest.checkpoint, &latest.path, &device)?;
+    let mut judge = model.judge(BATCH.min(set.count), &device)?;
     let bar = output::counter("images");
     let mut right = 0;
     for from in (0..set.count).step_by(AT_ONCE) {
         let until = set.count.min(from + AT_ONCE);
-        let images = (from..until).flat_map(|k| data::floats(set.image(k))).collect();
-        let logits = classifier.infer(&[images])?;
-        for (row, label) in logits.chunks_exact(known).zip(&labels[from..until]) {
-            let largest = (0..known).max_by(|&a, &b| row[a].total_cmp(&row[b]));
-            right += usize::from(largest == Some(*label as usize));
-        }
+        let images: Vec<f32> = (from..until).flat_map(|k| data::floats(set.image(k))).collect();
+        let said = judge.classes(&images)?;
+        right += said.iter().zip(&labels[from..until]).filter(|(said, label)| said == label).count();
         output::count(&bar, until, set.count);
     }
     bar.finish_and_clear();

@@ -178,6 +178,38 @@ choice! {
 }
 
 choice! {
+    /// Who perturbs what the discriminator of a GAN learns from.
+    AdversaryKind {
+        /// Nobody; PGD on the reals where `attack.steps` is above 0.
+        Off = "off",
+        /// Projected gradient ascent (Madry 2018).
+        Pgd = "pgd",
+        /// Each step of the discriminator several times, on reals whose change persists (Zhong 2020).
+        Free = "free",
+        /// PGD against both heads of a discriminator that tells classes too (Liu & Hsieh 2019).
+        RobGan = "robgan",
+        /// One step per example that brings reals and fakes together for the discriminator (Li 2020).
+        Dat = "dat",
+        /// A penalty where the discriminator is steeper than 1 in its steepest direction (Terjék 2020).
+        Alr = "alr",
+    }
+}
+
+choice! {
+    /// What it perturbs.
+    AdversaryOn {
+        /// Images of the data.
+        Reals = "reals",
+        /// Images of the generator.
+        Fakes = "fakes",
+        /// Both.
+        Both = "both",
+        /// What the generator makes fakes of.
+        Latents = "latents",
+    }
+}
+
+choice! {
     /// The attack inside a training step.
     AttackKind {
         /// Projected gradient ascent in the maximum norm (Madry 2018).

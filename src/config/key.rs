@@ -4,8 +4,8 @@
 //! configuration come from. `Config`'s fields carry the same names (a test holds the two together).
 
 use super::choice::{
-    AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, PrecisionKind,
-    RecomputeKind, Task,
+    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, ModelKind,
+    OptimKind, PrecisionKind, RecomputeKind, Task,
 };
 use super::quantity::{Amount, Grid};
 use toml::Value;
@@ -131,6 +131,18 @@ pub const KEYS: &[Key] = &[
     key("attack.eps", Kind::Amount, "largest change of a pixel: 0 to 1, or a fraction"),
     optional("attack.alpha", Kind::Amount, "change per step; 2.5 eps / steps unless given"),
     key("attack.kind", Kind::Choice(AttackKind::NAMES), "how the change is found"),
+    key("adversary.kind", Kind::Choice(AdversaryKind::NAMES), "who perturbs what the discriminator learns from"),
+    optional("adversary.on", Kind::Choice(AdversaryOn::NAMES), "what is changed: reals unless given; dat, alr: both"),
+    optional("adversary.steps", Kind::Count(1, 1000), "gradient steps: of pgd attack.steps or 5, of robgan 5"),
+    optional(
+        "adversary.eps",
+        Kind::Amount,
+        "largest change of a pixel, dat: length of the change; published values, pgd: attack.eps",
+    ),
+    optional("adversary.alpha", Kind::Amount, "change per step: of pgd 2.5 eps / steps, of robgan 0.0039"),
+    key("adversary.latent_eps", Kind::Positive, "largest change of a latent number (pgd on latents)"),
+    key("adversary.replays", Kind::Count(1, 100), "discriminator steps per batch of free"),
+    key("adversary.weight", Kind::Positive, "weight of the penalty of alr"),
     key(
         "defence.kind",
         Kind::Choice(DefenceKind::NAMES),

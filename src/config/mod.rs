@@ -4,6 +4,7 @@
 //! before it, setting by setting. Uses nothing else of this crate. Deliberately absent: devices, networks, and the
 //! numbers that change while training.
 
+mod adversary;
 mod choice;
 mod key;
 mod layers;
@@ -12,9 +13,10 @@ mod resume;
 mod text;
 mod validate;
 
+pub use adversary::{AdversaryConfig, AdversaryInForce};
 pub use choice::{
-    AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, PrecisionKind,
-    RecomputeKind, Task,
+    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, ModelKind,
+    OptimKind, PrecisionKind, RecomputeKind, Task,
 };
 pub use key::{KEYS, Key, Kind};
 pub use layers::Overrides;
@@ -60,6 +62,8 @@ pub struct Config {
     pub ema: EmaConfig,
     /// Adversarial perturbation of the images that D sees.
     pub attack: AttackConfig,
+    /// Who perturbs what the discriminator of a GAN learns from.
+    pub adversary: AdversaryConfig,
     /// How a classifier withstands attacks.
     pub defence: DefenceConfig,
     /// How checkpoints of a classifier are measured.

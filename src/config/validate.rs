@@ -21,6 +21,7 @@ impl Config {
         self.check_model()?;
         self.check_penalties()?;
         self.check_attack()?;
+        self.check_adversary()?;
         self.check_schedule()?;
         self.check_length()?;
         Ok(self.warnings())
@@ -42,12 +43,12 @@ impl Config {
         Error::setting(self.place(key), key, self.value(key), hint)
     }
 
-    fn require(&self, fine: bool, key: &str, hint: impl Into<String>) -> Result<()> {
+    pub(super) fn require(&self, fine: bool, key: &str, hint: impl Into<String>) -> Result<()> {
         if fine { Ok(()) } else { Err(self.refusal(key, hint)) }
     }
 
     /// Refuses two settings that do not go together. To blame is the one that came later: the other was there first.
-    fn together(&self, fine: bool, keys: [&str; 2], why: &str) -> Result<()> {
+    pub(super) fn together(&self, fine: bool, keys: [&str; 2], why: &str) -> Result<()> {
         let [a, b] = keys;
         let (late, early) = if self.origins.get(b) > self.origins.get(a) { (b, a) } else { (a, b) };
         self.require(fine, late, format!("does not go with {early} {}: {why}", self.value(early)))
@@ -239,6 +240,9 @@ impl Config {
         let reach = f64::from(attack.steps) * attack.step_size() * (1.0 + 1e-9);
         let short = "times attack.steps is below attack.eps: the attack can't reach the edge of its ball";
         warn(attacks && reach < attack.radius(), "attack.alpha", short);
+        for (unwise, key, hint) in self.adversary_warnings() {
+            warn(unwise, key, &hint);
+        }
         warnings
     }
 }

@@ -8,4 +8,6 @@ mod gan;
 mod penalty;
 
 pub use gan::GanLoss;
-pub use penalty::{Coefficient, PathLength, gradient_penalty, path_length, r1_penalty, r2_penalty};
+pub use penalty::{
+    Coefficient, Lipschitz, PathLength, gradient_penalty, lipschitz_penalty, path_length, r1_penalty, r2_penalty,
+};

@@ -21,7 +21,7 @@ mod scope;
 mod sequential;
 pub mod softmax;
 
-pub use class_head::ClassHead;
+pub use class_head::{BothHeads, ClassHead, ClassLogits};
 pub use dcgan::Dcgan;
 pub use layout::Layout;
 pub use lenet5::Lenet5;

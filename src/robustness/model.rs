@@ -10,7 +10,8 @@ use crate::train::{Attacker, Judge};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// The classifier of a run, or its discriminator, which tells reals (class 1) from fakes by the sign of one logit.
+/// The classifier of a run, alone or in a discriminator that tells classes too, or a discriminator, which tells reals (class 1) from fakes
+/// by the sign of one logit.
 pub struct TrainedModel {
     /// What tables call it: the name of the run's folder.
     pub name: String,
@@ -53,7 +54,7 @@ impl TrainedModel {
 
     /// The label of every image where the model needs none: a discriminator should call reals real.
     pub fn only_class(&self) -> Option<u32> {
-        (self.config.train.task == Task::Gan).then_some(1)
+        (self.config.train.task == Task::Gan && self.classes() == 1).then_some(1)
     }
 
     /// AttackOptions of attacks on it, all at the attack's own defaults.

@@ -1,6 +1,7 @@
 //! A run that starts from the weights of another.
 
 use super::checkpoint::Checkpoint;
+use super::games::attack::belongs_to_run;
 use super::sampler::tensor;
 use super::state::flat_of;
 use super::sums::Sums;
@@ -23,7 +24,7 @@ impl Trainer {
                 writes.push((region, flat_of(checkpoint, place, network, prefix)?));
             }
         }
-        for (spec, region) in self.assembly.network_states() {
+        for (spec, region) in self.assembly.network_states().filter(|(spec, _)| !belongs_to_run(&spec.name)) {
             writes.push((*region, tensor(checkpoint, place, &spec.name, &spec.shape)?.to_vec()));
         }
         writes.iter().try_for_each(|(region, values)| self.device.write(*region, values))

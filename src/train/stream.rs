@@ -14,6 +14,14 @@ pub const DATA_D: u32 = 5;
 pub const DATA_G: u32 = 6;
 /// Reals to look at.
 pub const PREVIEW: u32 = 7;
+/// Random start of an attack on fakes.
+pub const ATTACK_FAKES: u32 = 8;
+/// Random start of an attack on latents.
+pub const ATTACK_LATENTS: u32 = 9;
+/// Directions and lengths of the Lipschitz penalty on reals, two streams.
+pub const LIPSCHITZ_REALS: u32 = 10;
+/// The same on fakes.
+pub const LIPSCHITZ_FAKES: u32 = 12;
 /// First of the thousand streams of an attack on a classifier.
 pub const ADVERSARY: u32 = 1000;
 /// Latents of samples; the step counter is the seed of each sample.

@@ -5,7 +5,7 @@ use danskin::train::Settings;
 use std::path::{Path, PathBuf};
 
 /// A preset under `--set` assignments.
-fn with(preset: &str, set: &[&str]) -> Overrides {
+pub fn with(preset: &str, set: &[&str]) -> Overrides {
     Overrides { preset: Some(preset.into()), set: set.iter().map(|s| s.to_string()).collect(), ..Overrides::default() }
 }
 
@@ -47,6 +47,10 @@ fn text_and_back_loses_nothing() {
         "attack.alpha=1/255",
         "attack.eps=0.25",
         "defence.beta=3",
+        "adversary.on=reals",
+        "adversary.steps=3",
+        "adversary.eps=4/255",
+        "adversary.alpha=0.01",
         "ema.half_life_start_kimg=0.5",
         "model.classes=3",
         "model.g={ prefix = 'main', layers = [{ type = 'linear', out = 3 }, { type = 'tanh' }] }",
@@ -249,7 +253,7 @@ fn refusals_on_the_command_line() {
             "faces32",
             "sampler.kimg_between=3",
             "command line: sampler.kimg_between 3: no such setting; the sections are data, model, loss, optim, ema, \
-             attack, defence, validate, train, log, sample, checkpoint, plan",
+             attack, adversary, defence, validate, train, log, sample, checkpoint, plan",
         ),
         ("faces32", "preset=ring8", "command line: preset ring8: is named without --set: danskin train NAME"),
     ] {
@@ -276,7 +280,7 @@ fn refusals_in_a_file() {
         ("preset = \"ring8\"\nbatch = 7", "batch 7: no such setting; did you mean train.batch?"),
         (
             "preset = \"ring8\"\n[trian]",
-            "[trian] is not known: no such section; there are data, model, loss, optim, ema, attack, defence, \
+            "[trian] is not known: no such section; there are data, model, loss, optim, ema, attack, adversary, defence, \
              validate, train, log, sample, checkpoint, plan",
         ),
         ("preset = \"ring8\"\n[train.batch]\nx = 1", "train.batch { x = 1 }: must be a whole number"),

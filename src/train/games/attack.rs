@@ -70,6 +70,15 @@ pub fn mount(attack: &Attack, victim: &Victim, name: &str, batch: &str, targeted
     Mounted { phases, looped: (!looped.phases.is_empty()).then_some(looped), passes }
 }
 
+/// The change of images that free training carries on, as a persistent tensor of a network: part of a run's checkpoints, and no part of
+/// the network, see [`belongs_to_run`].
+pub const DELTA: &str = "delta";
+
+/// Whether a persistent tensor is of the training alone: whoever starts from the weights of another run starts it anew.
+pub fn belongs_to_run(state: &str) -> bool {
+    state.rsplit('.').next() == Some(DELTA)
+}
+
 /// The batch whose labels are the classes that a targeted attack goes for.
 pub const TARGET: &str = "target";
 /// The batch that is attacked by a game of [`evaluation`].

@@ -6,13 +6,15 @@ mod gan;
 
 pub use attack::Victim;
 pub use classifier::{Adversary, Classifier, Defence};
-pub use gan::Gan;
+pub use gan::{Ascent, Gan, GanAdversary, On};
 
 use super::game::{Adam, Average, Game, Optimiser, Sgd};
-use crate::config::{Amount, Config, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, Task};
+use crate::config::{AdversaryKind, Amount, Config, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, Task};
+use crate::graph::Tensor;
+use crate::loss::classifier::margin;
 use crate::nn::{
-    Activation, ClassHead, Dcgan, Discriminator, Generator, Layer, Lenet5, Mlp, MnistCnn, Model, Network,
-    PreactResnet18, R3gan, Sequential, SequentialNetwork,
+    Activation, BothHeads, ClassHead, ClassLogits, Dcgan, Discriminator, Generator, Layer, Lenet5, Mlp, MnistCnn,
+    Model, Network, PreactResnet18, R3gan, Sequential, SequentialNetwork,
 };
 use crate::optim::Schedule;
 use crate::{Error, Result, loss};
@@ -29,7 +31,8 @@ pub fn of(config: &Config) -> Result<Game> {
     }
 }
 
-/// The network of a configuration that can be attacked: its classifier, or the discriminator of images. `None` where there is neither.
+/// The network of a configuration that can be attacked: its classifier, the classifier in its discriminator, or a discriminator of
+/// images. `None` where there is none.
 ///
 /// # Errors
 /// A setting that makes no model.
@@ -43,8 +46,12 @@ pub fn victim_of(config: &Config) -> Result<Option<Victim>> {
             Some(Victim { network, name: "C".into(), sample })
         }
         Task::Gan => {
-            let Gan { discriminator, sample, .. } = gan(config)?;
-            discriminator.map(|network| Victim { network, name: "D".into(), sample })
+            let Gan { discriminator, sample, adversary, .. } = gan(config)?;
+            discriminator.map(|network| {
+                let tells = adversary.tells_classes();
+                let network = if tells { Arc::new(ClassLogits(network)) } else { network };
+                Victim { network, name: "D".into(), sample }
+            })
         }
     })
 }
@@ -55,8 +62,10 @@ pub fn victim_of(config: &Config) -> Result<Option<Victim>> {
 /// A setting that makes no model; no attack.
 pub fn attack_of(config: &Config) -> Result<Game> {
     let gan = gan(config)?;
-    match (gan.attack, gan.discriminator) {
-        (Some((steps, eps, alpha)), Some(d)) => Ok(attack::pgd(d, &gan.sample, gan.batch, steps, eps, alpha)),
+    match (gan.adversary, gan.discriminator) {
+        (GanAdversary::Pgd(On::Reals, Ascent { steps, eps, alpha }), Some(d)) => {
+            Ok(attack::pgd(d, &gan.sample, gan.batch, steps, eps, alpha))
+        }
         _ => Err(Error::setting("command line", "attack.steps", 0, "must be at least 1 to measure an attack")),
     }
 }
@@ -65,7 +74,7 @@ fn gan(config: &Config) -> Result<Gan> {
     let Pair { generator, discriminator, latent, sample } = networks(config)?;
     let l = &config.loss;
     let gamma = |from: f64| (from > 0.0).then(|| course(config, from, l.gamma_final));
-    let (optimiser, attack) = (optimiser(config), &config.attack);
+    let optimiser = optimiser(config);
     Ok(Gan {
         sample,
         latent,
@@ -85,11 +94,16 @@ fn gan(config: &Config) -> Result<Gan> {
         gp: (l.gp_lambda > 0.0).then_some(Schedule::Constant(l.gp_lambda)),
         n_critic: u64::from(l.n_critic),
         penalty_every: u64::from(l.penalty_every),
-        attack: (attack.steps > 0).then(|| (attack.steps, attack.radius(), attack.step_size())),
+        adversary: GanAdversary::of(config),
         optimiser_d: optimiser.clone().scaled(config.optim.lr_d_scale),
         optimiser_g: optimiser,
         average: average(config),
     })
+}
+
+/// Share of rows whose largest logit is the label's, as `[1]`; a tie counts half.
+fn accuracy<'g>(logits: Tensor<'g>, labels: Tensor<'g>) -> Tensor<'g> {
+    (margin(logits, labels).sign().scale(-0.5) + 0.5).mean_all()
 }
 
 fn classifier(config: &Config) -> Result<Classifier> {
@@ -251,8 +265,15 @@ fn networks(config: &Config) -> Result<Pair> {
             None => None,
             Some(layers) => {
                 let d = sequential(config, "model.d", Some(layers), &sample)?;
-                expect(config, "model.d", &d.output(), &[1])?;
-                if d.classes() != g.classes() {
+                let tells = config.adversary().kind == AdversaryKind::RobGan;
+                let wanted = if tells { (1 + g.classes(), 0) } else { (1, g.classes()) };
+                expect(config, "model.d", &d.output(), &[wanted.0])?;
+                if tells && (d.classes() > 0 || g.classes() < 2) {
+                    let hint = "adversary.kind \"robgan\" wants a generator of two classes or more, by `embedding`, and a discriminator \
+                                that tells them and is not told: leave `embedding` and `projection` out of it";
+                    return Err(Error::setting(config.place("model.d"), "model.d", "does not fit", hint));
+                }
+                if d.classes() != wanted.1 {
                     let (d, g) = (d.classes(), g.classes());
                     let hint = format!("must be those of model.g, {g}: an embedding and a projection of as many");
                     return Err(Error::setting(config.place("model.d"), "model.d", format!("knows {d} classes"), hint));
@@ -266,10 +287,17 @@ fn networks(config: &Config) -> Result<Pair> {
     let (latent, sample) = (g_model.latent(), g_model.sample_shape(1)[1..].to_vec());
     // A class is told to the generator by as many numbers as its latents have.
     let g = Generator::conditional(g_model, m.classes, if m.classes > 0 { latent } else { 0 });
-    let d = Discriminator::conditional(d_model, m.classes);
     g.check(place)?;
-    d.check(place)?;
-    Ok(Pair { generator: Arc::new(g), discriminator: Some(Arc::new(d)), latent, sample })
+    let d: Arc<dyn Network> = if config.adversary().kind == AdversaryKind::RobGan {
+        let d = ClassHead::new(d_model, m.classes);
+        d.check(place)?;
+        Arc::new(BothHeads(d))
+    } else {
+        let d = Discriminator::conditional(d_model, m.classes);
+        d.check(place)?;
+        Arc::new(d)
+    };
+    Ok(Pair { generator: Arc::new(g), discriminator: Some(d), latent, sample })
 }
 
 /// The network of a list of layers; `key` is where the list stands.
@@ -288,11 +316,16 @@ fn sequential(config: &Config, key: &str, layers: Option<&toml::Table>, input: &
         }
     };
     let l = &config.loss;
-    let penalised = key == "model.d" && [l.r1_gamma, l.r2_gamma, l.gp_lambda].iter().any(|weight| *weight > 0.0);
+    let penalised = [l.r1_gamma, l.r2_gamma, l.gp_lambda].iter().any(|weight| *weight > 0.0);
+    let penalty = match config.adversary().kind {
+        _ if key != "model.d" => None,
+        AdversaryKind::Alr => Some("adversary.kind \"alr\", whose penalty is on each sample's own slope"),
+        _ => penalised.then_some("a gradient penalty, which is on each sample's own gradient"),
+    };
     let normalised = list.layers.iter().position(|layer| layer.name() == "batch_norm");
-    if let Some(at) = normalised.filter(|_| penalised) {
-        let hint = "does not go with a gradient penalty, which is on each sample's own gradient: leave one of them out";
-        return refuse(format!("layer {at} (batch_norm)"), hint);
+    if let Some((at, penalty)) = normalised.zip(penalty) {
+        let hint = format!("does not go with {penalty}: leave one of them out");
+        return refuse(format!("layer {at} (batch_norm)"), &hint);
     }
     list.network(input, &format!("{}: {key}", config.place(key)))
 }

@@ -2,7 +2,7 @@
 //!
 //! The attack is a constant for the weights (Danskin's theorem), in evaluation mode, and leaves its last example.
 
-use super::{Classifier, accuracy};
+use super::Classifier;
 use crate::attack::{AttackOptions, Bounds, Keep, named};
 use crate::autodiff::grad;
 use crate::graph::Tensor;
@@ -10,7 +10,8 @@ use crate::loss::classifier::{cross_entropy, kl, mart};
 use crate::nn::{Mode, Scope};
 use crate::optim::Schedule;
 use crate::train::game::{Loop, Phase, PhaseGraph, Value};
-use crate::train::games::attack::{Victim, mount};
+use crate::train::games::accuracy;
+use crate::train::games::attack::{DELTA, Victim, mount};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
@@ -53,8 +54,6 @@ pub struct Adversary {
 
 /// What its phases are named by.
 const NAME: &str = "adversary";
-/// The change of images that free training carries on, as a persistent tensor of the network.
-const DELTA: &str = "delta";
 
 impl Defence {
     fn adversary(&self) -> Option<(&'static str, &Adversary)> {

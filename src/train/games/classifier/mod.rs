@@ -5,8 +5,6 @@ mod defence;
 pub use defence::{Adversary, Defence};
 
 use crate::Result;
-use crate::graph::Tensor;
-use crate::loss::classifier::margin;
 use crate::nn::{Mode, Network};
 use crate::train::game::{Average, Batch, Game, Inference, Optimiser, Phase, Player, Shown};
 use crate::train::stream;
@@ -92,9 +90,4 @@ impl Classifier {
     fn logs_clean(&self) -> bool {
         !matches!(self.defence, Defence::Fast(_) | Defence::Free { .. })
     }
-}
-
-/// Share of rows whose largest logit is the label's, as `[1]`; a tie counts half.
-fn accuracy<'g>(logits: Tensor<'g>, labels: Tensor<'g>) -> Tensor<'g> {
-    (margin(logits, labels).sign().scale(-0.5) + 0.5).mean_all()
 }

@@ -1,7 +1,11 @@
-//! A generator against a discriminator: every preset, conditional or not, with penalties, lazy ones too, and with an attack on
-//! the images that the discriminator sees.
+//! A generator against a discriminator: every preset, conditional or not, with penalties, lazy ones too, and with an adversary
+//! that perturbs what the discriminator sees.
 
+mod adversary;
 mod phases;
+
+pub use adversary::{Ascent, GanAdversary, On};
+use phases::Verdict;
 
 use crate::Result;
 use crate::loss;
@@ -18,7 +22,8 @@ use std::sync::Arc;
 pub struct Gan {
     /// Latents `[N, latent]` to samples.
     pub generator: Arc<dyn Network>,
-    /// Samples to logits `[N,1]`; larger means more real.
+    /// Samples to logits `[N,1]`; larger means more real. Where it tells classes ([`GanAdversary::RobGan`]), to
+    /// `[N, 1 + classes]`, their logits behind the first.
     /// Without one, the game draws samples and trains nothing.
     pub discriminator: Option<Arc<dyn Network>>,
     /// Extents of a sample: [H, W, C] or `[2]`.
@@ -41,8 +46,8 @@ pub struct Gan {
     pub n_critic: u64,
     /// Discriminator steps from one penalty to the next (lazy regularisation).
     pub penalty_every: u64,
-    /// Steps, ε and α of PGD on the reals that the discriminator sees, in units of the samples.
-    pub attack: Option<(u32, f64, f64)>,
+    /// Who perturbs what the discriminator learns from.
+    pub adversary: GanAdversary,
     /// How the generator learns.
     pub optimiser_g: Optimiser,
     /// How the discriminator learns; lazy regularisation follows `penalty_every`.
@@ -52,6 +57,12 @@ pub struct Gan {
 }
 
 impl Gan {
+    /// Whether the generator's forward pass runs once, before whatever reads its fakes. With a relativistic loss, and where the
+    /// discriminator's fakes are of latents that an adversary chose, its own step is of others.
+    fn makes_fakes_ahead(&self) -> bool {
+        !self.loss.generator_needs_reals() && !self.adversary.moves_latents()
+    }
+
     /// The game: attack, discriminator step, generator step.
     pub fn game(&self) -> Game {
         let fresh = self.loss.generator_needs_reals();
@@ -75,20 +86,20 @@ impl Gan {
             Phase::new(name, move |p| build(&gan, p))
         };
         let mut phases = vec![];
-        if let Some((steps, eps, alpha)) = self.attack {
-            values.extend(
-                [("attack_eps", eps), ("attack_alpha", alpha)].map(|(n, v)| Value::new(n, Schedule::Constant(v))),
-            );
-            phases.push(phase("attack_start", Gan::attack_start));
+        values.extend(self.adversary.values());
+        if let Some((starts, steps)) = self.adversary.attacks() {
+            phases.extend(starts.then(|| phase("attack_start", Gan::attack_start)));
             phases.push(Phase { repeat: steps, ..phase("attack_step", Gan::attack_step) });
         }
-        phases.push(phase("d", |gan, p| gan.discriminate(p, true)).when(lazy));
+        let repeat = self.adversary.replays();
+        phases.push(Phase { repeat, ..phase("d", |gan, p| gan.discriminate(p, true)).when(lazy) });
         if self.penalty_every > 1 {
-            phases.push(phase("d_plain", |gan, p| gan.discriminate(p, false)).when(lazy.otherwise()));
+            let plain = phase("d_plain", |gan, p| gan.discriminate(p, false)).when(lazy.otherwise());
+            phases.push(Phase { repeat, ..plain });
         }
-        let before =
-            phases.iter().map(|phase: &Phase| phase.name.clone()).filter(|name| name.starts_with('d')).collect();
-        let ahead = (!fresh).then(|| Ahead { makes: "fake".into(), before });
+        let reads = |name: &str| name.starts_with('d') || self.adversary.moves_fakes();
+        let before = phases.iter().map(|phase: &Phase| phase.name.clone()).filter(|name| reads(name)).collect();
+        let ahead = self.makes_fakes_ahead().then(|| Ahead { makes: "fake".into(), before });
         phases.push(Phase { ahead, ..phase("g", Gan::generate).when(When::last_of(self.n_critic)) });
         let optimiser_d = self.optimiser_d.clone().lazy(self.penalty_every);
         if self.discriminator.is_none() {
