@@ -47,7 +47,8 @@ pub struct AdversaryInForce {
 impl Config {
     /// The adversary that is in force. `attack.steps` above 0 is PGD on the reals, by the radius and the step of `[attack]`. Published
     /// radii stand where none is named: free .006 up to 32×32 and .03 above (Zhong 2020), robgan .03125 by steps of .0078 (Liu & Hsieh
-    /// 2019), all between images in [-1, 1]. The length 1 of dat is this program's own.
+    /// 2019), all between images in [-1, 1]. The length .25 of dat is this program's own: at 1 one of
+    /// three small DCGANs collapsed.
     pub fn adversary(&self) -> AdversaryInForce {
         let (a, attack) = (&self.adversary, &self.attack);
         let implied = a.kind == AdversaryKind::Off && attack.steps > 0 && self.train.task == Task::Gan;
@@ -69,7 +70,7 @@ impl Config {
             }
             AdversaryKind::RobGan => (given(&a.eps).unwrap_or(0.03125), given(&a.alpha).unwrap_or(0.0078)),
             AdversaryKind::Dat => {
-                let eps = given(&a.eps).unwrap_or(1.0);
+                let eps = given(&a.eps).unwrap_or(0.25);
                 (eps, eps)
             }
             AdversaryKind::Alr => (0.0, 0.0),

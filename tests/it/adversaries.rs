@@ -497,10 +497,10 @@ fn what_does_not_go_together_is_refused() {
 #[test]
 fn lists_of_layers_under_an_adversary() {
     let lists = |d: &str, set: &[&str]| {
-        let g = "model.g={ layers = [{ type = 'embedding', classes = 6, dim = 4 }, { type = 'linear', out = 48 }, \
-                 { type = 'reshape', shape = [3, 4, 4] }, { type = 'tanh' }] }";
+        let g = "model.g={ layers = [{ type = 'embedding', classes = 6, dim = 4 }, { type = 'linear', out = 192 }, \
+                 { type = 'reshape', shape = [3, 8, 8] }, { type = 'tanh' }] }";
         let d = format!("model.d={{ layers = [{d}] }}");
-        let base = ["model.kind=sequential", "data.size=4", "model.z=5", "data.count=16", "train.batch=4", g, &d];
+        let base = ["model.kind=sequential", "data.size=8", "model.z=5", "data.count=16", "train.batch=4", g, &d];
         let faces = ["data.label=glasses"];
         config("faces32", &[&base, &faces[..], set].concat())
     };
