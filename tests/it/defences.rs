@@ -62,7 +62,7 @@ fn accuracy(trainer: &mut Trainer, eps: f64) -> [f64; 2] {
 /// Every defence leaves more under attack than none, and still tells images apart.
 #[test]
 fn defended_classifiers_withstand_more() {
-    let eps = 0.4;
+    let eps = 0.32;
     let adversary = || Adversary { eps, steps: 5, alpha: None };
     let trained = |defence: Defence| {
         let mut trainer = classifier(defence);
@@ -70,7 +70,7 @@ fn defended_classifiers_withstand_more() {
         accuracy(&mut trainer, eps)
     };
     let [clean, none] = trained(Defence::None);
-    assert!(clean > 0.95 && none < 0.8, "clean {clean}, attacked {none}");
+    assert!(clean > 0.95 && none < 0.4, "clean {clean}, attacked {none}");
     for (name, defence) in [
         ("pgd", Defence::Pgd(adversary())),
         ("fast", Defence::Fast(adversary())),
@@ -80,7 +80,7 @@ fn defended_classifiers_withstand_more() {
         ("awp", Defence::Awp(adversary(), 0.01)),
     ] {
         let [clean, robust] = trained(defence);
-        assert!(clean > 0.85 && robust > none + 0.05, "{name}: clean {clean}, robust {robust}; undefended {none}");
+        assert!(clean > 0.85 && robust > 0.7, "{name}: clean {clean}, robust {robust}; undefended {none}");
     }
 }
 

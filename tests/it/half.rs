@@ -105,7 +105,7 @@ fn steps_that_are_left_out_correct_no_moment() {
     for device in [Device::Host, gpu()] {
         let mut b = Builder::new(device.options(true));
         let mut buffer = |len| b.buffer("buffer", len, Element::F32, Class::State);
-        let [square, scalars, state, gated, norm, used, left_out] = [1, 8, 5, 8, 1, 1, 1].map(&mut buffer);
+        let [square, scalars, state, gated, norm, used, left_out] = [1, 9, 5, 9, 1, 1, 1].map(&mut buffer);
         b.step("scale", Work::LossScale, vec![square, scalars], vec![state, gated, norm, used, left_out]);
         let mut device = device.load(b.finish()).unwrap();
         device.write(state, &[0.0; 5]).unwrap();
@@ -113,7 +113,7 @@ fn steps_that_are_left_out_correct_no_moment() {
         for (step, good) in [false, false, false, true, true, false, true].into_iter().enumerate() {
             let betas = [0.5, 0.9 + 0.01 * step as f64];
             // What the host sends counts every step.
-            let sent = [1e-3, betas[0] as f32, betas[1] as f32, 1e-8, 7.0, 7.0, 0.99, 1.0];
+            let sent = [1e-3, betas[0] as f32, betas[1] as f32, 1e-8, 7.0, 7.0, 0.99, 1.0, 0.0];
             device.write(scalars, &sent).unwrap();
             device.write(square, &[if good { 1.0 } else { f32::INFINITY }]).unwrap();
             device.run(&[(0, 1)]).unwrap();
