@@ -86,7 +86,7 @@ impl Stage {
 /// An attack: what runs, and how often.
 #[derive(Clone)]
 pub struct Attack {
-    /// Its name in the [catalogue](ENTRIES).
+    /// Its name in the [catalogue](entries).
     pub name: &'static str,
     /// What its examples stay within.
     pub ball: Ball,

@@ -146,7 +146,7 @@ impl Store {
     }
 }
 
-/// What an attack found, as tensors: `adversarial` [n,h,w,c] in [-1, 1], `labels`, `predicted` and `robust` `[n]`, `sizes` `[n]`.
+/// What an attack found, as tensors: `adversarial` `[n,h,w,c]` in [-1, 1], `labels`, `predicted` and `robust` `[n]`, `sizes` `[n]`.
 pub fn trial_file(trial: &Trial, examples: &Examples) -> Checkpoint {
     let n = examples.len();
     let tensor = |name: &str, shape: Vec<usize>, data: Values| NamedTensor { name: name.into(), shape, data };

@@ -41,7 +41,7 @@ pub struct Attacker {
 }
 
 impl Attacker {
-    /// Plans an attack on `batch` images at once. The model's weights are zeros until [`Attacker::load`] or [`Attacker::weights`].
+    /// Plans an attack on `batch` images at once. The model's weights are zeros until [`Attacker::load`] or [`Attacker::initialise`].
     ///
     /// # Errors
     /// A model whose input is not of the victim's extents; a device that fails or has too little memory.
