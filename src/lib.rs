@@ -9,7 +9,9 @@
 //! - Games that come with the crate are in [`train::games`]; one of your own is a value of [`train::game::Game`], whose phases are functions
 //!   of a [`train::game::PhaseGraph`].
 //! - Networks implement [`nn::Network`] (or are lists of layers, [`nn::Sequential`]) and are made of [`nn::layers`]; losses are functions
-//!   of [`graph::Tensor`]s, some of them in [`loss`]; attacks are steps in [`attack`]; gradients of any order come from [`autodiff::grad`].
+//!   of [`graph::Tensor`]s, some of them in [`loss`]; gradients of any order come from [`autodiff::grad`].
+//! - Attacks are values of [`attack::Attack`], most of them by name ([`attack::named`]); [`train::Attacker`] runs one on a device, and
+//!   [`robustness`] evaluates a trained run.
 //! - Images are a [`data::DataSet`]; whole runs with a configuration are [`config::Config`] and [`train::Session`].
 //!
 //! `examples/own_gan.rs`, `own_data.rs`, `attack.rs` and `two_critics.rs` show each of these. What is hidden from this page is the engine

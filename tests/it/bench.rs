@@ -364,3 +364,25 @@ fn nonsense_is_refused_in_a_sentence() {
     refused(dir.path(), "train ring8 --device host --kimg 1 --profile-steps 3", "--profile");
     assert_eq!(tree(dir.path()).len(), 2, "nothing is half written");
 }
+
+/// An attack makes no gradient of a weight, and its steps cost few launches beside the bare passes.
+#[test]
+fn attacks_are_measured_beside_bare_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = "bench attack classifier --set model.width=4 --set data.size=16 --batch 4 --steps 8 --max-s 0.05 --device host";
+    let output = run(dir.path(), &format!("{words} --json"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows: Vec<serde_json::Value> =
+        String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |row: usize, key: &str| rows[row][key].as_u64().unwrap();
+    assert_eq!(rows.len(), 3);
+    assert!((0..3).all(|row| of(row, "weight_gradients") == 0 && of(row, "steps") == 8));
+    let [bare, last, best] = [0, 1, 2].map(|row| of(row, "dispatches"));
+    // A step of PGD: one launch behind the gradient; keeping the best example: a look at the logits, and one more pass at the end.
+    let per_step = bare / 8;
+    assert!(last <= bare + 4 * 8 && best <= bare + per_step + 30 * 8, "{bare} {last} {best}");
+    let said = String::from_utf8_lossy(&run(dir.path(), words).stdout).into_owned();
+    assert!(said.contains("pgd, best example") && said.contains("ratio"), "{said}");
+    let output = run(dir.path(), "bench attack ring8 --device host");
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("nothing to attack"));
+}
