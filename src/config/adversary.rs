@@ -128,7 +128,9 @@ impl Config {
         let unread = "is read only where adversary.kind names one";
         let mut warnings: Vec<_> = given.iter().map(|(key, is)| (off && *is, *key, unread.to_owned())).collect();
         let force = self.adversary();
-        let walks = matches!(a.kind, AdversaryKind::Pgd | AdversaryKind::RobGan);
+        // What [attack] alone says is warned of there.
+        let own = self.attack.steps == 0 || given[1..].iter().any(|(_, is)| *is);
+        let walks = own && matches!(a.kind, AdversaryKind::Pgd | AdversaryKind::RobGan);
         // A step of exactly eps / steps is long enough, whatever its last bit.
         let reach = f64::from(force.steps) * force.alpha * (1.0 + 1e-9);
         let blamed = given.iter().rev().find(|(key, is)| *is && *key != "adversary.on").map_or("attack.alpha", |b| b.0);

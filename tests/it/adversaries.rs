@@ -483,6 +483,10 @@ fn what_does_not_go_together_is_refused() {
              can't reach its edge",
         ),
         ("adversary.eps=8/255", "command line: adversary.eps \"8/255\": is read only where adversary.kind names one"),
+        (
+            "adversary.kind=pgd attack.steps=4 attack.eps=8/255 attack.alpha=1/255",
+            "command line: attack.alpha \"1/255\": times attack.steps is below attack.eps: the attack can't reach the edge of its ball",
+        ),
         ("adversary.kind=free", ""),
     ] {
         let set: Vec<_> = set.split(' ').collect();
