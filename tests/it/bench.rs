@@ -369,7 +369,8 @@ fn nonsense_is_refused_in_a_sentence() {
 #[test]
 fn attacks_are_measured_beside_bare_passes() {
     let dir = tempfile::tempdir().unwrap();
-    let words = "bench attack classifier --set model.width=4 --set data.size=16 --batch 4 --steps 8 --max-s 0.05 --device host";
+    let words =
+        "bench attack classifier --set model.width=4 --set data.size=16 --batch 4 --steps 8 --max-s 0.05 --device host";
     let output = run(dir.path(), &format!("{words} --json"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let rows: Vec<serde_json::Value> =
