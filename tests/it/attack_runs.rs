@@ -1,31 +1,14 @@
 //! `danskin attack` as a user meets it: a classifier that another program trained, images in folders, the report and what goes with it.
 
-use crate::lab::{ELEMS, Lab};
+use crate::lab::{ELEMS, LAYERS, Lab};
 use crate::program::run;
 use image::GrayImage;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-const NET: &str = r#"
-preset = "mnist"
-[data]
-size = 12
-[model]
-kind = "sequential"
-classes = 10
-[model.c]
-layers = [
-    { type = "conv", out = 8, kernel = 3, padding = 1 },
-    { type = "relu" },
-    { type = "max_pool", kernel = 2 },
-    { type = "conv", out = 16, kernel = 3, padding = 1 },
-    { type = "relu" },
-    { type = "max_pool", kernel = 2 },
-    { type = "flatten" },
-    { type = "linear", out = 10 },
-]
-"#;
+/// What the layers of the network stand behind in a configuration.
+const NET: &str = "preset = \"mnist\"\n[data]\nsize = 12\n[model]\nkind = \"sequential\"\nclasses = 10\n[model.c]\n";
 
 fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
@@ -47,7 +30,7 @@ fn workshop(count: usize) -> tempfile::TempDir {
         let bytes = image.iter().map(|v| (127.5 * (v + 1.0)).round() as u8).collect();
         GrayImage::from_raw(12, 12, bytes).unwrap().save(folder.join(format!("{k:03}.png"))).unwrap();
     }
-    fs::write(dir.path().join("net.toml"), NET).unwrap();
+    fs::write(dir.path().join("net.toml"), format!("{NET}{LAYERS}")).unwrap();
     fs::copy("tests/goldens/attacks_model.safetensors", dir.path().join("model.safetensors")).unwrap();
     ok(dir.path(), "import model.safetensors --config net.toml --out run");
     dir

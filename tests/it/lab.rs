@@ -16,7 +16,8 @@ pub const SAMPLE: [usize; 3] = [12, 12, 1];
 pub const ELEMS: usize = 144;
 pub const CLASSES: usize = 10;
 
-const LAYERS: &str = r#"
+/// Its layers, as a configuration has them.
+pub const LAYERS: &str = r#"
 layers = [
     { type = "conv", out = 8, kernel = 3, padding = 1 },
     { type = "relu" },
