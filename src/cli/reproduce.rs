@@ -163,7 +163,7 @@ fn chart(reproduction: &Reproduction, rows: &[(&Variant, Vec<Accuracies>)]) -> S
         Series { name: variant.label.into(), points: vec![(x, y)] }
     };
     let svg = Chart {
-        title: reproduction.about.into(),
+        title: "Clean against robust accuracy".into(),
         x: "clean accuracy %".into(),
         y: format!("accuracy % under {}", reproduction.attacks[0].0),
         series: rows.iter().map(point).collect(),

@@ -26,7 +26,7 @@ pub struct Chart {
     pub range: Option<(f64, f64)>,
 }
 
-const COLOURS: [&str; 6] = ["#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#57606a"];
+const COLOURS: [&str; 8] = ["#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#57606a", "#0a9396", "#bf3989"];
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 320.0;
 const LEFT: f64 = 64.0;
@@ -72,17 +72,17 @@ impl Chart {
         let at_x = |v: f64| place(v, x_range, LEFT, WIDTH - RIGHT);
         let at_y = |v: f64| place(v, y_range, HEIGHT - BOTTOM, TOP);
         let mut out = format!(
-            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{0}\"><text x=\"{LEFT}\" y=\"20\" class=\"t\">{0}</text>",
+            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{0}\"><text x=\"{LEFT}\" y=\"20\" font-weight=\"600\">{0}</text>",
             escape(&self.title)
         );
         for v in ticks(x_range.0, x_range.1) {
             let (x, low) = (at_x(v), HEIGHT - BOTTOM);
-            let _ = write!(out, "<path class=\"g\" d=\"M{x:.1} {TOP}V{low}\"/>");
+            let _ = write!(out, "<path stroke=\"#e6eaef\" d=\"M{x:.1} {TOP}V{low}\"/>");
             let _ = write!(out, "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>", low + 16.0, short(v));
         }
         for v in ticks(y_range.0, y_range.1) {
             let y = at_y(v);
-            let _ = write!(out, "<path class=\"g\" d=\"M{LEFT} {y:.1}H{}\"/>", WIDTH - RIGHT);
+            let _ = write!(out, "<path stroke=\"#e6eaef\" d=\"M{LEFT} {y:.1}H{}\"/>", WIDTH - RIGHT);
             let _ =
                 write!(out, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", LEFT - 6.0, y + 4.0, short(v));
         }

@@ -8,8 +8,7 @@ use std::fmt::Write;
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}\
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse}td,th{padding:.25rem .7rem;\
 border-bottom:1px solid #d1d9e0;text-align:right}td:first-child,th:first-child{text-align:left}.big{font-size:1.2rem}\
-.charts{display:flex;flex-wrap:wrap;gap:1rem}svg{width:28rem;max-width:100%;font:12px system-ui,sans-serif}.t{font-weight:600;\
-font-size:13px}.g{stroke:#e6eaef}.warn{background:#fff8c5;border-left:4px solid #d4a72c;padding:.4rem .8rem}\
+.charts{display:flex;flex-wrap:wrap;gap:1rem}svg{width:28rem;max-width:100%;font:12px system-ui,sans-serif}.warn{background:#fff8c5;border-left:4px solid #d4a72c;padding:.4rem .8rem}\
 img{max-width:100%;image-rendering:pixelated}small{color:#59636e}";
 
 /// The page.
