@@ -150,6 +150,7 @@ pub const KEYS: &[Key] = &[
     ),
     optional("defence.beta", Kind::AtLeast(0.0), "weight of the second term of trades (6 unless given) and mart (5)"),
     key("defence.replays", Kind::Count(1, 100), "steps per batch of free"),
+    key("defence.warmup_kimg", Kind::AtLeast(0.0), "thousands of images over which the defence's radius grows from 0"),
     key("defence.gamma", Kind::AtLeast(0.0), "how far awp moves each layer, as a share of its length"),
     key(
         "validate.count",

@@ -252,6 +252,8 @@ pub struct DefenceConfig {
     pub beta: Option<f64>,
     /// Steps per batch (free).
     pub replays: u32,
+    /// Thousands of images over which the radius grows from 0.
+    pub warmup_kimg: f64,
     /// How far each layer's weights are moved, as a share of their length (awp).
     pub gamma: f64,
 }

@@ -89,6 +89,7 @@ const RULES: &[(&str, OnResume)] = &[
     ("defence.kind", Fixed("the run was trained by it; start another with --init")),
     ("defence.beta", Free),
     ("defence.replays", Fixed("its steps are counted in replays of each batch")),
+    ("defence.warmup_kimg", Free),
     ("defence.gamma", Free),
     ("validate.count", Free),
     ("validate.steps", Free),

@@ -116,25 +116,25 @@ pub const REPRODUCTIONS: &[Reproduction] = &[
         variants: &[
             Variant {
                 label: "pgd, 20 steps",
-                train: "--defence pgd --set attack.steps=20 --kimg 300",
+                train: "--defence pgd --set attack.steps=20 --set defence.warmup_kimg=100 --kimg 300",
 
                 published: "98.5 / 92.5 (PGD-100), 88.5 (AutoAttack), larger network",
             },
             Variant {
                 label: "trades, β = 6, 20 steps",
-                train: "--defence trades --set attack.steps=20 --kimg 300",
+                train: "--defence trades --set attack.steps=20 --set defence.warmup_kimg=100 --kimg 300",
 
                 published: "99.5 / 92.8 (AutoAttack), larger network",
             },
             Variant {
                 label: "mart, 20 steps",
-                train: "--defence mart --set attack.steps=20 --kimg 300",
+                train: "--defence mart --set attack.steps=20 --set defence.warmup_kimg=100 --kimg 300",
 
                 published: "98.7 / 94.8 (PGD-20), larger network",
             },
             Variant {
                 label: "awp, 20 steps",
-                train: "--defence awp --set attack.steps=20 --kimg 300",
+                train: "--defence awp --set attack.steps=20 --set defence.warmup_kimg=100 --kimg 300",
 
                 published: "none for MNIST",
             },

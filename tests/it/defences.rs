@@ -84,6 +84,30 @@ fn defended_classifiers_withstand_more() {
     }
 }
 
+/// With a warm-up the radius begins at nothing: on the first batch nothing is moved, so that both accuracies are one.
+#[test]
+fn the_radius_of_a_defence_grows() {
+    let defence = || Defence::Pgd(Adversary { eps: 0.32, steps: 3, alpha: None });
+    let first = |warmup_kimg: f64| {
+        let game = Classifier {
+            defence: defence(),
+            warmup_kimg,
+            ..Classifier::new(net(), &[SIDE, SIDE, 1], 2, 32, Adam::new(3e-3, 0.9, 0.999))
+        };
+        let feed = Feed::from_set(data(), false);
+        let mut trainer = Trainer::new(Settings::of(game.game().unwrap()), feed, &Device::Host).unwrap();
+        let mut row = || {
+            trainer.iterate().unwrap();
+            ["accuracy", "robust_accuracy"].map(|name| trainer.latest(name).unwrap())
+        };
+        (row(), (0..120).map(|_| row()).last().unwrap())
+    };
+    let (grown, all) = (first(2.0), first(0.0));
+    assert_eq!(grown.0[0], grown.0[1], "nothing is moved at first");
+    assert!(all.0[0] > all.0[1], "without a warm-up the first batch is attacked");
+    assert!(grown.1[0] > grown.1[1], "in the end it is attacked with one, too");
+}
+
 /// What training carries over from batch to batch is part of its checkpoints: a resumed run makes the same numbers.
 #[test]
 fn free_training_goes_on_exactly() {

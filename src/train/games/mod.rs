@@ -120,6 +120,7 @@ fn classifier(config: &Config) -> Result<Classifier> {
         optimiser: optimiser(config),
         average: Some(average(config)),
         defence: defence(config)?,
+        warmup_kimg: config.defence.warmup_kimg,
     })
 }
 

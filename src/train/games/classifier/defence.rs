@@ -85,7 +85,12 @@ impl Classifier {
     /// # Errors
     /// An attack that the classifier does not suit.
     pub(super) fn before(&self) -> Result<Before> {
-        let eps = Value::new(&format!("{NAME}_eps"), Schedule::Constant(self.defence.eps()));
+        let eps = match self.warmup_kimg {
+            0.0 => Schedule::Constant(self.defence.eps()),
+            // From the full radius a small network may never leave chance.
+            kimg => Schedule::Linear(vec![(0.0, 0.0), (kimg, self.defence.eps())]),
+        };
+        let eps = Value::new(&format!("{NAME}_eps"), eps);
         let Some((name, adversary)) = self.defence.adversary() else {
             let reads = matches!(self.defence, Defence::Free { .. });
             return Ok((vec![], vec![], if reads { vec![eps] } else { vec![] }));

@@ -27,6 +27,8 @@ pub struct Classifier {
     pub average: Option<Average>,
     /// How it is trained to withstand attacks.
     pub defence: Defence,
+    /// Thousands of images over which the defence's radius grows from 0; 0 begins with all of it.
+    pub warmup_kimg: f64,
 }
 
 impl Classifier {
@@ -39,7 +41,7 @@ impl Classifier {
         optimiser: impl Into<Optimiser>,
     ) -> Classifier {
         let (sample, optimiser, defence) = (sample.to_vec(), optimiser.into(), Defence::None);
-        Classifier { network, sample, classes, batch, optimiser, average: None, defence }
+        Classifier { network, sample, classes, batch, optimiser, average: None, defence, warmup_kimg: 0.0 }
     }
 
     /// The game: an attack on the batch where there is a defence, a phase that learns, and `classify`, which makes logits of images.
