@@ -25,7 +25,7 @@ pub enum Command {
     Train(TrainArgs),
     /// Draw images from a run.
     Sample(SampleArgs),
-    /// Count how many images of a set the classifier of a run gets right.
+    /// Measure the generator of a run, or count how many images of a set its classifier gets right.
     Eval(EvalArgs),
     /// Attack the classifier of a run: what is left of its accuracy, and a report.
     Attack(Box<AttackArgs>),
@@ -35,6 +35,8 @@ pub enum Command {
     Config(ConfigArgs),
     /// Make a run of the weights in a safetensors file of another program.
     Import(ImportArgs),
+    /// Train the feature network that danskin eval measures images by, on the built-in faces.
+    Features(FeaturesArgs),
     /// List the devices of this machine.
     Devices,
     /// Show what a training step launches: kernels, floating-point operations, bytes, memory.
@@ -51,7 +53,8 @@ pub enum Command {
 /// Arguments that make up a configuration.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Recipe {
-    /// Preset to start from: faces32 (unless --config names another), faces64, ring8, grid25, digits32, classifier, mnist.
+    /// Preset to start from: faces32 (unless --config names another), faces64, ring8, grid25, digits32, classifier, mnist,
+    /// stacked-mnist.
     pub preset: Option<String>,
     /// TOML file over the preset.
     #[arg(long, value_name = "FILE.toml")]
@@ -103,6 +106,9 @@ pub struct TrainArgs {
     /// Who perturbs what the discriminator of a GAN learns from: off, pgd, free, robgan, dat, alr.
     #[arg(long, value_name = "KIND")]
     pub adversary: Option<String>,
+    /// Measure generated images every so many thousand images: Fréchet distance, KID, precision and recall; the best checkpoint is kept.
+    #[arg(long, value_name = "KIMG")]
+    pub eval_every: Option<f64>,
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
@@ -136,6 +142,7 @@ impl TrainArgs {
         let mut layers = Overrides { kimg: self.kimg, seed: self.seed, ..self.settings.overrides() };
         layers.set.extend(self.defence.iter().map(|kind| format!("defence.kind={kind}")));
         layers.set.extend(self.adversary.iter().map(|kind| format!("adversary.kind={kind}")));
+        layers.set.extend(self.eval_every.iter().map(|kimg| format!("eval.every_kimg={kimg}")));
         layers
     }
 }
@@ -192,7 +199,7 @@ pub struct ImportArgs {
 pub struct SampleArgs {
     /// Folder of the run.
     pub run: PathBuf,
-    /// Which checkpoint: thousands of images, such as 12 or 12.032, or a file; the newest unless given.
+    /// Which checkpoint: thousands of images, such as 12 or 12.032, `best`, or a file; the best unless given, or the newest.
     #[arg(long, value_name = "KIMG|FILE")]
     pub checkpoint: Option<String>,
     /// Which images: 0-63,70,80-90. As many as the grid holds unless given.
@@ -226,15 +233,44 @@ pub struct SampleArgs {
 pub struct EvalArgs {
     /// Folder of the run.
     pub run: PathBuf,
-    /// Which checkpoint: thousands of images, such as 12 or 12.032, or a file; the newest unless given.
+    /// Which checkpoint: thousands of images, such as 12 or 12.032, `best`, or a file; the best unless given, or the newest.
     #[arg(long, value_name = "KIMG|FILE")]
     pub checkpoint: Option<String>,
-    /// Images with labels: a folder, archive or IDX files; those the run learns unless given.
+    /// Images to compare with, for a classifier with labels: a folder, archive or IDX files; those the run learns unless given.
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
-    /// The test part of a set that comes divided, such as MNIST's t10k files.
+    /// The test part of a set that comes divided, such as MNIST's t10k files; of a classifier.
     #[arg(long)]
     pub test: bool,
+    /// What is measured of generated images: fd (Fréchet distance), kid, pr (precision and recall); modes, of a run on stacked-mnist.
+    #[arg(long, value_name = "LIST")]
+    pub metrics: Option<String>,
+    /// Generated images, and as many reals of either kind; 2048 unless given.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(4..=1_000_000))]
+    pub samples: Option<u32>,
+    /// The classifier of digits by which modes are counted: a run of the preset mnist, at 28 or 32.
+    #[arg(long, value_name = "RUN")]
+    pub labels: Option<PathBuf>,
+    /// A picture of samples beside the images of the data that are nearest to them.
+    #[arg(long, value_name = "FILE.png", value_parser = png)]
+    pub neighbours: Option<PathBuf>,
+    /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Measured schedules.
+    #[command(flatten)]
+    pub tuning: TuningArgs,
+}
+
+/// `danskin features`
+#[derive(Debug, Args)]
+pub struct FeaturesArgs {
+    /// File of the network.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub out: PathBuf,
+    /// Thousands of images it learns from.
+    #[arg(long, default_value = "150")]
+    pub kimg: f64,
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,

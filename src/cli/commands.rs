@@ -9,7 +9,7 @@ use crate::bench::report;
 use crate::config::Config;
 use crate::device::Autotune;
 use crate::train::games::GanAdversary;
-use crate::train::{Event, Feed, Outcome, Session, Settings, Trainer, Validation};
+use crate::train::{Event, Feed, Measuring, Outcome, Session, Settings, Trainer};
 use crate::{Error, Result, files};
 
 pub(super) fn train(args: &TrainArgs) -> Result<()> {
@@ -68,9 +68,12 @@ pub(super) fn train(args: &TrainArgs) -> Result<()> {
     if let Some(text) = schedules {
         files::write(&kept, "writing the schedules", text.as_bytes())?;
     }
-    if let Some(validation) = Validation::new(&job.config, &device)? {
-        output::line(&validation.about);
-        session.validate(validation)?;
+    let bar = output::counter("reals to measure by");
+    let measuring = Measuring::new(&job.config, &device, &|done, total| output::count(&bar, done, total));
+    bar.finish_and_clear();
+    if let Some(measuring) = measuring? {
+        output::line(&measuring.about);
+        session.measure_by(measuring)?;
     }
     session.draw_reals(&reals)?;
     if args.profile.is_some() {

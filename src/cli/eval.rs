@@ -1,9 +1,10 @@
-//! `danskin eval`: how many images of a set the classifier of a run gets right, alone or in a discriminator.
+//! `danskin eval`: how many images of a set the classifier of a run gets right, alone or in a discriminator. What it does with generators is
+//! in `eval_generator`.
 
 use super::args::EvalArgs;
 use super::device::DeviceChoice;
-use super::{commands, output, startup};
-use crate::config::Config;
+use super::{commands, eval_generator, output, startup};
+use crate::config::{Config, Task};
 use crate::data::{self, Spec, Split};
 use crate::robustness::TrainedModel;
 use crate::train::run_folder::RunFolder;
@@ -25,8 +26,18 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
     }
     let run = RunFolder::open(&args.run)?;
     let config = Config::read(&run.config())?;
-    if games::victim_of(&config)?.is_none_or(|victim| victim.classes() < 2) {
-        let hint = "this run holds no classifier; draw from it with danskin sample";
+    let tells = games::victim_of(&config)?.is_some_and(|victim| victim.classes() >= 2);
+    let of_generator = args.metrics.is_some() || args.samples.is_some() || args.neighbours.is_some() || args.labels.is_some();
+    if config.train.task == Task::Gan && (of_generator || !tells) {
+        return eval_generator::eval(args, &run, &config);
+    }
+    if of_generator {
+        let hint = "measures generated images, and this run holds a classifier: leave it out";
+        let key = if args.neighbours.is_some() { "--neighbours" } else { "--metrics, --samples or --labels" };
+        return Err(Error::setting("command line", key, "is given", hint));
+    }
+    if !tells {
+        let hint = "this run holds no classifier";
         return Err(Error::setting(args.run.display().to_string(), "train.task", config.train.task.name(), hint));
     }
     let model = TrainedModel::open(&args.run, args.checkpoint.as_deref())?;

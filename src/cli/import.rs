@@ -4,7 +4,7 @@ use super::args::ImportArgs;
 use super::device::DeviceChoice;
 use super::{commands, output, startup};
 use crate::Result;
-use crate::config::{Config, DataSource};
+use crate::config::Config;
 use crate::train::checkpoint::{Checkpoint, NamedTensor, read_foreign};
 use crate::train::run_folder::RunFolder;
 use crate::train::{Feed, Game, Settings, Trainer};
@@ -20,7 +20,7 @@ pub fn import(args: &ImportArgs) -> Result<()> {
     }
     let mut config = Config::layered(&args.settings.overrides())?;
     config.validate_without_data()?.iter().for_each(output::warning);
-    if config.data.source != DataSource::Path || config.data.path.is_some() {
+    if !config.data.source.needs_path() || config.data.path.is_some() {
         Feed::complete(&mut config)?;
     }
     let found = read_foreign(&args.file)?;
@@ -49,7 +49,7 @@ pub fn import(args: &ImportArgs) -> Result<()> {
     let draws = game.inference.as_ref().is_some_and(|i| i.inputs.iter().any(|(name, _)| name == "latents"));
     let used = if draws { "draw from it: danskin sample" } else { "count what it gets right: danskin eval" };
     // The run learns from wherever its data lies, which it may be told later.
-    let data = if config.data.source == DataSource::Path && config.data.path.is_none() { " --data PATH" } else { "" };
+    let data = if config.data.source.needs_path() && config.data.path.is_none() { " --data PATH" } else { "" };
     let trained =
         if game.phases.is_empty() { String::new() } else { format!("; train it: danskin train --resume {out}{data}") };
     output::line(format_args!("{used} {out}{trained}"));

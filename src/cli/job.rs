@@ -10,7 +10,7 @@ use crate::device::Autotune;
 use crate::kernels::Tuning as Schedules;
 use crate::train::checkpoint::{self, Checkpoint, Latest};
 use crate::train::run_folder::{RunFolder, TUNING};
-use crate::train::{Feed, Settings};
+use crate::train::{Feed, Measuring, Settings};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -70,13 +70,16 @@ impl TrainJob {
         let Place::Resume(root) = &self.place else { return Ok(None) };
         let settings = Settings::new(&self.config)?;
         let end = settings.steps_in(self.config.train.kimg).saturating_mul(settings.game.batch as u64);
-        let folder = RunFolder::find(root)?.checkpoints();
+        let run = RunFolder::find(root)?;
+        let folder = run.checkpoints();
         // By its name first: reading one takes time.
         if checkpoint::newest(&folder)?.is_none_or(|(images, _)| images < end) {
             return Ok(None);
         }
         let images = checkpoint::latest_good(&folder)?.images;
-        Ok((images >= end).then_some(images as f64 / 1000.0))
+        // It may have been stopped before it had measured its last checkpoint.
+        let measured = !Measuring::wanted(&self.config) || Measuring::has_measured(&run.metrics(), images as f64 / 1000.0)?;
+        Ok((images >= end && measured).then_some(images as f64 / 1000.0))
     }
 
     /// How the device is to be tuned. A run that goes on takes the schedules it was started with, and no others, so that
@@ -138,7 +141,7 @@ pub struct SampleJob {
     pub run: RunFolder,
     /// Its configuration.
     pub config: Config,
-    /// The checkpoint: the one asked for, or the newest good one.
+    /// The checkpoint: the one asked for, the best where the run marked one, or the newest good one.
     pub latest: Latest,
     /// Which device to open.
     pub device: DeviceChoice,
@@ -163,7 +166,7 @@ impl SampleJob {
         let config = Config::read(&run.config())?;
         let latest = match &args.checkpoint {
             Some(asked) => checkpoint::find(&run.checkpoints(), asked)?,
-            None => checkpoint::latest_good(&run.checkpoints())?,
+            None => checkpoint::best_or_latest(&run.checkpoints())?,
         };
         let seeds = match &args.seeds {
             Some(seeds) => seeds.clone(),

@@ -12,6 +12,9 @@ mod bench_table;
 mod commands;
 pub mod device;
 mod eval;
+mod eval_generator;
+mod eval_modes;
+mod features;
 mod import;
 pub mod interrupt;
 pub mod job;
@@ -45,6 +48,7 @@ pub fn run() -> ExitCode {
         Command::Reproduce(args) => reproduce::reproduce(&args),
         Command::Sample(args) => sample::sample(&args),
         Command::Config(args) => commands::config(&args),
+        Command::Features(args) => features::features(&args),
         Command::Import(args) => import::import(&args),
         Command::Devices => commands::devices(),
         Command::Plan(args) => commands::plan(&args),

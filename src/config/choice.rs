@@ -36,13 +36,20 @@ choice! {
         Grid25 = "grid25",
         /// A folder, an archive or IDX files at `data.path`.
         Path = "path",
+        /// Three random digits of the IDX files at `data.path` as red, green and blue (Metz et al. 2017): a thousand modes.
+        StackedMnist = "stacked-mnist",
     }
 }
 
 impl DataSource {
     /// Whether samples are images (and not points of the plane).
     pub fn is_images(self) -> bool {
-        matches!(self, DataSource::Faces | DataSource::Path)
+        matches!(self, DataSource::Faces | DataSource::Path | DataSource::StackedMnist)
+    }
+
+    /// Whether it lies at `data.path`.
+    pub fn needs_path(self) -> bool {
+        matches!(self, DataSource::Path | DataSource::StackedMnist)
     }
 }
 
@@ -206,6 +213,18 @@ choice! {
         Both = "both",
         /// What the generator makes fakes of.
         Latents = "latents",
+    }
+}
+
+choice! {
+    /// A measure of generated images.
+    MetricKind {
+        /// The Fréchet distance of features.
+        Fd = "fd",
+        /// The kernel distance of features, without bias.
+        Kid = "kid",
+        /// Improved precision and recall.
+        Pr = "pr",
     }
 }
 

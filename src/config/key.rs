@@ -4,7 +4,7 @@
 //! configuration come from. `Config`'s fields carry the same names (a test holds the two together).
 
 use super::choice::{
-    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, ModelKind,
+    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, MetricKind, ModelKind,
     OptimKind, PrecisionKind, RecomputeKind, Task,
 };
 use super::quantity::{Amount, Grid};
@@ -29,6 +29,8 @@ pub enum Kind {
     Text,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// Any number of these words, each once.
+    Words(&'static [&'static str]),
     /// A share of the pixel range.
     Amount,
     /// Columns by rows.
@@ -63,11 +65,11 @@ const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Key {
 /// Every setting, section by section, in the order in which they are written.
 pub const KEYS: &[Key] = &[
     key("data.source", Kind::Choice(DataSource::NAMES), "where real samples come from"),
-    optional("data.path", Kind::Text, "folder, archive or IDX file; for source \"path\""),
+    optional("data.path", Kind::Text, "folder, archive or IDX file; for sources \"path\" and \"stacked-mnist\""),
     key("data.size", Kind::Count(1, 4096), "side of the square images"),
     key("data.channels", Kind::Count(1, 3), "1 grey, 3 colour"),
-    key("data.count", Kind::Count(1, 10_000_000), "built-in faces to render"),
-    key("data.seed", Kind::Seed, "which population of built-in faces"),
+    key("data.count", Kind::Count(1, 10_000_000), "built-in faces to render, or stacks of digits to draw"),
+    key("data.seed", Kind::Seed, "which population of built-in faces or stacks of digits"),
     optional("data.label", Kind::Text, "factor that labels the built-in faces: glasses, hat, smile, ..."),
     key("data.mirror", Kind::Switch, "flip half of the images left to right"),
     key("data.crop", Kind::Count(0, 64), "pixels by which training images are shifted at most, over black; 0: none"),
@@ -159,6 +161,9 @@ pub const KEYS: &[Key] = &[
     ),
     key("validate.steps", Kind::Count(1, 1000), "steps of that PGD"),
     key("validate.patience", Kind::Count(0, 1000), "checkpoints without a better one before the run ends; 0: never"),
+    key("eval.every_kimg", Kind::AtLeast(0.0), "from one measurement of generated images to the next; 0: off"),
+    key("eval.samples", Kind::Count(4, 1_000_000), "generated images that are measured, against as many of the data"),
+    key("eval.metrics", Kind::Words(MetricKind::NAMES), "what is measured of them"),
     key("train.task", Kind::Choice(Task::NAMES), "what is trained"),
     key("train.kimg", Kind::Positive, "length of the run in thousands of real images"),
     key("train.batch", Kind::Count(1, 65_536), "samples per step"),
@@ -208,6 +213,8 @@ impl Kind {
                 Value::String(s) if words.contains(&s.as_str()) => Ok(value.clone()),
                 _ => Err(format!("must be one of {}", words.join(", "))),
             },
+            Kind::Words(words) => listed(value, words)
+                .ok_or_else(|| format!("must be a list of some of {}, each once", words.join(", "))),
             Kind::Amount => match value {
                 Value::String(s) => s.parse::<Amount>().map(|_| value.clone()),
                 _ => number(value, |v| Amount::from_pixel(v).is_some(), Amount::HINT),
@@ -230,10 +237,23 @@ impl Kind {
         let quoted = text.starts_with(['"', '\'']);
         match self {
             Kind::Text | Kind::Choice(_) | Kind::Grid if !quoted => bare(),
+            Kind::Words(_) if !quoted && !text.starts_with('[') => bare(),
             // TOML wants digits around the point; people write .5 and 5. too.
             _ => text.parse::<Value>().or_else(|_| text.parse::<f64>().map(Value::Float)).unwrap_or_else(|_| bare()),
         }
     }
+}
+
+/// Words of a list, or of one text with commas between them.
+fn listed(value: &Value, words: &[&str]) -> Option<Value> {
+    let given: Vec<&str> = match value {
+        Value::Array(values) => values.iter().map(Value::as_str).collect::<Option<_>>()?,
+        Value::String(text) => text.split(',').map(str::trim).collect(),
+        _ => return None,
+    };
+    let once = (1..given.len()).all(|i| !given[..i].contains(&given[i]));
+    let known = given.iter().all(|word| words.contains(word));
+    (once && known && !given.is_empty()).then(|| Value::Array(given.into_iter().map(Value::from).collect()))
 }
 
 fn places(value: &Value) -> Option<Value> {

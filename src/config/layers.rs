@@ -142,23 +142,31 @@ impl Layers {
         for assignment in &overrides.set {
             self.assign(assignment)?;
         }
-        let mut flag = |key: &str, value: Option<Value>| match value {
-            Some(value) => self.put(key, &value, &Origin::command_line()),
-            None => Ok(()),
-        };
         let is_built_in = |name: &str| ["faces", "ring8", "grid25"].contains(&name);
         if let Some(data) = &overrides.data {
             if is_built_in(data) {
-                flag("data.source", Some(data.as_str().into()))?;
+                self.flag("data.source", Some(data.as_str().into()))?;
             } else {
-                flag("data.source", Some("path".into()))?;
-                flag("data.path", Some(data.as_str().into()))?;
+                // Digits are stacked wherever they lie.
+                let source = self.table.get("data").and_then(|data| data.get("source")).and_then(Value::as_str);
+                if source != Some("stacked-mnist") {
+                    self.flag("data.source", Some("path".into()))?;
+                }
+                self.flag("data.path", Some(data.as_str().into()))?;
             }
         }
-        flag("train.kimg", overrides.kimg.map(Value::from))?;
-        flag("train.batch", overrides.batch.map(Value::from))?;
-        flag("train.precision", overrides.precision.clone().map(Value::from))?;
-        flag("train.seed", overrides.seed.map(|s| Value::from(i64::try_from(s).unwrap_or(-1))))
+        self.flag("train.kimg", overrides.kimg.map(Value::from))?;
+        self.flag("train.batch", overrides.batch.map(Value::from))?;
+        self.flag("train.precision", overrides.precision.clone().map(Value::from))?;
+        self.flag("train.seed", overrides.seed.map(|s| Value::from(i64::try_from(s).unwrap_or(-1))))
+    }
+
+    /// The value of a flag that was given.
+    fn flag(&mut self, key: &str, value: Option<Value>) -> Result<()> {
+        match value {
+            Some(value) => self.put(key, &value, &Origin::command_line()),
+            None => Ok(()),
+        }
     }
 
     /// Every value of `table` over what is here.

@@ -15,7 +15,7 @@ mod validate;
 
 pub use adversary::{AdversaryConfig, AdversaryInForce};
 pub use choice::{
-    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, ModelKind,
+    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, MetricKind, ModelKind,
     OptimKind, PrecisionKind, RecomputeKind, Task,
 };
 pub use key::{KEYS, Key, Kind};
@@ -37,6 +37,7 @@ const PRESETS: &[(&str, &str)] = &[
     ("digits32", include_str!("presets/digits32.toml")),
     ("classifier", include_str!("presets/classifier.toml")),
     ("mnist", include_str!("presets/mnist.toml")),
+    ("stacked-mnist", include_str!("presets/stacked-mnist.toml")),
 ];
 
 /// Names of the presets.
@@ -68,6 +69,8 @@ pub struct Config {
     pub defence: DefenceConfig,
     /// How checkpoints of a classifier are measured.
     pub validate: ValidateConfig,
+    /// How a generator of images is measured while it trains.
+    pub eval: EvalConfig,
     /// Length, batch, seed.
     pub train: TrainConfig,
     /// Statistics.
@@ -89,13 +92,13 @@ pub struct Config {
 pub struct DataConfig {
     /// Where they come from.
     pub source: DataSource,
-    /// Folder, archive or IDX file, for [`DataSource::Path`].
+    /// Folder, archive or IDX file, for sources that [need one](DataSource::needs_path).
     pub path: Option<PathBuf>,
     /// Side of the square images.
     pub size: usize,
     /// 1 (grey) or 3 (colour).
     pub channels: usize,
-    /// How many built-in faces to render.
+    /// How many built-in faces to render, or stacks of digits to draw.
     pub count: usize,
     /// Seed of their population.
     pub seed: u64,
@@ -268,6 +271,18 @@ pub struct ValidateConfig {
     pub steps: u32,
     /// Checkpoints without a better one before the run ends; 0 is never.
     pub patience: u32,
+}
+
+/// `[eval]`: how a generator of images is measured while it trains.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvalConfig {
+    /// Thousands of images from one measurement to the next, each of a checkpoint; 0 is off.
+    pub every_kimg: f64,
+    /// Generated images, and as many reals.
+    pub samples: usize,
+    /// What is measured.
+    pub metrics: Vec<MetricKind>,
 }
 
 /// `[train]`: length, batch, seed.

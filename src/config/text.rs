@@ -22,7 +22,7 @@ impl Config {
         let table = self.table();
         self.written(|key| {
             let mut text = key.about.to_string();
-            if let Kind::Choice(words) = key.kind {
+            if let Kind::Choice(words) | Kind::Words(words) = key.kind {
                 let _ = write!(text, ": {}", words.join(", "));
             }
             let own = lookup(&preset, key.name);

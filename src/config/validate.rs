@@ -31,7 +31,7 @@ impl Config {
     ///
     /// Errors: as there.
     pub fn validate_without_data(&self) -> Result<Vec<String>> {
-        if self.data.source != DataSource::Path || self.data.path.is_some() {
+        if !self.data.source.needs_path() || self.data.path.is_some() {
             return self.validate();
         }
         let mut complete = self.clone();
@@ -56,11 +56,13 @@ impl Config {
 
     fn check_data(&self) -> Result<()> {
         let data = &self.data;
-        if data.path.is_none() && data.source == DataSource::Path {
+        if data.path.is_none() && data.source.needs_path() {
             let hint = "name the folder, archive or IDX file with --data PATH";
             return Err(Error::setting(self.place("data.source"), "data.path", "is not set", hint));
         }
         self.require(data.channels != 2, "data.channels", "must be 1 (grey) or 3 (colour)")?;
+        let coloured = data.channels == 3 || data.source != DataSource::StackedMnist;
+        self.together(coloured, ["data.channels", "data.source"], "its three digits are three channels")?;
         let why = "the image would be shifted out of sight";
         self.together(data.crop == 0 || data.crop < data.size, ["data.crop", "data.size"], why)?;
         if self.model.kind == ModelKind::Sequential {
@@ -185,9 +187,9 @@ impl Config {
             }
         };
         warn(
-            data.path.is_some() && data.source != DataSource::Path,
+            data.path.is_some() && !data.source.needs_path(),
             "data.path",
-            "is read only with data.source \"path\"",
+            "is read only with data.source \"path\" or \"stacked-mnist\"",
         );
         // A preset's own label waits for its own images.
         let own = Config::preset(&self.preset).is_ok_and(|preset| preset.data.label == data.label);
@@ -234,6 +236,10 @@ impl Config {
             warn(is_set && optim.burn_in_kimg == 0.0, key, never);
         }
 
+        let measures = self.eval.every_kimg > 0.0;
+        warn(measures && !gan, "eval.every_kimg", "is of no use: a classifier is measured by validate.count");
+        let counted = "is of no use: the modes of points are counted with every plot";
+        warn(measures && !data.source.is_images(), "eval.every_kimg", counted);
         let attacks = attack.steps > 0;
         warn(attacks && attack.radius() == 0.0, "attack.eps", "lets the attack change nothing");
         // A step of exactly eps / steps is long enough, whatever its last bit.

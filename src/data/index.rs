@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::archive::Archive;
 use super::faces::SIZES;
 use super::idx::Idx;
+use super::stacked::Stack;
 use super::items::{EXTENSIONS, Items, is_image, walk};
 use super::labels::{self, Table};
 use super::{DataSet, MAX_COUNT, Skipped, Source, Spec, Split, checksum, items};
@@ -50,6 +51,7 @@ impl Index {
         spec.check()?;
         let path = match &spec.source {
             Source::Faces { seed, count, label } => return faces(spec, *seed, *count, label.as_deref()),
+            Source::StackedMnist { path, seed, count } => return stacked(spec, path, *seed, *count),
             Source::Path(path) => path,
         };
         let kind = fs::metadata(path).map_err(|e| match e.kind() {
@@ -129,6 +131,36 @@ impl Index {
             count: good.len(),
             skipped,
         })
+    }
+
+    /// Decodes the images of these numbers, in their order and without labels; bad ones are left out. `progress` hears (done, total).
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a number that the set does not have, and where more than a tenth of the images are bad.
+    pub fn some(&self, numbers: &[usize], progress: &dyn Fn(usize, usize)) -> Result<DataSet> {
+        if let Some(k) = numbers.iter().find(|k| **k >= self.count) {
+            return Err(Error::data(&self.path, format!("has {} images and no number {k}", self.count)));
+        }
+        let mut images = Vec::with_capacity(numbers.len() * self.image_bytes());
+        let (mut skipped, mut done) = (Skipped::default(), 0);
+        for chunk in numbers.chunks((CHUNK_BYTES / self.image_bytes()).clamp(16, 1024)) {
+            let decode = |k: &usize| self.items.pixels(*k, self.size, self.channels);
+            let decoded: Vec<_> = chunk.par_iter().map(decode).collect();
+            for (k, pixels) in chunk.iter().zip(decoded) {
+                match pixels {
+                    Ok(pixels) => images.extend_from_slice(&pixels),
+                    Err(reason) => skipped.add(self.name_of(*k), reason),
+                }
+            }
+            done += chunk.len();
+            progress(done, numbers.len());
+        }
+        if images.is_empty() || skipped.count * 10 > numbers.len() {
+            return Err(self.too_many_bad(&skipped, done));
+        }
+        let count = images.len() / self.image_bytes();
+        let (name, labels, classes) = (self.name.clone(), None, vec![]);
+        Ok(DataSet { name, images, labels, classes, size: self.size, channels: self.channels, count, skipped })
     }
 
     /// Image k as `[size,size,channels]` bytes.
@@ -223,6 +255,37 @@ fn folder(spec: &Spec, path: &Path) -> Result<Index> {
     let table = path.join(labels::TABLE);
     let table = table.is_file().then(|| items::read(&table));
     images(spec, path, names, Items::Files(paths), table)
+}
+
+/// Stacks of the digits of a folder of IDX files, or of one file.
+fn stacked(spec: &Spec, path: &Path, seed: u64, count: usize) -> Result<Index> {
+    if spec.channels != 3 || count == 0 {
+        return Err(Error::data(path, "stacked digits have three channels, and there must be one at least"));
+    }
+    let digits = if path.is_dir() {
+        let mut names = Vec::new();
+        let problem = |e: std::io::Error| Error::data(path, format!("the folder can't be read: {e}"));
+        for entry in fs::read_dir(path).map_err(problem)? {
+            names.push(entry.map_err(problem)?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort_unstable();
+        match Idx::find(path, &names, spec.split) {
+            Some(found) => found?,
+            None => return Err(Error::data(path, "holds no IDX files such as MNIST's, whose digits are to be stacked")),
+        }
+    } else if path.exists() {
+        undivided(spec, path)?;
+        Idx::open(path)?
+    } else {
+        return Err(Error::data(path, "no such file or folder"));
+    };
+    let stack = Stack { digits, seed };
+    let labels = stack.labels(count);
+    let index = Index { name: "stacked-mnist".into(), ..index(spec, path, vec![], count, Items::Stacked(stack)) };
+    Ok(match labels {
+        None => index,
+        Some(labels) => index.with_labels((labels, (0..1000).map(|mode| format!("{mode:03}")).collect())),
+    })
 }
 
 fn idx(spec: &Spec, path: &Path, mut idx: Idx) -> Result<Index> {

@@ -9,6 +9,7 @@ use super::archive::Archive;
 use super::decode::{self, MAX_FILE};
 use super::faces::Face;
 use super::idx::Idx;
+use super::stacked::Stack;
 use crate::{Error, Result};
 
 /// Names that are taken for images when they end so; what a file holds is told by its first bytes.
@@ -25,6 +26,8 @@ pub(super) enum Items {
     Zip(Archive, Vec<u32>),
     /// IDX images, held in memory.
     Idx(Idx),
+    /// Stacks of them.
+    Stacked(Stack),
 }
 
 impl Items {
@@ -37,6 +40,7 @@ impl Items {
             Items::Files(paths) => decode::square(&read(&paths[k])?, size, channels),
             Items::Zip(archive, entries) => decode::square(&archive.read(entries[k])?, size, channels),
             Items::Idx(idx) => Ok(idx.pixels(k, size, channels)),
+            Items::Stacked(stack) => Ok(stack.pixels(k, size)),
         }
     }
 
@@ -56,6 +60,9 @@ impl Items {
                 .promise(entries[k])
                 .map_or(crc, |(bytes, sum)| crc32c::crc32c_append(size(bytes), &sum.to_le_bytes())),
             Items::Idx(idx) => crc32c::crc32c_append(crc, idx.image(k)),
+            Items::Stacked(stack) => {
+                stack.parts(k).iter().fold(crc, |crc, &digit| crc32c::crc32c_append(crc, stack.digits.image(digit)))
+            }
         }
     }
 
@@ -64,7 +71,7 @@ impl Items {
         match self {
             Items::Files(paths) => *paths = numbers.iter().map(|&k| std::mem::take(&mut paths[k])).collect(),
             Items::Zip(_, entries) => *entries = numbers.iter().map(|&k| entries[k]).collect(),
-            Items::Faces { .. } | Items::Idx(_) => {}
+            Items::Faces { .. } | Items::Idx(_) | Items::Stacked(_) => {}
         }
     }
 }

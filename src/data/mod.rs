@@ -18,6 +18,7 @@ mod index;
 mod items;
 mod labels;
 mod set;
+mod stacked;
 mod stream;
 pub mod toys;
 
@@ -49,6 +50,15 @@ pub enum Source {
     /// A folder of images (searched through its sub-folders), a zip archive of images, a folder of IDX files, or one of them.
     /// Labels are those of StyleGAN's `dataset.json` at the root, else the folders images lie in; for IDX files those beside them.
     Path(PathBuf),
+    /// Three digits of IDX files as red, green and blue: image k is drawn by (seed, k). Its label is the number that they are read as.
+    StackedMnist {
+        /// A folder of IDX files, or one of them.
+        path: PathBuf,
+        /// Which draw.
+        seed: u64,
+        /// How many.
+        count: usize,
+    },
 }
 
 /// Which part of a set that comes divided (`train-…`, `t10k-…` IDX files).

@@ -6,6 +6,7 @@
 
 mod class_head;
 mod dcgan;
+mod face_features;
 pub mod layers;
 pub mod layout;
 mod lenet5;
@@ -23,6 +24,7 @@ pub mod softmax;
 
 pub use class_head::{BothHeads, ClassHead, ClassLogits};
 pub use dcgan::Dcgan;
+pub use face_features::FaceFeatures;
 pub use layout::Layout;
 pub use lenet5::Lenet5;
 pub use mlp::{Activation, Mlp};

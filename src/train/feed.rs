@@ -65,7 +65,7 @@ impl Feed {
         match d.source {
             DataSource::Ring8 => return Ok(Feed::toy(Toy::Ring8)),
             DataSource::Grid25 => return Ok(Feed::toy(Toy::Grid25)),
-            DataSource::Faces | DataSource::Path => {}
+            DataSource::Faces | DataSource::Path | DataSource::StackedMnist => {}
         }
         let source = Feed::source(config)?;
         let index = Index::new(&Spec { channels: d.channels, ..Spec::new(source, d.size) })?;
@@ -126,7 +126,10 @@ impl Feed {
         match (d.source, &d.path) {
             (DataSource::Faces, _) => Ok(data::Source::Faces { seed: d.seed, count: d.count, label: d.label.clone() }),
             (DataSource::Path, Some(path)) => Ok(data::Source::Path(path.clone())),
-            (DataSource::Path, None) => {
+            (DataSource::StackedMnist, Some(path)) => {
+                Ok(data::Source::StackedMnist { path: path.clone(), seed: d.seed, count: d.count })
+            }
+            (DataSource::Path | DataSource::StackedMnist, None) => {
                 Err(Error::setting(config.place("data.source"), "data.path", "is not set", "give --data PATH"))
             }
             (points, _) => Err(Error::setting(

@@ -2,18 +2,18 @@
 
 use super::checkpoint::{Checkpoint, Values};
 use super::game::Player;
+use super::measurement::Measurement;
 use super::run_folder::RunFolder;
 use super::session::Event;
 use super::stats::{Report, StatsLog};
 use super::sums::Sums;
 use super::tensorboard::{EventWriter, Picture};
 use super::trainer::{LogRow, Logged, Trainer};
-use super::validation::Measured;
 use crate::metrics::Modes;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Steps left out in a row before a run ends: the scale of losses has then fallen below any use.
 const MOST_LEFT_OUT: u64 = 200;
@@ -76,9 +76,13 @@ impl Reports {
     }
 
     /// Adds what was measured of a checkpoint to the event file.
-    pub fn measured(&mut self, step: u64, measured: Measured) -> Result<()> {
-        let scalars = [("validation/clean", measured.clean), ("validation/robust", measured.robust)];
-        self.events.scalars(step, scalars)
+    pub fn measured(&mut self, step: u64, measured: &Measurement) -> Result<()> {
+        self.events.scalars(step, measured.tagged())
+    }
+
+    /// Leaves a time out of the speed of the next report.
+    pub fn leave_out(&mut self, time: Duration) {
+        self.clock.0 += time;
     }
 
     /// Adds what the next report is made of to a checkpoint.

@@ -2,7 +2,7 @@
 //! that keeps a second process out.
 //!
 //! ```text
-//! config.toml   checkpoints/   samples/   stats.jsonl   events.out.tfevents.*   data.txt   tuning.json   train.lock
+//! config.toml   checkpoints/   samples/   stats.jsonl   metrics.jsonl   events.out.tfevents.*   data.txt   tuning.json   train.lock
 //! ```
 
 use super::checkpoint;
@@ -153,9 +153,9 @@ impl RunFolder {
         self.root.join("stats.jsonl")
     }
 
-    /// `measured.json`: what was measured of checkpoints.
-    pub fn measured(&self) -> PathBuf {
-        self.root.join("measured.json")
+    /// `metrics.jsonl`: what was measured of checkpoints.
+    pub fn metrics(&self) -> PathBuf {
+        self.root.join("metrics.jsonl")
     }
 
     /// `data.txt`: what the data was when the run started.

@@ -18,6 +18,9 @@ pub struct Sampler {
     device: Box<dyn Executor>,
     inputs: Vec<Region>,
     output: Region,
+    /// See [`Layout`].
+    networks: Vec<(Flat, Region, &'static str)>,
+    states: Vec<(StateSpec, Region)>,
 }
 
 impl Sampler {
@@ -26,25 +29,43 @@ impl Sampler {
     /// # Errors
     /// A game without inference; a checkpoint of another model; a device that fails.
     pub fn new(settings: &Settings, checkpoint: &Checkpoint, place: &Path, device: &Device) -> Result<Sampler> {
+        let mut sampler = Sampler::planned(settings, device)?;
+        sampler.load(checkpoint, place)?;
+        Ok(sampler)
+    }
+
+    /// One without weights: [`Sampler::load`] brings them.
+    ///
+    /// # Errors
+    /// A game without inference; a device that fails.
+    pub fn planned(settings: &Settings, device: &Device) -> Result<Sampler> {
         let Some(inference) = &settings.game.inference else {
             return Err(Error::Training("this game makes no samples".into()));
         };
         let (device, layout) =
             device.tuned(|layout: &Layout| &layout.program, |device| Layout::new(settings, inference, device))?;
         let Layout { program, networks, inputs, output, states } = layout;
-        let mut device = device.load(program)?;
-        for (flat, weights, prefix) in &networks {
+        let device = device.load(program)?;
+        Ok(Sampler { inference: inference.clone(), seed: settings.seed, device, inputs, output, networks, states })
+    }
+
+    /// Takes the averaged networks of a checkpoint; `place` is its file.
+    ///
+    /// # Errors
+    /// A checkpoint of another model; a device that fails.
+    pub fn load(&mut self, checkpoint: &Checkpoint, place: &Path) -> Result<()> {
+        for (flat, weights, prefix) in &self.networks {
             for entry in &flat.entries {
                 let shape = layout::torch_shape(entry.spec.layout, &entry.spec.shape);
                 let values = tensor(checkpoint, place, &format!("{prefix}{}", entry.spec.name), &shape)?;
                 let values = layout::from_torch(entry.spec.layout, &entry.spec.shape, values);
-                device.write(flat.region(*weights, entry), &values)?;
+                self.device.write(flat.region(*weights, entry), &values)?;
             }
         }
-        for (state, region) in &states {
-            device.write(*region, tensor(checkpoint, place, &state.name, &state.shape)?)?;
+        for (state, region) in &self.states {
+            self.device.write(*region, tensor(checkpoint, place, &state.name, &state.shape)?)?;
         }
-        Ok(Sampler { inference: inference.clone(), seed: settings.seed, device, inputs, output })
+        Ok(())
     }
 
     /// One sample per seed: NHWC images in [-1, 1], or points.

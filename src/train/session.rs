@@ -4,6 +4,7 @@
 //! was killed and resumed leaves the same ones as an unbroken run.
 
 use super::checkpoint::{self, Checkpoint, Latest};
+use super::measuring::Measuring;
 use super::pictures::{Drawing, Pictures};
 use super::profile::{Profile, Profiler};
 use super::reports::{Reports, not_finite};
@@ -12,12 +13,11 @@ use super::samples::PendingSamples;
 use super::stats::Report;
 use super::tensorboard::Picture;
 use super::trainer::Trainer;
-use super::validation::{Measured, Validation};
 use crate::config::Config;
 use crate::data::toys::{self, Toy};
 use crate::{Error, Result, grid, metrics};
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -60,8 +60,8 @@ pub struct Session {
     profiler: Option<Profiler>,
     /// Where the last roll-back went.
     rolled_back_to: Option<PathBuf>,
-    /// What measures checkpoints of a classifier.
-    validation: Option<Validation>,
+    /// What measures checkpoints.
+    measuring: Option<Measuring>,
 }
 
 impl Session {
@@ -87,17 +87,17 @@ impl Session {
             }
         };
         let (drawings, pictures) = (VecDeque::new(), Pictures::default());
-        let (profiler, rolled_back_to, validation) = (None, None, None);
-        Ok(Session { config, trainer, toy, run, reports, drawings, pictures, profiler, rolled_back_to, validation })
+        let (profiler, rolled_back_to, measuring) = (None, None, None);
+        Ok(Session { config, trainer, toy, run, reports, drawings, pictures, profiler, rolled_back_to, measuring })
     }
 
-    /// Measures every checkpoint from now on.
+    /// Measures checkpoints from now on.
     ///
     /// # Errors
     /// What the run measured before, if it can't be read.
-    pub fn validate(&mut self, mut validation: Validation) -> Result<()> {
-        validation.go_on(&self.run.measured(), self.trainer.kimg())?;
-        self.validation = Some(validation);
+    pub fn measure_by(&mut self, mut measuring: Measuring) -> Result<()> {
+        measuring.go_on(&self.run.metrics(), self.trainer.kimg())?;
+        self.measuring = Some(measuring);
         Ok(())
     }
 
@@ -143,6 +143,10 @@ impl Session {
             let state = self.trainer.checkpoint()?;
             self.save(state)?;
         }
+        // A run that was stopped before it had measured its last checkpoint does so now.
+        if self.trainer.step() > 0 && self.measures(end) && self.measure(show)? {
+            return Ok(Outcome::Finished);
+        }
         self.reports.restart_clock(self.trainer.step());
         while self.trainer.step() < end {
             self.iterate(show)?;
@@ -150,7 +154,7 @@ impl Session {
             let stopped = stop.load(Ordering::Relaxed);
             let last = step == end;
             let draws = !last && self.is_due(self.config.sample.every_kimg);
-            let saves = last || stopped || self.is_due(self.config.checkpoint.every_kimg);
+            let saves = last || stopped || self.is_due(self.config.checkpoint.every_kimg) || self.measures(end);
             let mut problem = None;
             // The last report tells what the last plot shows; those before it, what the plot before showed.
             if last {
@@ -200,7 +204,7 @@ impl Session {
                 if last || stopped {
                     show(Event::Note(format!("saved {}", path.display())));
                 }
-                if !stopped && self.measure(&path, show)? {
+                if !stopped && self.measures(end) && self.measure(show)? {
                     self.end_profile(show);
                     return Ok(Outcome::Finished);
                 }
@@ -316,34 +320,28 @@ impl Session {
         Ok(())
     }
 
-    /// Measures a checkpoint where the run does, and says what it means; whether the run is to end early.
-    fn measure(&mut self, path: &Path, show: &mut dyn FnMut(Event)) -> Result<bool> {
-        let (Some(validation), kimg, step) = (&mut self.validation, self.trainer.kimg(), self.trainer.step()) else {
-            return Ok(false);
-        };
-        let state = Checkpoint::load(path)?;
-        let verdict = validation.measure(&state, path, kimg)?;
-        validation.keep(&self.run.measured())?;
-        if verdict.best {
-            checkpoint::mark_best(path)?;
-        }
-        let Measured { clean, robust, .. } = verdict.measured;
-        self.reports.measured(step, verdict.measured)?;
-        let best = if verdict.best { ", the best so far" } else { "" };
-        show(Event::Note(format!("measured: clean {:.2} %, robust {:.2} %{best}", 100.0 * clean, 100.0 * robust)));
-        if let Some(from) = verdict.alarm {
-            show(Event::Note(format!(
-                "ALARM: robust accuracy fell from {:.1} to {:.1} % while clean accuracy stayed (catastrophic overfitting): start again \
-                 from the best checkpoint with a smaller attack.alpha or optim.lr, or with defence.kind=pgd",
-                100.0 * from,
-                100.0 * robust
-            )));
-        }
-        if verdict.stop {
-            let patience = self.config.validate.patience;
-            show(Event::Note(format!("no better checkpoint for {patience} in a row: stopped early; the best is kept")));
-        }
-        Ok(verdict.stop)
+    /// Whether the checkpoint of this step is to be measured, and was not yet.
+    fn measures(&self, end: u64) -> bool {
+        let Some(measuring) = &self.measuring else { return false };
+        let due = self.trainer.step() == end || self.is_due(measuring.every_kimg);
+        due && !measuring.has(self.trainer.kimg())
+    }
+
+    /// Measures the checkpoint of this step and says what it means; whether the run is to end early.
+    fn measure(&mut self, show: &mut dyn FnMut(Event)) -> Result<bool> {
+        let (kimg, step) = (self.trainer.kimg(), self.trainer.step());
+        let path = self.run.checkpoint(step * self.trainer.settings().game.batch as u64);
+        let Some(measuring) = &mut self.measuring else { return Ok(false) };
+        let from = Instant::now();
+        let verdict = measuring.measure(&path, kimg)?;
+        self.reports.measured(step, &verdict.measured)?;
+        show(Event::Note(verdict.said));
+        let stops = verdict.stop.is_some();
+        verdict.alarm.into_iter().chain(verdict.stop).for_each(|text| show(Event::Note(text)));
+        self.spent("measure a checkpoint", from);
+        // What was measured is no time of training.
+        self.reports.leave_out(from.elapsed());
+        Ok(stops)
     }
 
     fn save(&mut self, mut state: Checkpoint) -> Result<PathBuf> {
@@ -381,8 +379,8 @@ impl Session {
         self.rolled_back_to = Some(path.clone());
         self.reports = Reports::resume(&self.run, self.trainer.step(), &state, &path)?;
         let kimg = self.trainer.kimg();
-        match &mut self.validation {
-            Some(validation) => validation.go_on(&self.run.measured(), kimg),
+        match &mut self.measuring {
+            Some(measuring) => measuring.go_on(&self.run.metrics(), kimg),
             None => Ok(()),
         }
     }

@@ -22,6 +22,8 @@ pub const ATTACK_LATENTS: u32 = 9;
 pub const LIPSCHITZ_REALS: u32 = 10;
 /// The same on fakes.
 pub const LIPSCHITZ_FAKES: u32 = 12;
+/// Which images of the data a generator is measured by, and which of them are mirrored.
+pub const EVALUATION: u32 = 14;
 /// First of the thousand streams of an attack on a classifier.
 pub const ADVERSARY: u32 = 1000;
 /// Latents of samples; the step counter is the seed of each sample.

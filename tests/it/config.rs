@@ -23,7 +23,7 @@ fn settings(config: &Config) -> toml::Table {
 
 #[test]
 fn every_preset_is_legal_and_free_of_warnings() {
-    let needs_path = |name| ["digits32", "mnist"].contains(&name).then(|| "digits".to_string());
+    let needs_path = |name| ["digits32", "mnist", "stacked-mnist"].contains(&name).then(|| "digits".to_string());
     for name in config::presets() {
         let overrides = Overrides { data: needs_path(name), ..with(name, &[]) };
         let (config, warnings) = Config::load(&overrides).unwrap();
@@ -363,6 +363,7 @@ fn another(key: &config::Key, now: Option<&toml::Value>) -> String {
         Kind::Switch => (now != Some(&true.into())).to_string(),
         Kind::Text => "elsewhere".into(),
         Kind::Choice(words) => words.iter().find(|w| now.and_then(|v| v.as_str()) != Some(w)).unwrap().to_string(),
+        Kind::Words(words) => words[0].into(),
         Kind::Amount => "3/255".into(),
         Kind::Grid => "3x1".into(),
         Kind::Places => "[5.0, 7.5]".into(),

@@ -23,7 +23,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("data", &["philox"]),
     ("grid", &["files"]),
-    ("metrics", &["data"]),
+    ("metrics", &["graph", "nn", "plan", "device", "data", "philox"]),
     (
         "train",
         &[

@@ -2,6 +2,7 @@
 
 pub mod attack;
 mod classifier;
+pub(super) mod features;
 mod gan;
 
 pub use attack::Victim;
