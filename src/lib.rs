@@ -69,6 +69,8 @@ pub mod loss;
 pub mod metrics;
 pub mod nn;
 pub mod optim;
+#[doc(hidden)]
+pub mod page;
 pub mod philox;
 #[doc(hidden)]
 pub mod plan;

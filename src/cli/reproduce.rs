@@ -2,7 +2,8 @@
 
 use super::args::{Cli, Command, ReproduceArgs};
 use super::{attack, commands, output};
-use crate::robustness::{Chart, REPRODUCTIONS, Reproduction, Series, Variant};
+use crate::page::{Chart, Series};
+use crate::robustness::{REPRODUCTIONS, Reproduction, Variant};
 use crate::{Error, Result, files};
 use clap::Parser;
 use std::path::Path;

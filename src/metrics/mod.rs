@@ -5,6 +5,7 @@
 //!
 //! May use `graph`, `nn`, `plan`, `device`, `data`, `philox`. Deliberately absent: runs, checkpoints, printing.
 
+mod diversity;
 mod extractor;
 mod faces;
 mod feature_network;
@@ -16,11 +17,12 @@ mod precision_recall;
 mod resize;
 mod stacked;
 
+pub use diversity::mean_distance;
 pub use extractor::{Extractor, FeatureGraph};
 pub use faces::Faces;
 pub use feature_network::{FeatureNetwork, Weights};
 pub use frechet::{Gaussian, frechet};
-pub use kid::{SUBSETS, Kid, kid};
+pub use kid::{Kid, SUBSETS, kid};
 pub use modes::{Modes, modes};
 pub use pairs::Pairs;
 pub use precision_recall::{NEIGHBOURS, PrecisionRecall, precision_recall};

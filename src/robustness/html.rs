@@ -1,25 +1,19 @@
 //! A report as one page that needs nothing beside it: no scripts, no fonts, no files.
 
-use super::charts::{Chart, Series, escape};
 use super::report::RobustnessReport;
 use crate::attack::Norm;
+use crate::page::{Chart, Series, escape, head, png_address};
 use std::fmt::Write;
-
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}\
-h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse}td,th{padding:.25rem .7rem;\
-border-bottom:1px solid #d1d9e0;text-align:right}td:first-child,th:first-child{text-align:left}.big{font-size:1.2rem}\
-.charts{display:flex;flex-wrap:wrap;gap:1rem}svg{width:28rem;max-width:100%;font:12px system-ui,sans-serif}.warn{background:#fff8c5;border-left:4px solid #d4a72c;padding:.4rem .8rem}\
-img{max-width:100%;image-rendering:pixelated}small{color:#59636e}";
 
 /// The page.
 pub fn page(report: &RobustnessReport) -> String {
     let norm = if report.norm == Norm::Inf { "∞" } else { "2" };
     let (model, data) = (escape(&report.model), escape(&report.data));
     let mut out = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{model} under attack</title><style>{STYLE}</style></head><body><h1>{model} under attack</h1>\
+        "{}<h1>{model} under attack</h1>\
          <p>{} images of {data}, ε = {} in the {norm}-norm of pixels from 0 to 1.</p>\
          <p class=\"big\">Right without an attack: <b>{:.2} %</b>. Right under every attack: <b>{:.2} %</b>.</p>",
+        head(&format!("{} under attack", report.model)),
         report.count,
         escape(&report.eps),
         100.0 * report.clean,
@@ -35,7 +29,7 @@ pub fn page(report: &RobustnessReport) -> String {
     transfer(&mut out, report);
     if let Some(png) = &report.picture {
         out += "<h2>Examples</h2><p>Left the image, then ten times the change, then the example; below, what the model says.</p>";
-        let _ = write!(out, "<img alt=\"Examples\" src=\"data:image/png;base64,{}\">", base64(png));
+        let _ = write!(out, "<img alt=\"Examples\" src=\"{}\">", png_address(png));
     }
     let _ = write!(
         out,
@@ -110,30 +104,4 @@ fn shares(out: &mut String, heads: &[String], rows: &[(String, Vec<f64>)]) {
         *out += "</tr>";
     }
     *out += "</table>";
-}
-
-/// Bytes as text (RFC 4648).
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let word = three.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for i in 0..4 {
-            let digit = char::from(DIGITS[(word >> (18 - 6 * i) & 63) as usize]);
-            out.push(if i <= three.len() { digit } else { '=' });
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base64;
-
-    #[test]
-    fn base64_as_in_the_standard() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-    }
 }

@@ -2,9 +2,8 @@
 //!
 //! Robust accuracy is the share of *all* images that the model gets right and that no attack changes: the mean over examples of the
 //! minimum over attacks. Whatever an attack says it found is looked at again by the model alone, and measured against the ball and the
-//! box, before it counts. Uses `attack`, `train`, `device`, `data`, `grid`, `config`, `files`. Deliberately absent: printing.
+//! box, before it counts. Uses `attack`, `train`, `device`, `data`, `grid`, `page`, `config`, `files`. Deliberately absent: printing.
 
-mod charts;
 mod curves;
 mod examples;
 mod html;
@@ -16,7 +15,6 @@ mod store;
 mod suite;
 mod warnings;
 
-pub use charts::{Chart, Series};
 pub use curves::{EpsPoint, StepPoint, against_eps, against_steps};
 pub use examples::Examples;
 pub use html::page;

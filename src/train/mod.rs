@@ -2,6 +2,7 @@
 //!
 //! Uses everything below it. Deliberately absent: printing (that is `cli`).
 
+mod alarms;
 pub mod assembly;
 mod attacker;
 pub mod checkpoint;
@@ -17,6 +18,7 @@ mod pictures;
 mod profile;
 mod reports;
 pub mod run_folder;
+mod run_page;
 mod sampler;
 mod samples;
 mod session;
@@ -29,6 +31,7 @@ pub mod tensorboard;
 mod trainer;
 mod validation;
 
+pub use alarms::{Alarm, Alarms};
 pub use assembly::{Assembly, Resident};
 pub use attacker::{Attacker, Found, Judge};
 pub use evaluation::{EvalOptions, Evaluation};

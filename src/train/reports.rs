@@ -1,14 +1,16 @@
 //! From rows of the log to reports: sums over an interval, `stats.jsonl` and event files, and whether numbers are finite.
 
+use super::alarms::Alarms;
 use super::checkpoint::{Checkpoint, Values};
 use super::game::Player;
 use super::measurement::Measurement;
 use super::run_folder::RunFolder;
 use super::session::Event;
-use super::stats::{Report, StatsLog};
+use super::stats::{self, Report, StatsLog};
 use super::sums::Sums;
 use super::tensorboard::{EventWriter, Picture};
 use super::trainer::{LogRow, Logged, Trainer};
+use crate::config::Config;
 use crate::metrics::Modes;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -27,13 +29,14 @@ pub(super) struct Reports {
     known_nonfinite: u64,
     /// By network, where losses are scaled: steps left out so far, and the last step that was not.
     left_out: HashMap<String, (f32, u64)>,
+    alarms: Alarms,
     /// Time and step at the last report.
     clock: (Instant, u64),
 }
 
 impl Reports {
     /// Those of a new run.
-    pub fn create(run: &RunFolder) -> Result<Reports> {
+    pub fn create(run: &RunFolder, config: &Config) -> Result<Reports> {
         let (stats, events) = (StatsLog::create(&run.stats())?, EventWriter::create(run.root())?);
         Ok(Reports {
             stats,
@@ -41,6 +44,7 @@ impl Reports {
             sums: Sums::default(),
             known_nonfinite: 0,
             left_out: HashMap::new(),
+            alarms: Alarms::new(config),
             clock: (Instant::now(), 0),
         })
     }
@@ -49,13 +53,17 @@ impl Reports {
     ///
     /// # Errors
     /// A checkpoint that is not of a run; files that can't be read or written.
-    pub fn resume(run: &RunFolder, step: u64, state: &Checkpoint, place: &Path) -> Result<Reports> {
+    pub fn resume(run: &RunFolder, config: &Config, step: u64, state: &Checkpoint, place: &Path) -> Result<Reports> {
+        let stats = StatsLog::resume(&run.stats(), step)?;
+        let mut alarms = Alarms::new(config);
+        stats::read(&run.stats())?.iter().for_each(|report| drop(alarms.watch(report)));
         Ok(Reports {
             sums: Sums::read(state, place)?,
-            stats: StatsLog::resume(&run.stats(), step)?,
+            stats,
             events: EventWriter::resume(run.root(), step)?,
             known_nonfinite: nonfinite(state),
             left_out: HashMap::new(),
+            alarms,
             clock: (Instant::now(), step),
         })
     }
@@ -68,6 +76,16 @@ impl Reports {
     /// What the next report says of the last plot.
     pub fn set_modes(&mut self, modes: Modes) {
         self.sums.modes = Some(modes);
+    }
+
+    /// What the next report says of the diversity of the last samples, as a share of the reals'.
+    pub fn set_diversity(&mut self, diversity: f64) {
+        self.sums.diversity = Some(diversity);
+    }
+
+    /// What the next report says of the distance of averaged from trained weights, relative to the latter.
+    pub fn set_average_gap(&mut self, gap: f64) {
+        self.sums.average_gap = Some(gap);
     }
 
     /// Adds a picture to the event file.
@@ -164,6 +182,8 @@ impl Reports {
             report.scalars.insert("modes".into(), modes.covered as f64);
             report.scalars.insert("high_quality".into(), modes.high_quality);
         }
+        let measured = [("diversity", self.sums.diversity), ("average_gap", self.sums.average_gap)];
+        report.scalars.extend(measured.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         let batch = trainer.settings().game.batch as f64;
         let seconds = self.clock.0.elapsed().as_secs_f64().max(1e-9);
         let images = step.saturating_sub(self.clock.1).max(1) as f64 * batch;
@@ -176,6 +196,9 @@ impl Reports {
         let scalars = report.tagged();
         self.events.scalars(step, scalars.iter().map(|(tag, value)| (tag.as_str(), *value)))?;
         show(Event::Report(&report));
+        for alarm in self.alarms.watch(&report) {
+            show(Event::Note(format!("ALARM: {}", alarm.text)));
+        }
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //! that keeps a second process out.
 //!
 //! ```text
-//! config.toml   checkpoints/   samples/   stats.jsonl   metrics.jsonl   events.out.tfevents.*   data.txt   tuning.json   train.lock
+//! config.toml   checkpoints/   samples/   stats.jsonl   metrics.jsonl   report.html   events.out.tfevents.*   data.txt   tuning.json   train.lock
 //! ```
 
 use super::checkpoint;

@@ -3,12 +3,13 @@
 //! Nothing here prints: events go to the caller. Statistics, grids and checkpoints are functions of the step, so a run that
 //! was killed and resumed leaves the same ones as an unbroken run.
 
-use super::checkpoint::{self, Checkpoint, Latest};
+use super::checkpoint::{self, Checkpoint, Latest, Values};
 use super::measuring::Measuring;
 use super::pictures::{Drawing, Pictures};
 use super::profile::{Profile, Profiler};
 use super::reports::{Reports, not_finite};
 use super::run_folder::RunFolder;
+use super::run_page;
 use super::samples::PendingSamples;
 use super::stats::Report;
 use super::tensorboard::Picture;
@@ -62,6 +63,8 @@ pub struct Session {
     rolled_back_to: Option<PathBuf>,
     /// What measures checkpoints.
     measuring: Option<Measuring>,
+    /// Mean distance between reals, to measure the diversity of samples by.
+    spread: Option<f64>,
 }
 
 impl Session {
@@ -77,18 +80,30 @@ impl Session {
         latest: Option<&Latest>,
     ) -> Result<Session> {
         let reports = match latest {
-            None => Reports::create(&run)?,
+            None => Reports::create(&run, &config)?,
             Some(latest) => {
                 trainer.restore(&latest.checkpoint, &latest.path)?;
-                let reports = Reports::resume(&run, trainer.step(), &latest.checkpoint, &latest.path)?;
+                let reports = Reports::resume(&run, &config, trainer.step(), &latest.checkpoint, &latest.path)?;
                 // Only now is it known that the run can go on, with the settings that may have changed.
                 run.write_config(&config)?;
                 reports
             }
         };
         let (drawings, pictures) = (VecDeque::new(), Pictures::default());
-        let (profiler, rolled_back_to, measuring) = (None, None, None);
-        Ok(Session { config, trainer, toy, run, reports, drawings, pictures, profiler, rolled_back_to, measuring })
+        let (profiler, rolled_back_to, measuring, spread) = (None, None, None, None);
+        Ok(Session {
+            config,
+            trainer,
+            toy,
+            run,
+            reports,
+            drawings,
+            pictures,
+            profiler,
+            rolled_back_to,
+            measuring,
+            spread,
+        })
     }
 
     /// Measures checkpoints from now on.
@@ -117,16 +132,17 @@ impl Session {
         Ok(())
     }
 
-    /// Writes `samples/reals.png` from [`super::Feed::preview`]: what the grids are to be compared with.
+    /// Takes reals from [`super::Feed::preview`] for what the samples are to be compared with: `samples/reals.png`, and their diversity.
     ///
     /// # Errors
     /// A disk that fails.
-    pub fn draw_reals(&self, reals: &[f32]) -> Result<()> {
+    pub fn draw_reals(&mut self, reals: &[f32]) -> Result<()> {
         let path = self.run.samples().join("reals.png");
+        let per_image = self.trainer.settings().game.sample_elems();
+        self.spread = metrics::mean_distance(reals, per_image).filter(|spread| *spread > 0.0);
         if reals.is_empty() || path.exists() {
             return Ok(());
         }
-        let per_image = self.trainer.settings().game.sample_elems();
         grid::write(&path, reals, image_shape(&self.trainer, reals.len() / per_image), 0, grid::Scale::Auto)
     }
 
@@ -204,7 +220,12 @@ impl Session {
                 if last || stopped {
                     show(Event::Note(format!("saved {}", path.display())));
                 }
-                if !stopped && self.measures(end) && self.measure(show)? {
+                let ends = !stopped && self.measures(end) && self.measure(show)?;
+                // The page tells what other files tell; a run does not end for it.
+                if let Err(error) = run_page::write(&self.run, &self.config, &self.trainer.describe_device()) {
+                    show(Event::Note(format!("no page of the run was written: {error}")));
+                }
+                if ends {
                     self.end_profile(show);
                     return Ok(Outcome::Finished);
                 }
@@ -302,6 +323,10 @@ impl Session {
                 Box::new(move || Ok(toys::plot(toy, &real, &values, PLOT)))
             }
             None => {
+                let found = metrics::mean_distance(&values, self.trainer.settings().game.sample_elems());
+                if let Some((found, spread)) = found.zip(self.spread) {
+                    self.reports.set_diversity(found / spread);
+                }
                 let cells = self.config.sample.count;
                 let shape = image_shape(&self.trainer, cells.cells());
                 Box::new(move || grid::image(&values, shape, cells.columns, grid::Scale::Auto))
@@ -345,6 +370,9 @@ impl Session {
     }
 
     fn save(&mut self, mut state: Checkpoint) -> Result<PathBuf> {
+        if let Some(gap) = average_gap(&state) {
+            self.reports.set_average_gap(gap);
+        }
         self.reports.write(&mut state);
         let path = self.run.checkpoint(self.trainer.step() * self.trainer.settings().game.batch as u64);
         state.save(&path)?;
@@ -377,13 +405,29 @@ impl Session {
         self.trainer.restore(&state, &path)?;
         self.trainer.next_attempt(attempt + 1);
         self.rolled_back_to = Some(path.clone());
-        self.reports = Reports::resume(&self.run, self.trainer.step(), &state, &path)?;
+        self.reports = Reports::resume(&self.run, &self.config, self.trainer.step(), &state, &path)?;
         let kimg = self.trainer.kimg();
         match &mut self.measuring {
             Some(measuring) => measuring.go_on(&self.run.metrics(), kimg),
             None => Ok(()),
         }
     }
+}
+
+/// Distance of averaged from trained weights, relative to the latter; `None` where nothing is averaged.
+fn average_gap(state: &Checkpoint) -> Option<f64> {
+    let (mut between, mut of_trained, mut any) = (0.0, 0.0, false);
+    for averaged in &state.tensors {
+        let Some(name) = averaged.name.strip_prefix("ema.") else { continue };
+        let trained = state.tensor(name)?;
+        let (Values::F32(averaged), Values::F32(trained)) = (&averaged.data, &trained.data) else { continue };
+        for (a, t) in averaged.iter().zip(trained) {
+            between += f64::from(a - t).powi(2);
+            of_trained += f64::from(*t).powi(2);
+        }
+        any = true;
+    }
+    (any && of_trained > 0.0).then(|| (between / of_trained).sqrt())
 }
 
 /// [n, h, w, c] of `count` images of a trainer.

@@ -12,7 +12,14 @@ pub(super) struct Sums {
     pub count: u64,
     /// Of the last plot.
     pub modes: Option<metrics::Modes>,
+    /// Of the last grid, as a share of the reals'.
+    pub diversity: Option<f64>,
+    /// Of the last checkpoint: distance of averaged from trained weights, relative to the latter.
+    pub average_gap: Option<f64>,
 }
+
+/// Numbers that are kept as they are, with their keys in a checkpoint.
+const NUMBERS: [&str; 2] = ["diversity", "average_gap"];
 
 impl Sums {
     /// Adds them to a checkpoint. Bits, not decimals: a resumed report must not differ in the last digit.
@@ -23,6 +30,11 @@ impl Sums {
         if let Some(modes) = &self.modes {
             let share = modes.high_quality.to_bits();
             state.meta.insert("modes".into(), format!("{} {} {share:016x}", modes.covered, modes.total));
+        }
+        for (key, number) in NUMBERS.into_iter().zip([self.diversity, self.average_gap]) {
+            if let Some(number) = number {
+                state.meta.insert(key.into(), format!("{:016x}", number.to_bits()));
+            }
         }
     }
 
@@ -45,7 +57,12 @@ impl Sums {
                 Some(text) => Some(modes(text)?),
                 None => None,
             };
-            Some(Sums { values, count, modes })
+            let number = |key: &str| match state.meta.get(key) {
+                Some(word) => bits(word).map(Some),
+                None => Some(None),
+            };
+            let [diversity, average_gap] = NUMBERS.map(number);
+            Some(Sums { values, count, modes, diversity: diversity?, average_gap: average_gap? })
         };
         parse().ok_or_else(|| {
             Error::checkpoint(place, "its header has no sound log_sums and modes: is it a checkpoint of a run?")

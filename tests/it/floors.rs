@@ -23,15 +23,16 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("data", &["philox"]),
     ("grid", &["files"]),
+    ("page", &[]),
     ("metrics", &["graph", "nn", "plan", "device", "data", "philox"]),
     (
         "train",
         &[
             "graph", "autodiff", "nn", "loss", "attack", "plan", "philox", "optim", "config", "data", "grid",
-            "metrics", "device", "files",
+            "metrics", "device", "files", "page",
         ],
     ),
-    ("robustness", &["attack", "train", "device", "data", "grid", "config", "files"]),
+    ("robustness", &["attack", "train", "device", "data", "grid", "page", "config", "files"]),
     ("check", &["graph", "nn", "loss", "plan", "philox", "host", "device", "train"]),
     (
         "bench",
@@ -50,6 +51,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "config",
             "data",
             "grid",
+            "page",
             "metrics",
             "device",
             "train",

@@ -45,6 +45,7 @@ mod products;
 mod program;
 mod recompute;
 mod run_folder;
+mod run_page;
 mod sequential;
 mod sequential_runs;
 mod stacked;

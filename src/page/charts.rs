@@ -1,5 +1,6 @@
 //! Line charts as SVG, for pages that need nothing beside them.
 
+use super::escape;
 use std::fmt::Write;
 
 /// A line of a chart.
@@ -26,6 +27,11 @@ pub struct Chart {
     pub range: Option<(f64, f64)>,
 }
 
+/// A line of more points than this has no dots.
+const DOTS: usize = 40;
+/// A line of more points than this is thinned.
+const MOST: usize = 400;
+
 const COLOURS: [&str; 8] = ["#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#57606a", "#0a9396", "#bf3989"];
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 320.0;
@@ -34,13 +40,8 @@ const BOTTOM: f64 = 48.0;
 const TOP: f64 = 34.0;
 const RIGHT: f64 = 16.0;
 
-/// Text that stands in a page.
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 /// A number with three digits that count, without zeros behind.
-pub(super) fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
     }
@@ -59,10 +60,21 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
     (first..=last).map(|i| i as f64 * step).collect()
 }
 
+/// At most [`MOST`] points: each the mean of as many neighbours as it takes. Numbers that are not finite are left out.
+fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let finite: Vec<(f64, f64)> = points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
+    let at_once = finite.len().div_ceil(MOST).max(1);
+    let mean = |group: &[(f64, f64)]| {
+        let (x, y) = group.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
+        (x / group.len() as f64, y / group.len() as f64)
+    };
+    finite.chunks(at_once).map(mean).collect()
+}
+
 impl Chart {
     /// The chart as an `<svg>` element.
     pub fn svg(&self) -> String {
-        let all = || self.series.iter().flat_map(|s| &s.points);
+        let all = || self.series.iter().flat_map(|s| &s.points).filter(|(x, y)| x.is_finite() && y.is_finite());
         let bounds = |of: fn(&(f64, f64)) -> f64| {
             let (low, high) = all().map(of).fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
             if low < high { (low, high) } else { (low - 0.5, low + 0.5) }
@@ -97,14 +109,17 @@ impl Chart {
         let _ = write!(out, "<text transform=\"translate(16 {centre}) rotate(-90)\" text-anchor=\"middle\">{y}</text>");
         for (i, series) in self.series.iter().enumerate() {
             let colour = COLOURS[i % COLOURS.len()];
-            let points: Vec<String> =
-                series.points.iter().map(|(x, y)| format!("{:.1},{:.1}", at_x(*x), at_y(*y))).collect();
+            let points: Vec<String> = thinned(&series.points)
+                .iter()
+                .map(|(x, y)| format!("{:.1},{:.1}", at_x(*x), at_y(y.clamp(y_range.0, y_range.1))))
+                .collect();
             let _ = write!(
                 out,
                 "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" points=\"{}\"/>",
                 points.join(" ")
             );
-            for point in &points {
+            let dots = if points.len() > DOTS { &[][..] } else { &points[..] };
+            for point in dots {
                 let (x, y) = point.split_once(',').unwrap_or_default();
                 let _ = write!(out, "<circle cx=\"{x}\" cy=\"{y}\" r=\"3\" fill=\"{colour}\"/>");
             }
@@ -138,6 +153,14 @@ mod tests {
             let count = ticks(low, high).len();
             assert!((3..=9).contains(&count), "{low} {high}: {count}");
         }
+    }
+
+    #[test]
+    fn long_lines_are_thinned_to_means() {
+        let points: Vec<(f64, f64)> = (0..1000).map(|i| (f64::from(i), if i == 7 { f64::NAN } else { 2.0 })).collect();
+        let thin = thinned(&points);
+        assert_eq!((thin.len(), thin[0]), (333, (1.0, 2.0)));
+        assert!(thin.iter().all(|(_, y)| *y == 2.0));
     }
 
     #[test]
