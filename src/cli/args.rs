@@ -254,6 +254,13 @@ pub struct EvalArgs {
     /// A picture of samples beside the images of the data that are nearest to them.
     #[arg(long, value_name = "FILE.png", value_parser = png)]
     pub neighbours: Option<PathBuf>,
+    /// The network by whose features images are compared: the weights of Inception-v3 that pytorch-fid uses, as safetensors; a small one
+    /// that comes with the program unless given.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub features: Option<PathBuf>,
+    /// A file for the numbers.
+    #[arg(long, value_name = "FILE.json")]
+    pub json: Option<PathBuf>,
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,

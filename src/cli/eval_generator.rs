@@ -7,7 +7,7 @@ use crate::data::toys::Toy;
 use crate::train::checkpoint::{self, Latest};
 use crate::train::run_folder::RunFolder;
 use crate::train::{EvalOptions, Evaluation, Measurement, Sampler, Settings};
-use crate::{Error, Result, grid, metrics};
+use crate::{Error, Result, files, grid, metrics};
 use std::path::Path;
 use std::time::Instant;
 
@@ -53,7 +53,8 @@ fn points(args: &EvalArgs, config: &Config, latest: &Latest, toy: Toy) -> Result
     let found = metrics::modes(toy, &sampler.sample(&(0..count as u32).collect::<Vec<u32>>())?);
     let (covered, total, share) = (found.covered, found.total, 100.0 * found.high_quality);
     output::line(format_args!("{covered} of {total} modes, {share:.1} % of {count} samples within 3 sigma"));
-    Ok(())
+    let numbers = [("modes", covered as f64), ("high_quality", found.high_quality), ("samples", count as f64)];
+    write_json(args, numbers.map(|(name, value)| (name.to_owned(), value.into())))
 }
 
 fn images(args: &EvalArgs, config: &Config, latest: &Latest) -> Result<()> {
@@ -64,14 +65,15 @@ fn images(args: &EvalArgs, config: &Config, latest: &Latest) -> Result<()> {
     if args.labels.is_some() && !modes {
         return Err(Error::setting("command line", "--labels", "is given", "is read only with --metrics modes"));
     }
+    let mut numbers = serde_json::Map::new();
     if modes {
-        eval_modes::eval(args, config, latest)?;
+        numbers.extend(eval_modes::eval(args, config, latest)?);
     }
     if metrics.is_empty() {
-        return Ok(());
+        return write_json(args, numbers);
     }
     let samples = args.samples.map_or(SAMPLES, |samples| samples as usize);
-    let options = EvalOptions { metrics, samples, data: args.data.clone() };
+    let options = EvalOptions { metrics, samples, data: args.data.clone(), features: args.features.clone() };
     let device = startup::open(args.device, &args.tuning)?;
     let from = Instant::now();
     let bar = output::counter("reals");
@@ -89,10 +91,22 @@ fn images(args: &EvalArgs, config: &Config, latest: &Latest) -> Result<()> {
         measured.features.as_deref().unwrap_or_default()
     ));
     table(&evaluation, &measured);
+    if let Ok(serde_json::Value::Object(found)) = serde_json::to_value(&measured) {
+        numbers.extend(found);
+    }
+    write_json(args, numbers)?;
     match &args.neighbours {
         Some(path) => sheet(&mut evaluation, latest, path),
         None => Ok(()),
     }
+}
+
+/// Writes what was measured where a file was asked for.
+fn write_json(args: &EvalArgs, numbers: impl IntoIterator<Item = (String, serde_json::Value)>) -> Result<()> {
+    let Some(path) = &args.json else { return Ok(()) };
+    let object: serde_json::Map<_, _> = numbers.into_iter().collect();
+    let text = serde_json::Value::Object(object).to_string() + "\n";
+    files::write(path, "writing what was measured", text.as_bytes())
 }
 
 /// What `modes,fd,kid` names: whether modes, and which measures.

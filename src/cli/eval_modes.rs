@@ -22,7 +22,7 @@ const SIDE: usize = 32;
 ///
 /// # Errors
 /// A run of other images; a classifier that does not read digits; a device that fails.
-pub(super) fn eval(args: &EvalArgs, config: &Config, latest: &Latest) -> Result<()> {
+pub(super) fn eval(args: &EvalArgs, config: &Config, latest: &Latest) -> Result<Vec<(String, serde_json::Value)>> {
     let refuse = |key: &str, value: String, hint: &str| Err(Error::setting("command line", key, value, hint));
     if config.data.source != DataSource::StackedMnist || config.data.size != SIDE {
         return refuse("--metrics", "modes".into(), "is for runs on stacked-mnist at 32x32");
@@ -63,7 +63,17 @@ pub(super) fn eval(args: &EvalArgs, config: &Config, latest: &Latest) -> Result<
         Ok(floats(&loaded.images).collect())
     })?;
     output::line(format_args!("as many of the data: {reals}"));
-    Ok(())
+    let read_right = accuracy.0 as f64 / accuracy.1 as f64;
+    let numbers = [
+        ("modes", fakes.covered as f64),
+        ("kl", fakes.kl),
+        ("kl_uniform", fakes.kl_uniform),
+        ("modes_of_data", reals.covered as f64),
+        ("kl_of_data", reals.kl),
+        ("digits_read_right", read_right),
+        ("samples", count as f64),
+    ];
+    Ok(numbers.map(|(name, value)| (name.to_owned(), value.into())).to_vec())
 }
 
 /// A classifier of digits.

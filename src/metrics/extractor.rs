@@ -10,8 +10,6 @@ use crate::plan::{Builder, Class, Element, Executor, Places, Program, Region};
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Images at once.
-const ROWS: usize = 64;
 /// Names of what goes in and of what comes out.
 const IMAGES: &str = "images";
 const FEATURES: &str = "features";
@@ -83,13 +81,13 @@ impl Extractor {
     /// # Errors
     /// As [`FeatureGraph::new`]; a device that fails.
     pub fn new(network: Arc<dyn FeatureNetwork>, image: [usize; 3], device: &Device) -> Result<Extractor> {
-        let graph = FeatureGraph::new(network.as_ref(), image, ROWS)?;
-        let dims = network.dims();
+        let graph = FeatureGraph::new(network.as_ref(), image, network.rows())?;
+        let (dims, rows) = (network.dims(), network.rows());
         let plan = |device: &Device| -> Result<(Program, Vec<Region>)> {
             let mut b = Builder::new(device.options(true));
             let mut regions = vec![
-                b.buffer(IMAGES, ROWS * image.iter().product::<usize>(), Element::F32, Class::Input),
-                b.buffer(FEATURES, ROWS * dims, Element::F32, Class::Output),
+                b.buffer(IMAGES, rows * image.iter().product::<usize>(), Element::F32, Class::Input),
+                b.buffer(FEATURES, rows * dims, Element::F32, Class::Output),
             ];
             let mut leaves = Places::from([(IMAGES.to_owned(), regions[0])]);
             for (name, values) in &graph.feeds {
@@ -118,15 +116,15 @@ impl Extractor {
     /// # Errors
     /// Images that are cut short; a device that fails.
     pub fn extend(&mut self, found: &mut Features, images: &[f32]) -> Result<()> {
-        let (elems, dims) = (self.image.iter().product::<usize>(), self.network.dims());
+        let (elems, dims, rows) = (self.image.iter().product::<usize>(), self.network.dims(), self.network.rows());
         if images.len() % elems != 0 {
             let reason = format!("{} numbers are no whole number of images of {:?}", images.len(), self.image);
             return Err(Error::Graph(reason));
         }
         found.dims = dims;
-        for part in images.chunks(ROWS * elems) {
+        for part in images.chunks(rows * elems) {
             let mut padded = part.to_vec();
-            padded.resize(ROWS * elems, 0.0);
+            padded.resize(rows * elems, 0.0);
             self.device.write(self.images, &padded)?;
             self.device.run(&[(0, 1)])?;
             let features = self.device.read(self.features)?;

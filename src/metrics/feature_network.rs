@@ -20,6 +20,11 @@ pub trait FeatureNetwork: Send + Sync {
     /// Side of the square images it reads.
     fn size(&self) -> usize;
 
+    /// Images that it reads at once: large networks want fewer.
+    fn rows(&self) -> usize {
+        64
+    }
+
     /// Features of an image.
     fn dims(&self) -> usize;
 

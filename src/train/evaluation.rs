@@ -12,7 +12,10 @@ use super::stream;
 use crate::config::{Config, DataSource, MetricKind, Task};
 use crate::data::{self, DataSet, DrawRule, Index, Spec, Split, floats};
 use crate::device::Device;
-use crate::metrics::{Extractor, Faces, Features, Gaussian, Kid, PrecisionRecall, frechet, kid, precision_recall};
+use crate::metrics::{
+    Extractor, Faces, FeatureNetwork, Features, Gaussian, InceptionV3, Kid, PrecisionRecall, frechet, kid,
+    precision_recall,
+};
 use crate::{Error, Result, grid};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +32,8 @@ pub struct EvalOptions {
     pub samples: usize,
     /// Reals other than the run's own: a folder, an archive, IDX files.
     pub data: Option<PathBuf>,
+    /// Weights of Inception-v3, instead of the small network that comes with the program.
+    pub features: Option<PathBuf>,
 }
 
 /// Reals to measure by.
@@ -83,7 +88,11 @@ impl Evaluation {
         let settings = Settings::new(config)?;
         let sampler = Sampler::planned(&settings, device)?;
         let [_, size, _, channels] = sampler.image_shape(1);
-        let mut extractor = Extractor::new(Arc::new(Faces::new()?), [size, size, channels], device)?;
+        let network: Arc<dyn FeatureNetwork> = match &options.features {
+            Some(path) => Arc::new(InceptionV3::read(path)?),
+            None => Arc::new(Faces::new()?),
+        };
+        let mut extractor = Extractor::new(network, [size, size, channels], device)?;
         let Sources { reals, others, held_out } = sources(config, options)?;
         let mut warnings = vec![];
         // Of one set the halves are taken.

@@ -63,8 +63,12 @@ impl Measuring {
                 (Measurer::Classifier(Box::new(validation)), about, config.checkpoint.every_kimg)
             }
             Task::Gan => {
-                let options =
-                    EvalOptions { metrics: config.eval.metrics.clone(), samples: config.eval.samples, data: None };
+                let options = EvalOptions {
+                    metrics: config.eval.metrics.clone(),
+                    samples: config.eval.samples,
+                    data: None,
+                    features: None,
+                };
                 let evaluation = Evaluation::new(config, &options, device, progress)?;
                 let about = evaluation.about();
                 (Measurer::Generator(Box::new(evaluation)), about, config.eval.every_kimg)

@@ -9,9 +9,10 @@ use danskin::device::Device;
 use danskin::graph::Graph;
 use danskin::host::{Rng, eval};
 use danskin::metrics::{
-    Extractor, Faces, FeatureGraph, FeatureNetwork, Features, Gaussian, frechet, kid, precision_recall, resize_matrix,
-    resized,
+    Extractor, Faces, FeatureGraph, FeatureNetwork, Features, Gaussian, InceptionV3, Weights, frechet, kid,
+    precision_recall, resize_matrix, resized,
 };
+use danskin::nn::{Scope, layout};
 use danskin::philox::normal_at;
 use std::collections::HashMap;
 use std::path::Path;
@@ -284,4 +285,45 @@ fn evaluation_as_a_command() {
         assert!(!output.status.success() && stderr(&output).contains(part), "{words}: {}", stderr(&output));
     }
     assert!(tree(dir.path()) == before, "something was written");
+}
+
+/// A tensor of the formula in `tests/goldens/inception.py`.
+fn filled(name: &str, shape: &[usize]) -> Vec<f32> {
+    let seed = name.bytes().enumerate().map(|(i, byte)| (i + 1) * usize::from(byte)).sum::<usize>() % 9973;
+    let wave = |n: usize| (n as f64 * 0.618_033_988_749_894_9 + seed as f64 * 0.0136) % 1.0 * 2.0 - 1.0;
+    let (factor, middle) = match name {
+        _ if name.ends_with("conv.weight") => ((6.0 / shape[1..].iter().product::<usize>() as f64).sqrt(), 0.0),
+        _ if name.ends_with("running_var") => (0.5, 1.0),
+        _ if name.ends_with("bn.weight") => (0.3, 1.0),
+        _ => (0.3, 0.0),
+    };
+    (0..shape.iter().product()).map(|n| (middle + factor * wave(n)) as f32).collect()
+}
+
+/// Names, layers, resizing and pooling of Inception-v3 are those of pytorch-fid, by weights of a formula.
+#[test]
+fn inception_is_that_of_pytorch_fid() {
+    let file = load("inception");
+    let (shape, images) = file.array("images");
+    let image = [shape[1], shape[2], shape[3]];
+    let blank = InceptionV3::new(Weights::default());
+    let graph = Graph::new();
+    let scope = Scope::new(&graph, "");
+    blank.features(&scope, blank.prepare(graph.input("images", [1, image[0], image[1], image[2]])));
+    let (params, states) = (scope.params(), scope.states());
+    assert_eq!(params.len(), 94 * 3, "94 convolutions, each with the scale and the shift of its normalisation");
+    let named = params.iter().map(|p| (p.name.clone(), layout::torch_shape(p.layout, &p.shape).to_vec()));
+    let named = named.chain(states.iter().map(|s| (s.name.clone(), s.shape.to_vec())));
+    let weights = named.map(|(name, shape)| {
+        let values = filled(&name, &shape);
+        (name, shape, values)
+    });
+    let network: Arc<dyn FeatureNetwork> = Arc::new(InceptionV3::new(Weights::new(weights)));
+    assert_eq!(network.distance(), "FD", "without the last layer of 1008 classes it is not the published network");
+    let images: Vec<f32> = images.iter().map(|byte| (byte / 127.5 - 1.0) as f32).collect();
+    let found = Extractor::new(network, image, &Device::Host).unwrap().features(&images).unwrap();
+    let wanted = &file.array("features").1;
+    assert_eq!(found.values.len(), wanted.len());
+    let worst = found.values.iter().zip(wanted).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+    assert!(worst < 1e-3, "{worst}");
 }
