@@ -1,12 +1,18 @@
-//! Sample grids and single images as PNG files.
+//! Sample grids and single images as PNG files, with notes of how they were made; films.
 //!
 //! Images are floats NHWC in [-1,1], grey or RGB, and are quantised in one place: round(127.5·(x+1)), limited to 0–255.
-//! A file appears whole or not at all. Deliberately absent: tone mapping, text, other formats.
+//! A file appears whole or not at all. Deliberately absent: tone mapping, text inside pictures, other formats of stills.
 
-use std::io::Cursor;
+mod film;
+mod notes;
+
+pub use film::{FPS, FilmFormat, film};
+pub use notes::Notes;
+
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, GrayImage, ImageFormat, ImageResult, Rgb, RgbImage};
+use image::{Rgb, RgbImage};
+use png::ColorType;
 
 use crate::{Error, Result, files};
 
@@ -72,7 +78,7 @@ pub fn image(images: &[f32], shape: [usize; 4], cols: usize, scale: Scale) -> Re
 /// # Errors
 /// Those of [`image()`] and [`save`].
 pub fn write(path: &Path, images: &[f32], shape: [usize; 4], cols: usize, scale: Scale) -> Result<()> {
-    save(path, &image(images, shape, cols, scale)?)
+    save(path, &image(images, shape, cols, scale)?, &Notes::NONE)
 }
 
 /// Writes images `[n,h,w,c]` singly, unmagnified, as `00000000.png` and so on, counting from `first`; grey ones as grey PNG.
@@ -81,29 +87,38 @@ pub fn write(path: &Path, images: &[f32], shape: [usize; 4], cols: usize, scale:
 /// # Errors
 /// Those of [`image()`] and [`save`].
 pub fn write_each(folder: &Path, images: &[f32], shape: [usize; 4], first: usize) -> Result<Vec<PathBuf>> {
-    let [n, h, w, c] = check(images, shape)?;
-    let mut paths = Vec::with_capacity(n);
-    for (k, values) in images.chunks_exact(h * w * c).enumerate() {
-        let bytes = values.iter().map(|&v| quantise(v)).collect();
-        let picture = if c == 1 {
-            GrayImage::from_raw(w as u32, h as u32, bytes).map(DynamicImage::from)
-        } else {
-            RgbImage::from_raw(w as u32, h as u32, bytes).map(DynamicImage::from)
-        };
-        let path = folder.join(format!("{:08}.png", first + k));
-        let bytes = png(&path, |out| picture.unwrap_or_default().write_to(out, ImageFormat::Png))?;
-        files::write_soon(&path, WRITING, &bytes)?;
-        paths.push(path);
-    }
-    Ok(paths)
+    let [_, h, w, c] = check(images, shape)?;
+    let numbered = images.chunks_exact(h * w * c).enumerate();
+    numbered
+        .map(|(k, values)| {
+            let path = folder.join(single_name(first + k));
+            write_single(&path, values, [h, w, c], &Notes::NONE).map(|()| path)
+        })
+        .collect()
+}
+
+/// What the single image of a number is called.
+pub fn single_name(number: usize) -> String {
+    format!("{number:08}.png")
+}
+
+/// Writes one image `[h,w,c]`, as [`write_each`] does, with notes.
+///
+/// # Errors
+/// Those of [`image()`] and [`save`].
+pub fn write_single(path: &Path, values: &[f32], [h, w, c]: [usize; 3], notes: &Notes) -> Result<()> {
+    check(values, [1, h, w, c])?;
+    let bytes: Vec<u8> = values.iter().map(|&v| quantise(v)).collect();
+    let color = if c == 1 { ColorType::Grayscale } else { ColorType::Rgb };
+    files::write_soon(path, WRITING, &png(path, [w as u32, h as u32], color, &bytes, notes)?)
 }
 
 /// Writes a PNG file beside its place and moves it there.
 ///
 /// # Errors
 /// [`Error::Io`] when the folder is missing or can't be written to.
-pub fn save(path: &Path, picture: &RgbImage) -> Result<()> {
-    files::write(path, WRITING, &png(path, |out| picture.write_to(out, ImageFormat::Png))?)
+pub fn save(path: &Path, picture: &RgbImage, notes: &Notes) -> Result<()> {
+    files::write(path, WRITING, &png(path, picture.dimensions().into(), ColorType::Rgb, picture, notes)?)
 }
 
 /// A picture as the bytes of a PNG file.
@@ -111,14 +126,12 @@ pub fn save(path: &Path, picture: &RgbImage) -> Result<()> {
 /// # Errors
 /// [`Error::Io`] where it can't be encoded.
 pub fn png_of(picture: &RgbImage) -> Result<Vec<u8>> {
-    png(Path::new("picture"), |out| picture.write_to(out, ImageFormat::Png))
+    png(Path::new("picture"), picture.dimensions().into(), ColorType::Rgb, picture, &Notes::NONE)
 }
 
 /// The bytes of a PNG file.
-fn png(path: &Path, encode: impl FnOnce(&mut Cursor<Vec<u8>>) -> ImageResult<()>) -> Result<Vec<u8>> {
-    let mut bytes = Cursor::new(Vec::new());
-    encode(&mut bytes).map_err(|e| Error::io(path, "encoding a PNG")(std::io::Error::other(e)))?;
-    Ok(bytes.into_inner())
+fn png(path: &Path, size: [u32; 2], color: ColorType, values: &[u8], notes: &Notes) -> Result<Vec<u8>> {
+    notes::still(size, color, values, notes).map_err(|e| Error::io(path, "encoding a PNG")(std::io::Error::other(e)))
 }
 
 fn check(images: &[f32], shape: [usize; 4]) -> Result<[usize; 4]> {

@@ -6,6 +6,7 @@ use super::device::DeviceChoice;
 use super::seeds::Seeds;
 use crate::config::{Grid, Overrides};
 use crate::device::Autotune;
+use crate::grid::FilmFormat;
 use clap::{Args, Parser, Subcommand, value_parser};
 use std::path::PathBuf;
 
@@ -25,6 +26,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Draw images from a run.
     Sample(SampleArgs),
+    /// Search for the latents of an image: what a run's generator makes that is nearest to it.
+    Project(ProjectArgs),
     /// Measure the generator of a run, or count how many images of a set its classifier gets right.
     Eval(EvalArgs),
     /// Attack the classifier of a run: what is left of its accuracy, and a report.
@@ -208,6 +211,22 @@ pub struct SampleArgs {
     /// Only this class, where the run knows classes; otherwise they take turns.
     #[arg(long, value_name = "N")]
     pub class: Option<u32>,
+    /// Every class: a row of the picture each, of the same latents.
+    #[arg(long, conflicts_with_all = ["class", "grid", "each"])]
+    pub classes: bool,
+    /// Draw latents towards their mean, to this share of their distance from it: 1 changes nothing, less is more typical and less
+    /// varied.
+    #[arg(long, value_name = "PSI", value_parser = share)]
+    pub trunc: Option<f64>,
+    /// A film: each cell of the grid (1x1 unless given) goes through so many seeds and back to the first.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(2..=1000), conflicts_with_all = ["classes", "each"])]
+    pub interpolate: Option<u32>,
+    /// Frames of the film from one seed to the next.
+    #[arg(long, value_name = "F", default_value = "24", requires = "interpolate", value_parser = value_parser!(u32).range(1..=1000))]
+    pub frames: u32,
+    /// Frames of the film per second.
+    #[arg(long, default_value = "24", requires = "interpolate", value_parser = value_parser!(u16).range(1..=50))]
+    pub fps: u16,
     /// Draw from these latents instead of seeds: the tensor `latents` [n, z] of a file, numbered from 0.
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "seeds")]
     pub latents: Option<PathBuf>,
@@ -217,9 +236,57 @@ pub struct SampleArgs {
     /// Folder for one file per image.
     #[arg(long, value_name = "DIR")]
     pub each: Option<PathBuf>,
-    /// The picture; in RUN/samples unless given.
-    #[arg(long, value_name = "FILE.png", value_parser = png)]
+    /// The picture, which ends in .png; or the film, which may end in .gif too (256 colours); in RUN/samples unless given.
+    #[arg(long, value_name = "FILE.png", value_parser = picture)]
     pub out: Option<PathBuf>,
+    /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Measured schedules.
+    #[command(flatten)]
+    pub tuning: TuningArgs,
+}
+
+/// `danskin project`
+#[derive(Debug, Args)]
+pub struct ProjectArgs {
+    /// The image: of any size and mode; it is fitted to those of the run.
+    pub image: PathBuf,
+    /// Folder of the run.
+    pub run: PathBuf,
+    /// The picture: target, what was found, and their difference on grey.
+    #[arg(long, value_name = "FILE.png", value_parser = png)]
+    pub out: PathBuf,
+    /// File for the latents, which danskin sample --latents reads; beside the picture unless given.
+    #[arg(long, value_name = "FILE.safetensors", value_parser = safetensors)]
+    pub latents: Option<PathBuf>,
+    /// A film of the search, .png or .gif.
+    #[arg(long, value_name = "FILE")]
+    pub film: Option<PathBuf>,
+    /// Frames of the film per second.
+    #[arg(long, default_value = "24", requires = "film", value_parser = value_parser!(u16).range(1..=50))]
+    pub fps: u16,
+    /// Which checkpoint: thousands of images, such as 12 or 12.032, or a file; the newest unless given.
+    #[arg(long, value_name = "KIMG|FILE")]
+    pub checkpoint: Option<String>,
+    /// Steps of the search.
+    #[arg(long, default_value = "500", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub steps: u32,
+    /// Searches from different latents at once, of which the best is kept.
+    #[arg(long, default_value = "8", value_parser = value_parser!(u32).range(1..=1024))]
+    pub starts: u32,
+    /// Learning rate of Adam; it falls to 0 over the last quarter of the steps.
+    #[arg(long, default_value = "0.05", value_parser = positive)]
+    pub lr: f64,
+    /// Weight of the prior, (|z|^2/Z - 1)^2: how much latents of untypical length cost.
+    #[arg(long, default_value = "0.01", value_parser = not_negative)]
+    pub prior: f64,
+    /// Seed of the latents it starts from.
+    #[arg(long, default_value = "0")]
+    pub seed: u64,
+    /// Search in this class, where the run knows classes; otherwise the starts take turns.
+    #[arg(long, value_name = "N")]
+    pub class: Option<u32>,
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
@@ -342,10 +409,44 @@ fn assignment(text: &str) -> Result<String, String> {
     }
 }
 
-fn png(text: &str) -> Result<PathBuf, String> {
+/// A file for a picture or a film; which of the two it may be is settled where both are known.
+fn picture(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
-    let is_png = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
-    if is_png { Ok(path) } else { Err("must end in .png".into()) }
+    match FilmFormat::of(&path) {
+        Ok(_) => Ok(path),
+        Err(reason) if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("webp")) => Err(reason.into()),
+        Err(_) => Err("must end in .png, or .apng or .gif for a film".into()),
+    }
+}
+
+fn png(text: &str) -> Result<PathBuf, String> {
+    ending(text, "png")
+}
+
+fn safetensors(text: &str) -> Result<PathBuf, String> {
+    ending(text, "safetensors")
+}
+
+fn ending(text: &str, wanted: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let fits = path.extension().is_some_and(|e| e.eq_ignore_ascii_case(wanted));
+    if fits { Ok(path) } else { Err(format!("must end in .{wanted}")) }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| *number > 0.0 && number.is_finite());
+    number.ok_or_else(|| "must be a number above 0".into())
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| *number >= 0.0 && number.is_finite());
+    number.ok_or_else(|| "must be a number from 0".into())
+}
+
+/// A number from 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "must be a number from 0 to 1".into())
 }
 
 #[cfg(test)]
@@ -392,6 +493,19 @@ mod tests {
             ("sample r --seeds 5-1", "5-1 runs backwards"),
             ("sample r --grid 8", "must be columns x rows"),
             ("sample r --out x.jpg", "must end in .png"),
+            ("sample r --out x.webp", "end it in .png or .apng (exact colours) or .gif"),
+            ("sample r --trunc 1.5", "must be a number from 0 to 1"),
+            ("sample r --trunc nan", "must be a number from 0 to 1"),
+            ("sample r --interpolate 1", "not in 2..=1000"),
+            ("sample r --interpolate 2 --fps 51", "not in 1..=50"),
+            ("project i.png r", "--out"),
+            ("project i.png r --out o.gif", "must end in .png"),
+            ("project i.png r --out o.png --latents z.npy", "must end in .safetensors"),
+            ("project i.png r --out o.png --lr 0", "must be a number above 0"),
+            ("project i.png r --out o.png --prior=-1", "must be a number from 0"),
+            ("project i.png r --out o.png --steps 0", "not in 1..="),
+            ("sample r --frames 3", "--interpolate"),
+            ("sample r --classes --class 1", "cannot be used with"),
             ("plan ring8 --seed 3", "unexpected argument"),
         ] {
             let words = ["danskin"].into_iter().chain(words.split(' ').filter(|w| !w.is_empty()));

@@ -398,7 +398,7 @@ fn picture(args: &AttackArgs, request: &Request, model: &TrainedModel, names: &[
     };
     let adversarial = trial.map_or_else(|| examples.images.clone(), |trial| trial.adversarial);
     let page = drawn(&mut suite, &examples.images, &adversarial)?;
-    grid::save(&out, &page)?;
+    grid::save(&out, &page, &grid::Notes::NONE)?;
     output::line(out.display());
     Ok(())
 }

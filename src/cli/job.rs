@@ -1,11 +1,10 @@
 //! From arguments to jobs: everything a command can know before it opens a device.
 //!
-//! Deliberately absent: devices, and files of a new run before [`TrainJob::open_run`].
+//! Deliberately absent: devices, and files of a new run before [`TrainJob::open_run`]. What is drawn from a run is in `sample_job`.
 
-use super::args::{PlanArgs, SampleArgs, TrainArgs, TuningArgs};
+use super::args::{PlanArgs, TrainArgs, TuningArgs};
 use super::device::DeviceChoice;
-use super::seeds::Seeds;
-use crate::config::{Config, Grid};
+use crate::config::Config;
 use crate::device::Autotune;
 use crate::kernels::Tuning as Schedules;
 use crate::train::checkpoint::{self, Checkpoint, Latest};
@@ -13,6 +12,8 @@ use crate::train::run_folder::{RunFolder, TUNING};
 use crate::train::{Feed, Measuring, Settings};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
+
+pub use super::sample_job::{Picture, SampleJob};
 
 /// Folder of runs unless `--out` names another place.
 const RUNS: &str = "runs";
@@ -133,81 +134,6 @@ fn initial(path: &Path) -> Result<Latest> {
     }
     let images = checkpoint::images_of(path).unwrap_or(0);
     Ok(Latest { path: path.into(), images, checkpoint: Checkpoint::load(path)?, warnings: vec![] })
-}
-
-/// `danskin sample`, understood.
-#[derive(Debug)]
-pub struct SampleJob {
-    /// The run it draws from.
-    pub run: RunFolder,
-    /// Its configuration.
-    pub config: Config,
-    /// The checkpoint: the one asked for, the best where the run marked one, or the newest good one.
-    pub latest: Latest,
-    /// Which device to open.
-    pub device: DeviceChoice,
-    /// Which images, in order.
-    pub seeds: Seeds,
-    /// The only class to draw.
-    pub class: Option<u32>,
-    /// File of latents that take the place of seeds.
-    pub latents: Option<PathBuf>,
-    /// The picture of all of them, and where it goes: at least as many cells as seeds.
-    pub picture: Option<(Grid, PathBuf)>,
-    /// Folder for one file per image.
-    pub each: Option<PathBuf>,
-}
-
-impl SampleJob {
-    /// Opens the run and settles what is drawn.
-    ///
-    /// Errors: no such run; no checkpoint that can be read; a grid too small for the seeds.
-    pub fn prepare(args: &SampleArgs) -> Result<SampleJob> {
-        let run = RunFolder::open(&args.run)?;
-        let config = Config::read(&run.config())?;
-        let latest = match &args.checkpoint {
-            Some(asked) => checkpoint::find(&run.checkpoints(), asked)?,
-            None => checkpoint::best_or_latest(&run.checkpoints())?,
-        };
-        let seeds = match &args.seeds {
-            Some(seeds) => seeds.clone(),
-            None => Seeds::first(args.grid.unwrap_or(config.sample.count).cells()),
-        };
-        // With --each alone no picture is wanted.
-        let wants_picture = args.each.is_none() || args.out.is_some() || args.grid.is_some();
-        let picture = match wants_picture {
-            true => Some((
-                fit(args.grid, seeds.count(), "--seeds")?,
-                picture_path(args.out.as_deref(), &run, latest.images),
-            )),
-            false => None,
-        };
-        let (device, each, class, latents) = (args.device, args.each.clone(), args.class, args.latents.clone());
-        Ok(SampleJob { run, config, latest, device, seeds, class, latents, picture, each })
-    }
-}
-
-/// The grid of a picture of so many images, which `source` asks for: the one that was named, or the squarest.
-///
-/// Errors: fewer cells than images; more images than a picture holds.
-pub(super) fn fit(grid: Option<Grid>, images: u128, source: &str) -> Result<Grid> {
-    let refuse = |key, value, hint| Err(Error::setting("command line", key, value, hint));
-    match grid {
-        Some(grid) if (grid.cells() as u128) < images => {
-            let hint = format!("has {} cells for {images} {}", grid.cells(), source.trim_start_matches('-'));
-            refuse("--grid", grid.to_string(), hint)
-        }
-        Some(grid) => Ok(grid),
-        None => match usize::try_from(images).ok().and_then(Grid::around) {
-            Some(grid) => Ok(grid),
-            None => refuse(source, format!("({images} of them)"), "too many for one picture; use --each DIR".into()),
-        },
-    }
-}
-
-fn picture_path(out: Option<&Path>, run: &RunFolder, images: u64) -> PathBuf {
-    let named = || run.samples().join(format!("seeds-{:06}.{:03}.png", images / 1000, images % 1000));
-    out.map_or_else(named, Path::to_path_buf)
 }
 
 /// `danskin plan`, understood.

@@ -21,8 +21,10 @@ pub mod job;
 pub mod output;
 mod plan_table;
 pub mod progress;
+mod project;
 mod reproduce;
 mod sample;
+mod sample_job;
 pub mod seeds;
 mod startup;
 mod tune;
@@ -47,6 +49,7 @@ pub fn run() -> ExitCode {
         Command::Attack(args) => attack::attack(&args),
         Command::Reproduce(args) => reproduce::reproduce(&args),
         Command::Sample(args) => sample::sample(&args),
+        Command::Project(args) => project::project(&args),
         Command::Config(args) => commands::config(&args),
         Command::Features(args) => features::features(&args),
         Command::Import(args) => import::import(&args),

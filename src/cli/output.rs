@@ -23,7 +23,7 @@ pub fn warning(text: impl Display) {
 /// A bar for work of known length, shown where stdout is a terminal.
 pub fn counter(what: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-    match ProgressStyle::with_template(&format!("{what} {{bar:32}} {{pos}}/{{len}}  {{eta}}")) {
+    match ProgressStyle::with_template(&format!("{what} {{bar:32}} {{pos}}/{{len}}  {{eta}}  {{msg}}")) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
@@ -33,6 +33,11 @@ pub fn counter(what: &str) -> ProgressBar {
 pub fn count(bar: &ProgressBar, done: usize, total: usize) {
     bar.set_length(total as u64);
     bar.set_position(done as u64);
+}
+
+/// What a [`counter`] says beside its numbers.
+pub fn note(bar: &ProgressBar, text: String) {
+    bar.set_message(text);
 }
 
 /// Bytes with a binary unit: `1.50 GiB`.

@@ -1,5 +1,6 @@
 //! Lists of seeds as typed: `0-63,70,80-90`.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -26,6 +27,20 @@ impl Seeds {
     /// One after another.
     pub fn iter(&self) -> impl Iterator<Item = u64> {
         self.0.iter().cloned().flatten()
+    }
+}
+
+impl fmt::Display for Seeds {
+    /// As they are typed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (k, range) in self.0.iter().enumerate() {
+            let comma = if k > 0 { "," } else { "" };
+            match range.start() == range.end() {
+                true => write!(f, "{comma}{}", range.start())?,
+                false => write!(f, "{comma}{}-{}", range.start(), range.end())?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -71,6 +86,7 @@ mod tests {
             assert_eq!(read.iter().collect::<Vec<_>>(), seeds, "{text}");
             assert_eq!((read.count(), read.largest()), (seeds.len() as u128, *seeds.iter().max().unwrap()), "{text}");
         }
+        assert_eq!(" 0-1,7, 5-6,4-4".parse::<Seeds>().unwrap().to_string(), "0-1,7,5-6,4");
         assert_eq!(Seeds::first(3).iter().collect::<Vec<_>>(), [0, 1, 2]);
         let all: Seeds = "0-18446744073709551615,5".parse().unwrap();
         assert_eq!((all.count(), all.iter().take(2).last()), ((1 << 64) + 1, Some(1)));

@@ -4,9 +4,11 @@
 //! Uses `graph`, `autodiff`, `error`, and rows of scores from `nn`. Deliberately absent: networks, schedules, devices.
 
 pub mod classifier;
+mod distance;
 mod gan;
 mod penalty;
 
+pub use distance::{FeatureMaps, image_distance, pixel_distance, untypical};
 pub use gan::GanLoss;
 pub use penalty::{
     Coefficient, Lipschitz, PathLength, gradient_penalty, lipschitz_penalty, path_length, r1_penalty, r2_penalty,

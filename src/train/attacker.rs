@@ -5,8 +5,7 @@
 use super::assembly::Assembly;
 use super::checkpoint::Checkpoint;
 use super::games::attack::{IMAGES, NAME, Passes, TARGET, Victim, evaluation};
-use super::sampler::tensor;
-use super::state::flat_of;
+use super::state::{fresh_weights, take_weights};
 use super::trainer::RNG_WORDS;
 use crate::attack::{ADVERSARIAL, Attack, Ball, FOOLED, Norm, Stage};
 use crate::device::{Device, Fit};
@@ -69,13 +68,7 @@ impl Attacker {
     /// # Errors
     /// A device that fails.
     pub fn initialise(&mut self, seed: u64) -> Result<()> {
-        for learner in &self.assembly.learners {
-            self.device.write(learner.param, &learner.flat.init(seed))?;
-        }
-        for (spec, region) in &self.assembly.states {
-            self.device.write(*region, &vec![spec.init as f32; region.len])?;
-        }
-        Ok(())
+        fresh_weights(&self.assembly, &mut *self.device, seed)
     }
 
     /// Takes the weights of a checkpoint, the averaged ones where it has them; `place` is its file.
@@ -83,15 +76,7 @@ impl Attacker {
     /// # Errors
     /// A tensor that the checkpoint lacks or holds in another shape, by name.
     pub fn load(&mut self, checkpoint: &Checkpoint, place: &Path) -> Result<()> {
-        for learner in &self.assembly.learners {
-            let first = learner.flat.entries.first().map_or("", |entry| entry.spec.name.as_str());
-            let prefix = if checkpoint.tensor(&format!("ema.{first}")).is_some() { "ema." } else { "" };
-            self.device.write(learner.param, &flat_of(checkpoint, place, learner, prefix)?)?;
-        }
-        for (spec, region) in &self.assembly.states {
-            self.device.write(*region, tensor(checkpoint, place, &spec.name, &spec.shape)?)?;
-        }
-        Ok(())
+        take_weights(&self.assembly, &mut *self.device, checkpoint, place)
     }
 
     /// Leaves out the random numbers of so many batches, as if they had been attacked.

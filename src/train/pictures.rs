@@ -109,7 +109,7 @@ impl Thread {
 fn write(drawing: Drawing) -> Result<Drawn> {
     let Drawing { step, path, paint } = drawing;
     let picture = paint()?;
-    grid::save(&path, &picture)?;
+    grid::save(&path, &picture, &grid::Notes::NONE)?;
     let png = std::fs::read(&path).map_err(Error::io(&path, "reading the grid"))?;
     Ok(Drawn { step, path, png, side: picture.dimensions() })
 }

@@ -2,7 +2,7 @@
 
 use super::checkpoint::{Checkpoint, NamedTensor, Values};
 use super::game::{self, Inference};
-use super::samples::{given, parts};
+use super::samples::{latents, parts};
 use super::settings::Settings;
 use crate::device::Device;
 use crate::nn::{StateSpec, layout};
@@ -89,24 +89,49 @@ impl Sampler {
             };
             return Err(Error::setting("command line", "--class", class, hint));
         }
-        let z = self.latent();
-        if let Some(latents) = latents.filter(|latents| latents.len() != seeds.len() * z) {
-            let (found, wanted) = (latents.len(), seeds.len() * z);
-            return Err(Error::Training(format!(
-                "{found} latent numbers for {} samples: must be {wanted}",
-                seeds.len()
-            )));
+        let own = || self.latents(seeds);
+        let latents = latents.map_or_else(own, <[f32]>::to_vec);
+        let rounds = self.inference.classes.max(1) as u32;
+        let classes: Vec<u32> = seeds.iter().map(|seed| class.unwrap_or(seed % rounds)).collect();
+        self.draw_rows(&latents, &classes)
+    }
+
+    /// One sample per row of `latents` [n, latent], of the class beside it, which only inferences look at that know classes.
+    ///
+    /// # Errors
+    /// As [`Sampler::sample`]; lists of other lengths; a class that the game does not have.
+    pub fn draw_rows(&mut self, latents: &[f32], classes: &[u32]) -> Result<Vec<f32>> {
+        let (found, wanted, n) = (latents.len(), classes.len() * self.latent(), classes.len());
+        if found != wanted {
+            return Err(Error::Training(format!("{found} latent numbers for {n} samples: must be {wanted}")));
         }
-        let mut samples = Vec::with_capacity(seeds.len() * self.per_row());
-        for (i, chunk) in seeds.chunks(self.inference.rows).enumerate() {
-            let mut values = given(&self.inference, self.seed, chunk, class)?;
-            if let Some(latents) = latents {
-                let from = i * self.inference.rows * z;
-                values[0][..chunk.len() * z].copy_from_slice(&latents[from..from + chunk.len() * z]);
-            }
-            samples.extend(self.run(&values, chunk.len())?);
+        let known = self.inference.classes;
+        if let Some(class) = classes.iter().find(|&&class| known > 0 && class as usize >= known) {
+            return Err(Error::Training(format!("class {class} of a game that knows {known} from 0")));
         }
-        Ok(samples)
+        let name = &self.inference.name;
+        let one = |(input, _): &(String, Vec<usize>)| match input.as_str() {
+            "latents" => Ok(latents.to_vec()),
+            "classes" => Ok(classes.iter().map(|&class| class as f32).collect()),
+            other => Err(Error::Training(format!("{name} wants {other}: it makes no samples"))),
+        };
+        let values = self.inference.inputs.iter().map(one).collect::<Result<Vec<_>>>()?;
+        self.infer(&values)
+    }
+
+    /// The latents of these seeds, [n, latent].
+    pub fn latents(&self, seeds: &[u32]) -> Vec<f32> {
+        latents(self.seed, self.latent(), seeds)
+    }
+
+    /// The mean of the latents that it takes, which truncation leads to: 0, as they are standard normal.
+    pub fn mean_latent(&self) -> Vec<f32> {
+        vec![0.0; self.latent()]
+    }
+
+    /// Classes that it can be told; 0 for none.
+    pub fn classes(&self) -> usize {
+        self.inference.classes
     }
 
     /// Latent numbers per sample.

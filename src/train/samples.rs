@@ -66,7 +66,7 @@ impl Trainer {
         };
         let mut reads = VecDeque::new();
         for chunk in seeds.chunks(inference.rows) {
-            for ((_, region), values) in answer.inputs.iter().zip(given(inference, self.settings.seed, chunk, None)?) {
+            for ((_, region), values) in answer.inputs.iter().zip(given(inference, self.settings.seed, chunk)?) {
                 self.device.write(*region, &values)?;
             }
             self.device.run(&[(answer.plan, 1)])?;
@@ -90,17 +90,16 @@ impl Trainer {
     }
 }
 
-/// What an inference that makes samples is given for these seeds, padded to its rows: `latents`, and `classes` that go round
-/// unless one is wanted.
+/// What an inference that makes samples is given for these seeds, padded to its rows: `latents`, and `classes` that go round.
 ///
 /// # Errors
 /// An inference that wants something else.
-pub(super) fn given(inference: &Inference, seed: u64, seeds: &[u32], class: Option<u32>) -> Result<Vec<Vec<f32>>> {
+fn given(inference: &Inference, seed: u64, seeds: &[u32]) -> Result<Vec<Vec<f32>>> {
     let one = |(name, extents): &(String, Vec<usize>)| -> Result<Vec<f32>> {
         let per_row: usize = extents.iter().product();
         let mut values = match name.as_str() {
             "latents" => latents(seed, per_row, seeds),
-            "classes" => seeds.iter().map(|&s| class.unwrap_or(s % inference.classes.max(1) as u32) as f32).collect(),
+            "classes" => seeds.iter().map(|&s| (s % inference.classes.max(1) as u32) as f32).collect(),
             other => return Err(Error::Training(format!("{} wants {other}: it makes no samples", inference.name))),
         };
         values.resize(inference.rows * per_row, 0.0);

@@ -1,12 +1,12 @@
 //! The whole state of a trainer as a checkpoint, and back.
 
-use super::assembly::Learner;
+use super::assembly::{Assembly, Learner};
 use super::checkpoint::{Checkpoint, NamedTensor, Values};
 use super::sampler::tensor;
 use super::trainer::Trainer;
 use crate::nn::layout;
 use crate::optim::Progress;
-use crate::plan::Region;
+use crate::plan::{Executor, Region};
 use crate::{Error, Result};
 
 impl Trainer {
@@ -112,6 +112,35 @@ pub(super) fn flat_of(
         values[entry.offset..entry.offset + span.len()].copy_from_slice(&span);
     }
     Ok(values)
+}
+
+/// Fills networks that are only applied with weights as they are at the start of a training of this seed.
+pub(super) fn fresh_weights(assembly: &Assembly, device: &mut dyn Executor, seed: u64) -> Result<()> {
+    for learner in &assembly.learners {
+        device.write(learner.param, &learner.flat.init(seed))?;
+    }
+    for (spec, region) in &assembly.states {
+        device.write(*region, &vec![spec.init as f32; region.len])?;
+    }
+    Ok(())
+}
+
+/// Gives networks that are only applied the weights of a checkpoint, the averaged ones where it has them; `place` is its file.
+pub(super) fn take_weights(
+    assembly: &Assembly,
+    device: &mut dyn Executor,
+    checkpoint: &Checkpoint,
+    place: &std::path::Path,
+) -> Result<()> {
+    for learner in &assembly.learners {
+        let first = learner.flat.entries.first().map_or("", |entry| entry.spec.name.as_str());
+        let prefix = if checkpoint.tensor(&format!("ema.{first}")).is_some() { "ema." } else { "" };
+        device.write(learner.param, &flat_of(checkpoint, place, learner, prefix)?)?;
+    }
+    for (spec, region) in &assembly.states {
+        device.write(*region, tensor(checkpoint, place, &spec.name, &spec.shape)?)?;
+    }
+    Ok(())
 }
 
 /// The flat buffers of a network that a checkpoint holds, with the prefix of their tensors' names.

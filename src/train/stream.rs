@@ -28,3 +28,5 @@ pub const EVALUATION: u32 = 14;
 pub const ADVERSARY: u32 = 1000;
 /// Latents of samples; the step counter is the seed of each sample.
 pub const SAMPLE: u32 = 100;
+/// Latents that a search for those of an image starts from; the step counter is the row.
+pub const PROJECT: u32 = 101;

@@ -3,7 +3,7 @@
 use crate::program::run;
 use clap::Parser;
 use danskin::cli::args::{Cli, Command as Asked};
-use danskin::cli::job::{SampleJob, TrainJob};
+use danskin::cli::job::{Picture, SampleJob, TrainJob};
 use danskin::config::Config;
 use danskin::train::checkpoint::{Checkpoint, NamedTensor, Values};
 use danskin::train::run_folder::RunFolder;
@@ -68,7 +68,11 @@ fn what_is_drawn() {
     let drawn = |words: &str| {
         let Asked::Sample(args) = parsed(words, dir.path()) else { panic!() };
         let job = SampleJob::prepare(&args).unwrap();
-        (job.seeds.count(), job.picture.map(|(grid, path)| (grid.to_string(), path)), job.each.is_some())
+        let still = |picture| match picture {
+            Picture::Still(grid, path) => Some((grid.to_string(), path)),
+            _ => None,
+        };
+        (job.seeds.count(), job.picture.and_then(still), job.each.is_some())
     };
     let picture = |grid: &str, path: &Path| Some((grid.to_string(), path.to_path_buf()));
     assert_eq!(drawn("sample DIR/run"), (64, picture("8x8", &samples), false));

@@ -4,10 +4,12 @@ pub mod attack;
 mod classifier;
 pub(super) mod features;
 mod gan;
+pub mod projection;
 
 pub use attack::Victim;
 pub use classifier::{Adversary, Classifier, Defence};
 pub use gan::{Ascent, Gan, GanAdversary, On};
+pub use projection::Projection;
 
 use super::game::{Adam, Average, Game, Optimiser, Sgd};
 use crate::config::{AdversaryKind, Amount, Config, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, Task};
@@ -55,6 +57,18 @@ pub fn victim_of(config: &Config) -> Result<Option<Victim>> {
             })
         }
     })
+}
+
+/// The generator of a configuration, to be searched for the latents of images by so many starts at once; `None` where it makes none.
+///
+/// # Errors
+/// A setting that makes no model.
+pub fn projection_of(config: &Config, starts: usize, prior: f64) -> Result<Option<Projection>> {
+    if config.train.task != Task::Gan || !config.data.source.is_images() {
+        return Ok(None);
+    }
+    let Gan { generator, sample, classes, .. } = gan(config)?;
+    Ok(Some(Projection { generator, name: "G".into(), sample, classes, starts, prior }))
 }
 
 /// The attack of a configuration, alone, on its discriminator.
