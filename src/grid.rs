@@ -80,12 +80,12 @@ pub fn image(images: &[f32], shape: [usize; 4], cols: usize, scale: Scale) -> Re
 /// # Errors
 /// [`Error::Check`] when there is no image, `c` is not 1 or 3, or an image has another number of bytes.
 pub fn contact_sheet(tiles: &[(Vec<u8>, Vec<String>)], [h, w, c]: [usize; 3]) -> Result<RgbImage> {
-    for (bytes, _) in tiles {
-        if bytes.len() != h * w * c {
-            return Err(Error::Check(format!("an image of {h}x{w}x{c} with {} bytes", bytes.len())));
-        }
+    if tiles.is_empty() || h * w == 0 || !(c == 1 || c == 3) {
+        return Err(Error::Check(format!("{} images of {h}x{w}x{c} can't be shown: c must be 1 or 3", tiles.len())));
     }
-    check(&vec![0.0; tiles.len() * h * w * c], [tiles.len(), h, w, c])?;
+    if let Some((bytes, _)) = tiles.iter().find(|(bytes, _)| bytes.len() != h * w * c) {
+        return Err(Error::Check(format!("an image of {h}x{w}x{c} with {} bytes", bytes.len())));
+    }
     let lines = tiles.iter().map(|(_, lines)| lines.len()).max().unwrap_or(0);
     let times = TILE.div_ceil(w);
     let (width, height) = (w * times, h * times);

@@ -96,6 +96,9 @@ impl Packed {
         let words = |b: &[u8]| b.chunks_exact(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect();
         let (labels, sums): (Vec<u32>, Vec<u32>) = (words(&numbers[..4 * count]), words(&numbers[4 * count..]));
         let labels = text.labelled.then_some(labels);
+        if let Some(label) = labels.iter().flatten().find(|label| **label as usize >= text.classes.len()) {
+            return Err(refuse(format!("has the label {label} and {} classes; {AGAIN}", text.classes.len())));
+        }
         Ok(Packed { file, count, size, channels, labels, sums, text })
     }
 

@@ -7,7 +7,7 @@ use crate::program::{done, run, stderr, tree};
 use serde_json::Value;
 
 const TRAIN: &str = "train faces32 --device host --batch 4 --set model.g_width=4 --set model.d_width=4 --set model.z=8 \
-                     --set data.size=16 --set sample.count=2x2 --set sample.every_kimg=0 --set checkpoint.every_kimg=0.008";
+                     --set sample.count=2x2 --set sample.every_kimg=0 --set checkpoint.every_kimg=0.008";
 
 /// The sentence of a refused command.
 fn refused(dir: &Path, words: &str) -> String {
@@ -28,10 +28,10 @@ fn images(dir: &Path) {
 fn a_packed_set_trains_as_its_source() {
     let dir = tempfile::tempdir().unwrap();
     images(dir.path());
-    let text = done(dir.path(), "data pack set --size 16 --out set.danskin");
-    assert!(text.starts_with("set.danskin: 12 images of 16x16 in colour, "), "{text}");
+    let text = done(dir.path(), "data pack set --size 32 --out set.danskin");
+    assert!(text.starts_with("set.danskin: 12 images of 32x32 in colour, "), "{text}");
     let before = tree(dir.path())["set.danskin"].clone();
-    let again = refused(dir.path(), "data pack set --size 16 --out set.danskin");
+    let again = refused(dir.path(), "data pack set --size 32 --out set.danskin");
     assert_eq!(again, "error: set.danskin: exists and is left as it is: choose another name\n");
     assert_eq!(tree(dir.path())["set.danskin"], before);
 
@@ -48,8 +48,8 @@ fn a_packed_set_trains_as_its_source() {
     done(dir.path(), "train --resume c --device host --kimg 0.032 --data set.danskin --set data.mode=stream");
     assert_eq!(data_free(weights("c")), all[0]);
 
-    let sentence = refused(dir.path(), &format!("{TRAIN} --set data.size=32 --data set.danskin --kimg 0.008 --out d"));
-    assert!(sentence.contains("holds images of 16x16 in colour, and 32x32 in colour are wanted"), "{sentence}");
+    let sentence = refused(dir.path(), &format!("{TRAIN} --set data.size=64 --data set.danskin --kimg 0.008 --out d"));
+    assert!(sentence.contains("holds images of 32x32 in colour, and 64x64 in colour are wanted"), "{sentence}");
     assert!(!dir.path().join("d").exists());
 }
 
@@ -64,7 +64,7 @@ fn a_subset_is_trained_on() {
     let dir = tempfile::tempdir().unwrap();
     images(dir.path());
     let text = done(dir.path(), &format!("{TRAIN} --kimg 0.008 --data set --set data.limit=5 --out run"));
-    assert!(text.contains("data: 5 images of set at 16x16\n"), "{text}");
+    assert!(text.contains("data: 5 images of set at 32x32\n"), "{text}");
     let sentence = refused(dir.path(), "train --resume run --device host --kimg 0.016 --set data.limit=6");
     assert!(sentence.contains("data.limit") && sentence.contains("start another with --init"), "{sentence}");
 }
