@@ -1,7 +1,8 @@
 //! Sample grids and single images as PNG files, with notes of how they were made; films.
 //!
 //! Images are floats NHWC in [-1,1], grey or RGB, and are quantised in one place: round(127.5·(x+1)), limited to 0–255.
-//! A file appears whole or not at all. Deliberately absent: tone mapping, text inside pictures, other formats of stills.
+//! A file appears whole or not at all. Text is a caption of one line in a fixed font. Deliberately absent: tone mapping, other formats
+//! of stills.
 
 mod film;
 mod notes;
@@ -11,6 +12,7 @@ pub use notes::Notes;
 
 use std::path::{Path, PathBuf};
 
+use font8x8::{BASIC_FONTS, UnicodeFonts};
 use image::{Rgb, RgbImage};
 use png::ColorType;
 
@@ -18,6 +20,12 @@ use crate::{Error, Result, files};
 
 /// Pixels between images, before magnification.
 const GAP: usize = 2;
+
+/// Side of a letter, pixels.
+pub const LETTER: usize = 8;
+
+/// An image of a contact sheet is magnified to at least this width.
+const TILE: usize = 96;
 
 /// What errors call it.
 const WRITING: &str = "writing a PNG";
@@ -71,6 +79,54 @@ pub fn image(images: &[f32], shape: [usize; 4], cols: usize, scale: Scale) -> Re
         Rgb([0, 1, 2].map(|channel| quantise(images[at + channel.min(c - 1)])))
     };
     Ok(RgbImage::from_fn(full_width, full_height, |x, y| pixel(x as usize / times, y as usize / times)))
+}
+
+/// Images of bytes `[h,w,c]`, each over its lines of text, in rows, as square as can be.
+///
+/// # Errors
+/// [`Error::Check`] when there is no image, `c` is not 1 or 3, or an image has another number of bytes.
+pub fn contact_sheet(tiles: &[(Vec<u8>, Vec<String>)], [h, w, c]: [usize; 3]) -> Result<RgbImage> {
+    if tiles.is_empty() || h * w == 0 || !(c == 1 || c == 3) {
+        return Err(Error::Check(format!("{} images of {h}x{w}x{c} can't be shown: c must be 1 or 3", tiles.len())));
+    }
+    if let Some((bytes, _)) = tiles.iter().find(|(bytes, _)| bytes.len() != h * w * c) {
+        return Err(Error::Check(format!("an image of {h}x{w}x{c} with {} bytes", bytes.len())));
+    }
+    let lines = tiles.iter().map(|(_, lines)| lines.len()).max().unwrap_or(0);
+    let times = TILE.div_ceil(w);
+    let (width, height) = (w * times, h * times);
+    let (cell_width, cell_height) = (width + 4 * GAP, height + 4 * GAP + lines * (LETTER + GAP));
+    let cols = (tiles.len() as f64).sqrt().ceil() as usize;
+    let rows = tiles.len().div_ceil(cols);
+    let mut page =
+        RgbImage::from_pixel((cols * cell_width + GAP) as u32, (rows * cell_height + GAP) as u32, Rgb([255; 3]));
+    for (k, (bytes, lines)) in tiles.iter().enumerate() {
+        let (left, top) = (GAP + k % cols * cell_width, GAP + k / cols * cell_height);
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+            let at = (y / times * w + x / times) * c;
+            let pixel = [0, 1, 2].map(|channel: usize| bytes[at + channel.min(c - 1)]);
+            page.put_pixel((left + x) as u32, (top + y) as u32, Rgb(pixel));
+        }
+        for (i, line) in lines.iter().enumerate() {
+            caption(&mut page, line, [left, top + height + GAP + i * (LETTER + GAP)], width);
+        }
+    }
+    Ok(page)
+}
+
+/// Writes one line of text with its corner at (left, top), cut at `width` pixels and at the picture's edge; letters that the font lacks become question marks.
+pub fn caption(page: &mut RgbImage, text: &str, [left, top]: [usize; 2], width: usize) {
+    for (i, letter) in text.chars().take(width / LETTER).enumerate() {
+        let rows = BASIC_FONTS.get(letter).or_else(|| BASIC_FONTS.get('?')).unwrap_or_default();
+        for (y, row) in rows.iter().enumerate() {
+            for x in (0..LETTER).filter(|x| row >> x & 1 == 1) {
+                let (x, y) = ((left + i * LETTER + x) as u32, (top + y) as u32);
+                if x < page.width() && y < page.height() {
+                    page.put_pixel(x, y, Rgb([31, 35, 40]));
+                }
+            }
+        }
+    }
 }
 
 /// Writes [`image()`] as a PNG file.
@@ -192,5 +248,16 @@ mod tests {
         assert!(refuse(&[0.0; 8], [1, 2, 2, 2]).contains("c 1 or 3"));
         assert!(refuse(&[0.0; 4], [usize::MAX, 2, 2, 1]).contains("with 4 values"));
         assert!(image(&[0.0], [1, 1, 1, 1], 0, Scale::Times(u32::MAX)).is_err());
+    }
+
+    #[test]
+    fn a_contact_sheet_shows_images_over_their_names() {
+        let tiles = [10u8, 200].map(|v| (vec![v; 12], vec!["a".to_owned(), "class".to_owned()]));
+        let page = contact_sheet(&tiles, [2, 2, 3]).unwrap();
+        assert_eq!([GAP, GAP + TILE + 4 * GAP].map(|x| page.get_pixel(x as u32, GAP as u32)[0]), [10, 200]);
+        let dark = |from: usize| (from..from + LETTER).any(|y| (0..20).any(|x| page.get_pixel(x, y as u32)[0] == 31));
+        assert!(dark(2 * GAP + TILE) && dark(3 * GAP + TILE + LETTER));
+        assert!(contact_sheet(&[], [2, 2, 3]).is_err());
+        assert!(contact_sheet(&tiles, [2, 2, 1]).is_err());
     }
 }

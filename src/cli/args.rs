@@ -2,6 +2,7 @@
 
 use super::attack_args::AttackArgs;
 use super::bench_args::BenchCommand;
+use super::data_args::DataCommand;
 use super::device::DeviceChoice;
 use super::seeds::Seeds;
 use crate::config::{Grid, Overrides};
@@ -48,6 +49,9 @@ pub enum Command {
     Tune(TuneArgs),
     /// Compare a device with the host, kernel by kernel.
     Check(CheckArgs),
+    /// Look into a data set, or pack it for fast starts.
+    #[command(subcommand)]
+    Data(DataCommand),
     /// Measure kernels and training steps.
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -65,7 +69,7 @@ pub struct Recipe {
     /// One setting over the file, such as optim.lr=1e-4; may be given often.
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub set: Vec<String>,
-    /// Built-in source (faces, ring8, grid25), or a folder, archive or IDX file.
+    /// Built-in source (faces, ring8, grid25), or a folder, archive, IDX, CIFAR, NumPy or packed file.
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
     /// Samples per step.

@@ -10,6 +10,8 @@ mod bench;
 pub mod bench_args;
 mod bench_table;
 mod commands;
+mod data;
+pub mod data_args;
 pub mod device;
 mod eval;
 mod eval_generator;
@@ -57,6 +59,7 @@ pub fn run() -> ExitCode {
         Command::Plan(args) => commands::plan(&args),
         Command::Tune(args) => tune::tune(&args),
         Command::Check(args) => commands::check(&args),
+        Command::Data(command) => data::data(&command),
         Command::Bench(command) => bench::bench(&command),
     };
     match done {

@@ -65,14 +65,27 @@ const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Key {
 /// Every setting, section by section, in the order in which they are written.
 pub const KEYS: &[Key] = &[
     key("data.source", Kind::Choice(DataSource::NAMES), "where real samples come from"),
-    optional("data.path", Kind::Text, "folder, archive or IDX file; for sources \"path\" and \"stacked-mnist\""),
+    optional(
+        "data.path",
+        Kind::Text,
+        "folder, archive, IDX, CIFAR, NumPy or packed file; for sources \"path\" and \"stacked-mnist\"",
+    ),
     key("data.size", Kind::Count(1, 4096), "side of the square images"),
     key("data.channels", Kind::Count(1, 3), "1 grey, 3 colour"),
     key("data.count", Kind::Count(1, 10_000_000), "built-in faces to render, or stacks of digits to draw"),
-    key("data.seed", Kind::Seed, "which population of built-in faces or stacks of digits"),
+    key(
+        "data.seed",
+        Kind::Seed,
+        "which population of built-in faces or stacks of digits, and which images data.limit chooses",
+    ),
     optional("data.label", Kind::Text, "factor that labels the built-in faces: glasses, hat, smile, ..."),
     key("data.mirror", Kind::Switch, "flip half of the images left to right"),
     key("data.crop", Kind::Count(0, 64), "pixels by which training images are shifted at most, over black; 0: none"),
+    optional(
+        "data.limit",
+        Kind::Count(1, 2_147_483_647),
+        "images to train on, chosen from the set by data.seed; all unless given",
+    ),
     key("data.mode", Kind::Choice(DataMode::NAMES), "where the set lives"),
     key("model.kind", Kind::Choice(ModelKind::NAMES), "architecture"),
     key("model.z", Kind::Count(1, 8192), "latent numbers per sample"),

@@ -92,7 +92,7 @@ pub struct Config {
 pub struct DataConfig {
     /// Where they come from.
     pub source: DataSource,
-    /// Folder, archive or IDX file, for sources that [need one](DataSource::needs_path).
+    /// Folder, archive, file of numbers or packed set, for sources that [need one](DataSource::needs_path).
     pub path: Option<PathBuf>,
     /// Side of the square images.
     pub size: usize,
@@ -100,7 +100,7 @@ pub struct DataConfig {
     pub channels: usize,
     /// How many built-in faces to render, or stacks of digits to draw.
     pub count: usize,
-    /// Seed of their population.
+    /// Seed of their population, and of the choice of `limit`.
     pub seed: u64,
     /// The factor that labels them.
     pub label: Option<String>,
@@ -109,6 +109,8 @@ pub struct DataConfig {
     /// Shift training images at random by at most so many pixels over black, as a crop of the image with a border of so many
     /// pixels; 0 is off.
     pub crop: usize,
+    /// How many images of the set are used, chosen by `seed`; all unless given.
+    pub limit: Option<usize>,
     /// Where the set lives.
     pub mode: DataMode,
 }

@@ -34,6 +34,7 @@ const RULES: &[(&str, OnResume)] = &[
     ("data.label", Fixed(DATA)),
     ("data.mirror", Fixed(DATA)),
     ("data.crop", Fixed(DATA)),
+    ("data.limit", Fixed(DATA)),
     ("data.mode", Free),
     ("model.kind", Fixed(SHAPE)),
     ("model.z", Fixed(SHAPE)),

@@ -51,17 +51,15 @@ impl Archive {
 
     /// The decompressed bytes of entry `i`, whose checksum and size were checked.
     pub fn read(&self, i: u32) -> Result<Vec<u8>, String> {
-        let entry = self.directory.entry(i as usize).map_err(reason)?;
-        let size = entry.size();
+        let size = self.directory.entry(i as usize).map_err(reason)?.size();
         if size > MAX_FILE {
             return Err(format!("its {size} bytes are more than the limit of {} MiB", MAX_FILE >> 20));
         }
-        let file = File::open(&self.path).map_err(|e| format!("the archive can't be opened: {e}"))?;
-        let mut file = BufReader::new(file);
-        let entry = entry.with_reader(&mut file, ZipReadOptions::new()).map_err(reason)?;
-        // One byte more than declared is enough to catch an entry that holds more than it says.
         let mut bytes = Vec::new();
-        entry.take(size + 1).read_to_end(&mut bytes).map_err(|e| match e.kind() {
+        let mut read = Ok(0);
+        // One byte more than declared is enough to catch an entry that holds more than it says.
+        self.stream(i, &mut |entry| read = entry.take(size + 1).read_to_end(&mut bytes))?;
+        read.map_err(|e| match e.kind() {
             ErrorKind::Unsupported => METHOD.into(),
             _ => format!("damaged in the archive: {e}"),
         })?;
@@ -69,6 +67,15 @@ impl Archive {
             return Err(format!("the archive promises {size} bytes and holds {}", bytes.len()));
         }
         Ok(bytes)
+    }
+
+    /// Hands entry `i` over to be read from its start.
+    pub fn stream(&self, i: u32, then: &mut dyn FnMut(&mut dyn Read)) -> Result<(), String> {
+        let entry = self.directory.entry(i as usize).map_err(reason)?;
+        let file = File::open(&self.path).map_err(|e| format!("the archive can't be opened: {e}"))?;
+        let mut file = BufReader::new(file);
+        then(&mut entry.with_reader(&mut file, ZipReadOptions::new()).map_err(reason)?);
+        Ok(())
     }
 }
 

@@ -1,14 +1,16 @@
 //! From the bytes of an image file to the bytes of a data set: a square of the asked size, RGB or grey.
 //!
-//! Any mode the decoders know is accepted: grey, palette, 16-bit and float samples, alpha (laid on white), CMYK JPEG; EXIF
-//! orientation is applied. Whatever is wrong with a file becomes one short sentence, never a panic.
+//! Any mode the decoders know is accepted: grey, palette, 16-bit and float samples, alpha (laid on white), CMYK JPEG (by the
+//! decoder's formula, without its profile); EXIF orientation is applied, RGB and grey colour profiles are converted to sRGB. Whatever is wrong with a file becomes one short sentence, never a panic.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+
+use super::colour::to_srgb;
 
 /// Widest and highest image that is decoded.
 pub const MAX_SIDE: u32 = 16_384;
@@ -19,11 +21,33 @@ pub const MAX_ALLOC: u64 = 256 << 20;
 /// Most bytes an image file, or an entry of an archive once decompressed, may have.
 pub const MAX_FILE: u64 = 128 << 20;
 
-/// Decodes `file` to `[size,size,channels]` bytes: turned upright, cropped to the central square, resized.
+/// A decoded image, upright and in sRGB, and what its file was.
+#[derive(Debug)]
+pub(super) struct Picture {
+    /// Its pixels.
+    pub pixels: DynamicImage,
+    /// What they were in the file: `RGB`, `16-bit grey` …
+    pub mode: &'static str,
+    /// Whether the file has a colour profile.
+    pub profile: bool,
+    /// Whether its EXIF data turned or mirrored it.
+    pub turned: bool,
+}
+
+/// Decodes `file` to `[size,size,channels]` bytes: turned upright, brought to sRGB, cropped to the central square, resized.
 pub(super) fn square(file: &[u8], size: usize, channels: usize) -> Result<Vec<u8>, String> {
+    fit(picture(file)?.pixels, size, channels)
+}
+
+/// Decodes `file`.
+pub(super) fn picture(file: &[u8]) -> Result<Picture, String> {
     // The decoders are other people's code fed with anybody's bytes: a bug in one costs an image, not the run.
     let decoded = catch_unwind(AssertUnwindSafe(|| open(file)));
-    let mut picture = decoded.unwrap_or_else(|_| Err("the decoder failed on it".into()))?;
+    decoded.unwrap_or_else(|_| Err("the decoder failed on it".into()))
+}
+
+/// The central square of an image, resized, on white where it is transparent.
+pub(super) fn fit(mut picture: DynamicImage, size: usize, channels: usize) -> Result<Vec<u8>, String> {
     let side = picture.width().min(picture.height());
     if side == 0 {
         return Err("it has no pixels".into());
@@ -49,14 +73,20 @@ pub(super) fn with_channels(rgb: Vec<u8>, channels: usize) -> Vec<u8> {
     rgb.chunks_exact(3).map(|p| luma(p) as u8).collect()
 }
 
-fn open(file: &[u8]) -> Result<DynamicImage, String> {
+fn open(file: &[u8]) -> Result<Picture, String> {
     let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(|e| e.to_string())?;
-    match reader.format() {
+    // What the decoders hide: they turn palettes and ink into RGB.
+    let hidden = match reader.format() {
         None => return Err("not an image of a known format".into()),
         // The JPEG decoder fills what is missing of a cut file with grey and calls it well.
-        Some(ImageFormat::Jpeg) if !jpeg_is_whole(file) => return Err("the JPEG is cut short".into()),
-        Some(_) => {}
-    }
+        Some(ImageFormat::Jpeg) => match jpeg_components(file) {
+            None => return Err("the JPEG is cut short".into()),
+            Some(components) => (components == 4).then_some("CMYK"),
+        },
+        Some(ImageFormat::Gif) => Some("palette"),
+        Some(ImageFormat::Png) => file.get(25).filter(|colour| **colour == 3).map(|_| "palette"),
+        Some(_) => None,
+    };
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
     limits.max_alloc = Some(MAX_ALLOC);
@@ -69,9 +99,31 @@ fn open(file: &[u8]) -> Result<DynamicImage, String> {
     }
     // Broken metadata is no reason to lose a sound image.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(sentence)?;
-    picture.apply_orientation(orientation);
-    Ok(picture)
+    let profile = decoder.icc_profile().ok().flatten();
+    let mode = hidden.unwrap_or_else(|| mode(decoder.original_color_type()));
+    let mut pixels = DynamicImage::from_decoder(decoder).map_err(sentence)?;
+    pixels.apply_orientation(orientation);
+    if let Some(profile) = &profile {
+        pixels = to_srgb(pixels, profile);
+    }
+    let turned = orientation != Orientation::NoTransforms;
+    Ok(Picture { pixels, mode, profile: profile.is_some(), turned })
+}
+
+fn mode(colour: ExtendedColorType) -> &'static str {
+    match colour {
+        ExtendedColorType::L1 | ExtendedColorType::L2 | ExtendedColorType::L4 | ExtendedColorType::L8 => "grey",
+        ExtendedColorType::La8 => "grey+alpha",
+        ExtendedColorType::Rgb8 => "RGB",
+        ExtendedColorType::Rgba8 => "RGBA",
+        ExtendedColorType::L16 => "16-bit grey",
+        ExtendedColorType::La16 => "16-bit grey+alpha",
+        ExtendedColorType::Rgb16 => "16-bit RGB",
+        ExtendedColorType::Rgba16 => "16-bit RGBA",
+        ExtendedColorType::Rgb32F | ExtendedColorType::Rgba32F => "float",
+        ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16 => "CMYK",
+        _ => "other",
+    }
 }
 
 fn sentence(error: ImageError) -> String {
@@ -92,23 +144,26 @@ fn on_white(picture: DynamicImage) -> RgbImage {
     RgbImage::from_raw(rgba.width(), rgba.height(), pixels.collect()).unwrap_or_default()
 }
 
-/// Walks the segments of a JPEG to its end marker. Inside a scan an 0xFF byte is followed by 0 or a restart marker, so the
-/// first other marker ends it; thumbnails lie inside segments and are stepped over.
-fn jpeg_is_whole(file: &[u8]) -> bool {
-    let mut at = 2;
+/// Walks the segments of a JPEG to its end marker, and gives the components of its frame; `None` for one that is cut short.
+/// Inside a scan an 0xFF byte is followed by 0 or a restart marker, so the first other marker ends it; thumbnails lie inside
+/// segments and are stepped over.
+fn jpeg_components(file: &[u8]) -> Option<u8> {
+    let (mut at, mut components) = (2, 0);
     loop {
         // Look for the next marker: after a segment it is here, in a scan it may be far.
-        let Some(skip) = file.get(at..).and_then(|rest| rest.iter().position(|&b| b == 0xFF)) else { return false };
-        at += skip;
-        match file.get(at + 1) {
-            None => return false,
-            Some(0xD9) => return true,
-            Some(0xFF) => at += 1,
-            Some(0x00 | 0x01 | 0xD0..=0xD8) => at += 2,
-            Some(_) => match file.get(at + 2..at + 4) {
-                Some(length) => at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]])).max(2),
-                None => return false,
-            },
+        at += file.get(at..)?.iter().position(|&b| b == 0xFF)?;
+        match file.get(at + 1)? {
+            0xD9 => return Some(components),
+            0xFF => at += 1,
+            0x00 | 0x01 | 0xD0..=0xD8 => at += 2,
+            marker => {
+                let length = file.get(at + 2..at + 4)?;
+                // Start of frame: length, precision, height, width, components.
+                if matches!(marker, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF) {
+                    components = *file.get(at + 9)?;
+                }
+                at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
+            }
         }
     }
 }

@@ -91,6 +91,11 @@ impl Idx {
         &self.bytes[k * self.rows * self.columns..][..self.rows * self.columns]
     }
 
+    /// Width and height of each image.
+    pub fn sides(&self) -> [usize; 2] {
+        [self.columns, self.rows]
+    }
+
     /// How many images.
     pub fn count(&self) -> usize {
         self.bytes.len() / (self.rows * self.columns)

@@ -1,18 +1,12 @@
 //! What a source holds, before anything is decoded, and the pass that decodes all of it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use super::archive::Archive;
-use super::faces::SIZES;
-use super::idx::Idx;
-use super::items::{EXTENSIONS, Items, is_image, walk};
-use super::labels::{self, Table};
-use super::stacked::Stack;
-use super::{DataSet, MAX_COUNT, Skipped, Source, Spec, Split, checksum, items};
-use crate::{Error, Result};
+use super::items::{Items, Seen};
+use super::{DataSet, Skipped, Spec, checksum, sources};
+use crate::{Error, Result, philox};
 
 /// Bytes of decoded images that a parallel pass holds before it hands them over.
 const CHUNK_BYTES: usize = 32 << 20;
@@ -34,38 +28,29 @@ pub struct Index {
     pub classes: Vec<String>,
     /// What [`Index::check`] left out.
     pub skipped: Skipped,
-    path: PathBuf,
-    /// Names inside the source; empty for sources whose images can't be bad.
-    names: Vec<String>,
-    items: Items,
+    pub(super) path: PathBuf,
+    /// Names inside the source, of all its images; empty where they have none.
+    pub(super) names: Vec<String>,
+    /// Which images of the source these are, ascending; all unless given.
+    pub(super) numbers: Option<Vec<u32>>,
+    pub(super) items: Items,
 }
 
 impl Index {
-    /// Lists a source. A folder is walked and an archive's directory read; only IDX files are read whole. Images are sorted
+    /// Lists a source. A folder is walked and an archive's directory read; IDX, CIFAR and NumPy files are read whole. Images are sorted
     /// by their names inside the source, so a folder and an archive of it give the same set.
     ///
     /// # Errors
     /// [`Error::Setting`] for a size or number of channels that makes no sense; [`Error::Data`] where the path is missing or
-    /// can't be read, holds no images, is no zip archive, holds bad IDX files, or has no test part when that is asked for.
+    /// can't be read, holds no images, is no archive, holds bad IDX, CIFAR or NumPy files, or has no test part when that is asked for.
     pub fn new(spec: &Spec) -> Result<Index> {
         spec.check()?;
-        let path = match &spec.source {
-            Source::Faces { seed, count, label } => return faces(spec, *seed, *count, label.as_deref()),
-            Source::StackedMnist { path, seed, count } => return stacked(spec, path, *seed, *count),
-            Source::Path(path) => path,
-        };
-        let kind = fs::metadata(path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::data(path, "no such file or folder"),
-            _ => Error::data(path, format!("can't be read: {e}")),
-        })?;
-        match kind.is_dir() {
-            true => folder(spec, path),
-            false if Idx::is_file(path) => {
-                undivided(spec, path)?;
-                idx(spec, path, Idx::open(path)?)
-            }
-            false => zip(spec, path),
-        }
+        sources::open(spec)
+    }
+
+    /// What the source is, for people: `zip archive of images`.
+    pub fn kind(&self) -> &'static str {
+        self.items.kind()
     }
 
     /// Bytes the whole set takes in memory.
@@ -74,15 +59,20 @@ impl Index {
     }
 
     /// What the set is, in a word that differs for another one: a checksum of everything a picture depends on, as far as it is
-    /// known without decoding. `faces-…` of seed, count, form and label; `listing-…` of names, sizes, form and labels of
-    /// anything else (and, for IDX files, of the pixels).
+    /// known without decoding. `faces-…` of seed, count, form and label; `images-…` of a packed set, as it has in memory;
+    /// `listing-…` of names, sizes, form and labels of anything else (and of pixels that are in memory).
     pub fn fingerprint(&self) -> String {
         let mut crc = [self.count, self.size, self.channels].iter().fold(0, |crc, n| checksum::word(crc, *n as u64));
         if let Items::Faces { seed, label } = &self.items {
             crc = checksum::text(checksum::word(crc, *seed), label.as_deref().unwrap_or_default());
+            crc = self.numbers.iter().flatten().fold(crc, |crc, k| checksum::word(crc, u64::from(*k)));
             return format!("faces-{crc:08x}");
         }
+        if let (Items::Packed(packed), None) = (&self.items, &self.numbers) {
+            return packed.fingerprint().to_owned();
+        }
         for k in 0..self.count {
+            let k = self.number(k);
             crc = self.items.mark(k, checksum::text(crc, self.names.get(k).map_or("", |n| n)));
         }
         format!("listing-{:08x}", checksum::labels(crc, self.labels.as_deref()))
@@ -92,25 +82,45 @@ impl Index {
     /// sound, numbered as [`Index::load`] would number it, before training starts.
     ///
     /// # Errors
-    /// [`Error::Data`] when more than a tenth of the images are bad.
+    /// [`Error::Data`] when more than half of the images are bad.
     pub fn check(mut self, progress: &dyn Fn(usize, usize)) -> Result<Index> {
         if !self.items.may_fail() {
             return Ok(self);
         }
         let mut good = Vec::with_capacity(self.count);
         let skipped = self.pass(progress, |k, _| good.push(k))?;
-        self.labels = pick(self.labels, &good);
-        self.names = good.iter().map(|&k| std::mem::take(&mut self.names[k])).collect();
-        self.items.keep(&good);
-        self.count = good.len();
+        self.keep(&good);
         self.skipped = skipped;
         Ok(self)
+    }
+
+    /// `n` images of the set, or all where it has no more: the first n of the order that `seed` and `stream` give,
+    /// kept in the set's own order.
+    pub fn limit(&mut self, n: usize, seed: u64, stream: u32) {
+        if n < self.count {
+            let chosen = |i| philox::shuffled(seed, stream, 0, i, self.count as u32) as usize;
+            let mut chosen: Vec<usize> = (0..n as u32).map(chosen).collect();
+            chosen.sort_unstable();
+            self.keep(&chosen);
+        }
+    }
+
+    /// Keeps the images of these ascending numbers.
+    fn keep(&mut self, numbers: &[usize]) {
+        self.labels = pick(self.labels.take(), numbers);
+        self.numbers = Some(numbers.iter().map(|&k| self.number(k) as u32).collect());
+        self.count = numbers.len();
+    }
+
+    /// The number in the source of image k.
+    fn number(&self, k: usize) -> usize {
+        self.numbers.as_ref().map_or(k, |numbers| numbers[k] as usize)
     }
 
     /// Decodes every image in parallel and keeps the good ones in memory. `progress` hears (done, total).
     ///
     /// # Errors
-    /// [`Error::Data`] when more than a tenth of the images are bad, or the set is too large for memory.
+    /// [`Error::Data`] when more than half of the images are bad, or the set is too large for memory.
     pub fn load(self, progress: &dyn Fn(usize, usize)) -> Result<DataSet> {
         let mut images: Vec<u8> = Vec::new();
         images.try_reserve_exact(self.bytes()).map_err(|_| {
@@ -136,7 +146,7 @@ impl Index {
     /// Decodes the images of these numbers, in their order and without labels; bad ones are left out. `progress` hears (done, total).
     ///
     /// # Errors
-    /// [`Error::Data`] for a number that the set does not have, and where more than a tenth of the images are bad.
+    /// [`Error::Data`] for a number that the set does not have, and where more than half of the images are bad.
     pub fn some(&self, numbers: &[usize], progress: &dyn Fn(usize, usize)) -> Result<DataSet> {
         if let Some(k) = numbers.iter().find(|k| **k >= self.count) {
             return Err(Error::data(&self.path, format!("has {} images and no number {k}", self.count)));
@@ -144,18 +154,18 @@ impl Index {
         let mut images = Vec::with_capacity(numbers.len() * self.image_bytes());
         let (mut skipped, mut done) = (Skipped::default(), 0);
         for chunk in numbers.chunks((CHUNK_BYTES / self.image_bytes()).clamp(16, 1024)) {
-            let decode = |k: &usize| self.items.pixels(*k, self.size, self.channels);
+            let decode = |k: &usize| self.items.pixels(self.number(*k), self.size, self.channels);
             let decoded: Vec<_> = chunk.par_iter().map(decode).collect();
             for (k, pixels) in chunk.iter().zip(decoded) {
                 match pixels {
                     Ok(pixels) => images.extend_from_slice(&pixels),
-                    Err(reason) => skipped.add(self.name_of(*k), reason),
+                    Err(reason) => skipped.add(Skipped::KEPT, self.name_of(*k), reason),
                 }
             }
             done += chunk.len();
             progress(done, numbers.len());
         }
-        if images.is_empty() || skipped.count * 10 > numbers.len() {
+        if images.is_empty() || skipped.count * 2 > numbers.len() {
             return Err(self.too_many_bad(&skipped, done));
         }
         let count = images.len() / self.image_bytes();
@@ -166,29 +176,54 @@ impl Index {
     /// Image k as `[size,size,channels]` bytes.
     pub(super) fn pixels(&self, k: usize) -> Result<Vec<u8>> {
         let problem = |reason| Error::data(&self.path, format!("{}: {reason}", self.name_of(k)));
-        self.items.pixels(k, self.size, self.channels).map_err(problem)
+        self.items.pixels(self.number(k), self.size, self.channels).map_err(problem)
     }
 
     /// Decodes everything, chunk by chunk on all cores, and hands good images over in order.
-    fn pass(&self, progress: &dyn Fn(usize, usize), mut keep: impl FnMut(usize, Vec<u8>)) -> Result<Skipped> {
+    pub(super) fn pass(&self, progress: &dyn Fn(usize, usize), keep: impl FnMut(usize, Vec<u8>)) -> Result<Skipped> {
+        let skipped = self.each(progress, None, |k| self.items.pixels(k, self.size, self.channels), keep)?;
+        // A packed set was sound when it was written: what is damaged since is no image to go on without.
+        match skipped.first.first().filter(|_| !self.items.may_fail()) {
+            Some((name, reason)) => Err(Error::data(&self.path, format!("{name}: {reason}"))),
+            None => Ok(skipped),
+        }
+    }
+
+    /// The same with what each image was before, however many are bad; the first `named` of these are named.
+    pub(super) fn see(
+        &self,
+        named: usize,
+        progress: &dyn Fn(usize, usize),
+        keep: impl FnMut(usize, Seen),
+    ) -> Result<Skipped> {
+        self.each(progress, Some(named), |k| self.items.see(k, self.size, self.channels), keep)
+    }
+
+    /// `make` is given numbers of the source; `named` bad images are named, however many there are.
+    fn each<T: Send>(
+        &self,
+        progress: &dyn Fn(usize, usize),
+        named: Option<usize>,
+        make: impl Fn(usize) -> Result<T, String> + Sync,
+        mut keep: impl FnMut(usize, T),
+    ) -> Result<Skipped> {
         let mut skipped = Skipped::default();
         let chunk = (CHUNK_BYTES / self.image_bytes()).clamp(16, 1024);
         let mut done = 0;
         progress(0, self.count);
         while done < self.count {
             let end = self.count.min(done + chunk);
-            let decode = |k| self.items.pixels(k, self.size, self.channels);
-            let decoded: Vec<_> = (done..end).into_par_iter().map(decode).collect();
-            for (k, pixels) in (done..end).zip(decoded) {
-                match pixels {
-                    Ok(pixels) => keep(k, pixels),
-                    Err(reason) => skipped.add(self.name_of(k), reason),
+            let made: Vec<_> = (done..end).into_par_iter().map(|k| make(self.number(k))).collect();
+            for (k, made) in (done..end).zip(made) {
+                match made {
+                    Ok(made) => keep(k, made),
+                    Err(reason) => skipped.add(named.unwrap_or(Skipped::KEPT), self.name_of(k), reason),
                 }
             }
             done = end;
             progress(done, self.count);
             // Told as soon as it is certain: a set that is wholly wrong should not take an hour to say so.
-            if skipped.count * 10 > self.count {
+            if named.is_none() && skipped.count * 2 > self.count {
                 return Err(self.too_many_bad(&skipped, done));
             }
         }
@@ -201,17 +236,13 @@ impl Index {
         let first = if done < count { format!("the first {done} of {count}") } else { format!("{count}") };
         Error::data(
             &self.path,
-            format!("{bad} of {first} images can't be used, more than a tenth of the set; {name}: {reason}"),
+            format!("{bad} of {first} images can't be used, more than half of the set; {name}: {reason}"),
         )
     }
 
-    fn name_of(&self, k: usize) -> String {
+    pub(super) fn name_of(&self, k: usize) -> String {
+        let k = self.number(k);
         self.names.get(k).cloned().unwrap_or_else(|| format!("image {k}"))
-    }
-
-    fn with_labels(mut self, (labels, classes): (Vec<u32>, Vec<String>)) -> Index {
-        (self.labels, self.classes) = (Some(labels), classes);
-        self
     }
 
     fn image_bytes(&self) -> usize {
@@ -221,143 +252,4 @@ impl Index {
 
 fn pick(labels: Option<Vec<u32>>, good: &[usize]) -> Option<Vec<u32>> {
     labels.map(|labels| good.iter().map(|&k| labels[k]).collect())
-}
-
-fn faces(spec: &Spec, seed: u64, count: usize, label: Option<&str>) -> Result<Index> {
-    if !(1..=MAX_COUNT).contains(&count) {
-        return Err(Error::setting("data", "faces", count, format!("must be from 1 to {MAX_COUNT}")));
-    }
-    if !SIZES.contains(&spec.size) {
-        let (least, most) = (SIZES.start(), SIZES.end());
-        let hint = format!("the built-in faces have sizes from {least} to {most}");
-        return Err(Error::setting("data", "size", spec.size, hint));
-    }
-    let items = Items::Faces { seed, label: label.map(str::to_owned) };
-    let index = index(spec, Path::new("faces"), vec![], count, items);
-    match label {
-        None => Ok(index),
-        Some(label) => Ok(index.with_labels(labels::of_faces(seed, count, label)?)),
-    }
-}
-
-fn folder(spec: &Spec, path: &Path) -> Result<Index> {
-    let problem = |e: std::io::Error| Error::data(path, format!("the folder can't be read: {e}"));
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path).map_err(problem)? {
-        names.push(entry.map_err(problem)?.file_name().to_string_lossy().into_owned());
-    }
-    names.sort_unstable();
-    if let Some(found) = Idx::find(path, &names, spec.split) {
-        return idx(spec, path, found?);
-    }
-    undivided(spec, path)?;
-    let (names, paths): (Vec<_>, Vec<_>) = walk(path)?.into_iter().unzip();
-    let table = path.join(labels::TABLE);
-    let table = table.is_file().then(|| items::read(&table));
-    images(spec, path, names, Items::Files(paths), table)
-}
-
-/// Stacks of the digits of a folder of IDX files, or of one file.
-fn stacked(spec: &Spec, path: &Path, seed: u64, count: usize) -> Result<Index> {
-    if spec.channels != 3 || count == 0 {
-        return Err(Error::data(path, "stacked digits have three channels, and there must be one at least"));
-    }
-    let digits = if path.is_dir() {
-        let mut names = Vec::new();
-        let problem = |e: std::io::Error| Error::data(path, format!("the folder can't be read: {e}"));
-        for entry in fs::read_dir(path).map_err(problem)? {
-            names.push(entry.map_err(problem)?.file_name().to_string_lossy().into_owned());
-        }
-        names.sort_unstable();
-        match Idx::find(path, &names, spec.split) {
-            Some(found) => found?,
-            None => {
-                return Err(Error::data(path, "holds no IDX files such as MNIST's, whose digits are to be stacked"));
-            }
-        }
-    } else if path.exists() {
-        undivided(spec, path)?;
-        Idx::open(path)?
-    } else {
-        return Err(Error::data(path, "no such file or folder"));
-    };
-    let stack = Stack { digits, seed };
-    let labels = stack.labels(count);
-    let index = Index { name: "stacked-mnist".into(), ..index(spec, path, vec![], count, Items::Stacked(stack)) };
-    Ok(match labels {
-        None => index,
-        Some(labels) => index.with_labels((labels, (0..1000).map(|mode| format!("{mode:03}")).collect())),
-    })
-}
-
-fn idx(spec: &Spec, path: &Path, mut idx: Idx) -> Result<Index> {
-    let labels = idx.labels.take();
-    let index = index(spec, path, vec![], idx.count(), Items::Idx(idx));
-    Ok(match labels {
-        None => index,
-        Some(labels) => index.with_labels(labels::numbered(labels)),
-    })
-}
-
-fn zip(spec: &Spec, path: &Path) -> Result<Index> {
-    undivided(spec, path)?;
-    let archive = Archive::open(path)?;
-    let table = archive.find(labels::TABLE).map(|i| archive.read(i));
-    let mut files = archive.files();
-    files.retain(|(_, name)| is_image(name));
-    files.sort_unstable_by(|a, b| (&a.1, a.0).cmp(&(&b.1, b.0)));
-    let (entries, names): (Vec<_>, Vec<_>) = files.into_iter().unzip();
-    images(spec, path, names, Items::Zip(archive, entries), table)
-}
-
-fn undivided(spec: &Spec, path: &Path) -> Result<()> {
-    match spec.split {
-        Split::Train => Ok(()),
-        Split::Test => Err(Error::data(path, "has no test part of its own: give the folder of test images instead")),
-    }
-}
-
-/// `table` is the text of [`labels::TABLE`], where the source has one.
-fn images(
-    spec: &Spec,
-    path: &Path,
-    names: Vec<String>,
-    items: Items,
-    table: Option<Result<Vec<u8>, String>>,
-) -> Result<Index> {
-    if names.is_empty() {
-        let endings = EXTENSIONS.join(", ");
-        return Err(Error::data(path, format!("holds no images ({endings}) and no IDX files such as MNIST's")));
-    }
-    let of_table = |table: Result<Vec<u8>, String>| {
-        let labels = table.and_then(|text| labels::from_table(&text, &names));
-        labels.map_err(|reason| Error::data(path, format!("{}: {reason}", labels::TABLE)))
-    };
-    let labels = match table.map(of_table).transpose()? {
-        Some(Table::Labels(labels)) => Some(labels),
-        Some(Table::Unlabelled) => None,
-        Some(Table::Silent) | None => labels::from_folders(&names),
-    };
-    let count = names.len();
-    let index = index(spec, path, names, count, items);
-    Ok(match labels {
-        None => index,
-        Some(labels) => index.with_labels(labels),
-    })
-}
-
-fn index(spec: &Spec, path: &Path, names: Vec<String>, count: usize, items: Items) -> Index {
-    let name = path.file_stem().map_or_else(|| path.to_string_lossy(), |n| n.to_string_lossy()).into_owned();
-    Index {
-        name,
-        size: spec.size,
-        channels: spec.channels,
-        count,
-        labels: None,
-        classes: vec![],
-        skipped: Skipped::default(),
-        path: path.to_owned(),
-        names,
-        items,
-    }
 }

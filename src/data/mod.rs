@@ -5,11 +5,13 @@
 //! batch by batch ([`Stream`]). Both draw by the same rule ([`DrawRule`]), so they give the same batches, and any step of
 //! either can be computed alone.
 //!
-//! May use `philox`, `error` and the decoding crates. Deliberately absent: graphs and devices; augmentation (part of a
-//! training graph); colour profiles (bytes are taken as sRGB); networks and downloads.
+//! May use `philox`, `files`, `error` and the decoding crates. Deliberately absent: graphs and devices; augmentation (part of a
+//! training graph); networks and downloads.
 
 mod archive;
 mod checksum;
+mod cifar;
+mod colour;
 mod decode;
 mod draw;
 pub mod faces;
@@ -17,9 +19,16 @@ mod idx;
 mod index;
 mod items;
 mod labels;
+mod numpy;
+mod packed;
+mod positioned;
+mod raw;
 mod set;
+mod sources;
 mod stacked;
 mod stream;
+mod survey;
+mod tarball;
 pub mod toys;
 
 use std::path::PathBuf;
@@ -27,8 +36,10 @@ use std::path::PathBuf;
 pub use decode::{MAX_ALLOC, MAX_FILE, MAX_SIDE};
 pub use draw::{DrawRule, MAX_COUNT, Pick, cursor, draw_index, floats, mirror, shift};
 pub use index::Index;
+pub use packed::{Packing, pack, packed_form};
 pub use set::{DataSet, Skipped};
 pub use stream::Stream;
+pub use survey::{Survey, survey};
 
 use crate::{Error, Result};
 
@@ -47,8 +58,9 @@ pub enum Source {
         /// The factor of [`faces::FACTORS`] by which they are labelled; of a range its lower and upper half are the classes.
         label: Option<String>,
     },
-    /// A folder of images (searched through its sub-folders), a zip archive of images, a folder of IDX files, or one of them.
-    /// Labels are those of StyleGAN's `dataset.json` at the root, else the folders images lie in; for IDX files those beside them.
+    /// A folder of images (searched through its sub-folders), a zip or tar archive of images, a folder of IDX, CIFAR or NumPy files
+    /// or one of them, or a set that [`pack`] wrote. Labels are those of StyleGAN's `dataset.json` at the root, else the folders
+    /// images lie in; for files of numbers those beside them.
     Path(PathBuf),
     /// Three digits of IDX files as red, green and blue: image k is drawn by (seed, k). Its label is the number that they are read as.
     StackedMnist {
@@ -107,7 +119,7 @@ impl Spec {
 /// Bad images are left out and counted in [`DataSet::skipped`].
 ///
 /// # Errors
-/// Those of [`Index::new`], and [`Error::Data`] when more than a tenth of the images are bad.
+/// Those of [`Index::new`], and [`Error::Data`] when more than half of the images are bad.
 pub fn load(spec: &Spec, progress: &dyn Fn(usize, usize)) -> Result<DataSet> {
     Index::new(spec)?.load(progress)
 }

@@ -18,11 +18,12 @@ pub struct Skipped {
 
 impl Skipped {
     /// Reasons kept.
-    const KEPT: usize = 3;
+    pub(super) const KEPT: usize = 3;
 
-    pub(super) fn add(&mut self, name: String, reason: String) {
+    /// One more; named if fewer than `kept` are.
+    pub(super) fn add(&mut self, kept: usize, name: String, reason: String) {
         self.count += 1;
-        if self.first.len() < Self::KEPT {
+        if self.first.len() < kept {
             self.first.push((name, reason));
         }
     }
@@ -167,10 +168,10 @@ mod tests {
     fn skipped_reads_as_a_phrase() {
         let mut skipped = Skipped::default();
         assert_eq!(skipped.to_string(), "");
-        skipped.add("a.png".into(), "cut".into());
+        skipped.add(3, "a.png".into(), "cut".into());
         assert_eq!(skipped.to_string(), "1 image skipped (a.png: cut)");
         for name in ["b", "c", "d"] {
-            skipped.add(name.into(), "bad".into());
+            skipped.add(3, name.into(), "bad".into());
         }
         assert_eq!(skipped.to_string(), "4 images skipped (a.png: cut; b: bad; c: bad; …)");
     }

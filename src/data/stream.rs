@@ -17,6 +17,9 @@ use crate::{Error, Result};
 /// Batches decoded ahead of the one that was asked for.
 const AHEAD: usize = 2;
 
+/// Batches that are in memory at once.
+pub(super) const HELD: usize = AHEAD + 1;
+
 /// Where a batch stands: images drawn before it, and its step.
 type At = (u64, u32);
 

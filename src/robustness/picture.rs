@@ -1,12 +1,9 @@
 //! Images, what was done to them, and what the model says, side by side with captions.
 
-use crate::grid::quantise;
+use crate::grid::{LETTER, caption as write, quantise};
 use crate::{Error, Result};
-use font8x8::{BASIC_FONTS, UnicodeFonts};
 use image::{Rgb, RgbImage};
 
-/// Side of a letter, pixels.
-const LETTER: usize = 8;
 /// Times that a change is enlarged, so that it shows.
 const TIMES: f32 = 10.0;
 /// An image is magnified to at least this width, so that captions have room.
@@ -55,18 +52,6 @@ pub fn triptych(
         }
     }
     Ok(page)
-}
-
-/// Writes one line of text, cut at `width` pixels; letters that the font lacks become question marks.
-fn write(page: &mut RgbImage, text: &str, [left, top]: [usize; 2], width: usize) {
-    for (i, letter) in text.chars().take(width / LETTER).enumerate() {
-        let rows = BASIC_FONTS.get(letter).or_else(|| BASIC_FONTS.get('?')).unwrap_or_default();
-        for (y, row) in rows.iter().enumerate() {
-            for x in (0..LETTER).filter(|x| row >> x & 1 == 1) {
-                page.put_pixel((left + i * LETTER + x) as u32, (top + y) as u32, Rgb([31, 35, 40]));
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -68,7 +68,10 @@ impl Feed {
             DataSource::Faces | DataSource::Path | DataSource::StackedMnist => {}
         }
         let source = Feed::source(config)?;
-        let index = Index::new(&Spec { channels: d.channels, ..Spec::new(source, d.size) })?;
+        let mut index = Index::new(&Spec { channels: d.channels, ..Spec::new(source, d.size) })?;
+        if let Some(limit) = d.limit {
+            index.limit(limit, d.seed, stream::SUBSET);
+        }
         let resident = match d.mode {
             DataMode::Resident => true,
             DataMode::Stream => false,

@@ -24,6 +24,8 @@ pub const LIPSCHITZ_REALS: u32 = 10;
 pub const LIPSCHITZ_FAKES: u32 = 12;
 /// Which images of the data a generator is measured by, and which of them are mirrored.
 pub const EVALUATION: u32 = 14;
+/// Which images of a set a run is limited to.
+pub const SUBSET: u32 = 16;
 /// First of the thousand streams of an attack on a classifier.
 pub const ADVERSARY: u32 = 1000;
 /// Latents of samples; the step counter is the seed of each sample.

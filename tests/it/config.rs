@@ -38,6 +38,7 @@ fn text_and_back_loses_nothing() {
     let all = [
         "data.path=/a dir/b",
         "data.label=glasses",
+        "data.limit=5",
         "loss.gamma_final=0.5",
         "optim.lr_final=1e-5",
         "optim.lr_peak_kimg=7.5",

@@ -21,7 +21,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("device", &["plan", "host", "kernels", "gpu"]),
     ("optim", &["nn", "plan", "philox"]),
     ("config", &[]),
-    ("data", &["philox"]),
+    ("data", &["philox", "files"]),
     ("grid", &["files"]),
     ("page", &[]),
     ("metrics", &["graph", "nn", "plan", "device", "data", "philox"]),

@@ -13,6 +13,8 @@ mod cli;
 mod commands;
 mod config;
 mod data;
+mod data_commands;
+mod data_formats;
 mod defences;
 mod examples;
 mod feed;
