@@ -14,6 +14,7 @@ pub mod device;
 mod eval;
 mod eval_generator;
 mod eval_modes;
+mod export;
 mod features;
 mod import;
 pub mod interrupt;
@@ -48,6 +49,7 @@ pub fn run() -> ExitCode {
         Command::Reproduce(args) => reproduce::reproduce(&args),
         Command::Sample(args) => sample::sample(&args),
         Command::Config(args) => commands::config(&args),
+        Command::Export(args) => export::export(&args),
         Command::Features(args) => features::features(&args),
         Command::Import(args) => import::import(&args),
         Command::Devices => commands::devices(),

@@ -3,7 +3,7 @@
 use super::args::SampleArgs;
 use super::device::DeviceChoice;
 use super::job::{self, SampleJob};
-use super::{commands, output, startup};
+use super::{commands, export, output, startup};
 use crate::config::{DataSource, Task};
 use crate::data::toys::{self, Toy};
 use crate::train::checkpoint::{NamedTensor, Values, read_foreign};
@@ -34,6 +34,7 @@ pub(super) fn sample(args: &SampleArgs) -> Result<()> {
         let hint = format!("must be at most {}", u32::MAX);
         return Err(Error::setting("command line", "--seeds", largest, hint));
     }
+    args.save_latents.as_deref().map(|file| export::vacant("--save-latents", file)).transpose()?;
     job.latest.warnings.iter().for_each(output::warning);
     let device = startup::open(job.device, &args.tuning)?;
     let settings = Settings::new(&job.config)?;
@@ -45,7 +46,11 @@ pub(super) fn sample(args: &SampleArgs) -> Result<()> {
     if let (Some(latents), Some((cells, _))) = (&latents, &mut job.picture) {
         *cells = job::fit(args.grid, (latents.len() / sampler.latent()) as u128, "--latents")?;
     }
-    let values = draw(&job, &mut sampler, latents.as_deref())?;
+    let keep = job.picture.is_some() || args.save_latents.is_some();
+    let values = draw(&job, &mut sampler, latents.as_deref(), keep)?;
+    if let Some(file) = &args.save_latents {
+        save_numbers(file, &job, &sampler, latents.as_deref(), &values)?;
+    }
     if is_plane {
         return plot_points(&job, &values);
     }
@@ -62,8 +67,8 @@ pub(super) fn sample(args: &SampleArgs) -> Result<()> {
     Ok(())
 }
 
-/// Draws all images and writes those that are wanted singly; the values of all come back where a picture is wanted.
-fn draw(job: &SampleJob, sampler: &mut Sampler, latents: Option<&[f32]>) -> Result<Vec<f32>> {
+/// Draws all images and writes those that are wanted singly; with `keep`, the values of all come back.
+fn draw(job: &SampleJob, sampler: &mut Sampler, latents: Option<&[f32]>, keep: bool) -> Result<Vec<f32>> {
     let [_, height, width, channels] = sampler.image_shape(1);
     let extent = sampler.latent();
     let rows = latents.map(|latents| latents.len() / extent);
@@ -88,7 +93,7 @@ fn draw(job: &SampleJob, sampler: &mut Sampler, latents: Option<&[f32]>) -> Resu
                 grid::write_each(folder, values, [1, height, width, channels], *seed as usize).map(drop)
             })?;
         }
-        if job.picture.is_some() {
+        if keep {
             kept.extend(values);
         }
         done += chunk.len();
@@ -96,6 +101,37 @@ fn draw(job: &SampleJob, sampler: &mut Sampler, latents: Option<&[f32]>) -> Resu
     }
     bar.iter().for_each(|bar| bar.finish_and_clear());
     Ok(kept)
+}
+
+/// Latents, classes and what was made of them, as numbers.
+fn save_numbers(
+    file: &Path,
+    job: &SampleJob,
+    sampler: &Sampler,
+    latents: Option<&[f32]>,
+    values: &[f32],
+) -> Result<()> {
+    let [_, height, width, channels] = sampler.image_shape(1);
+    let count = values.len() / (height * width * channels);
+    // Latents of a file are numbered from 0.
+    let seeds: Vec<u32> = match latents {
+        Some(_) => (0..count as u32).collect(),
+        None => job.seeds.iter().map(|seed| seed as u32).collect(),
+    };
+    let mut tensors = vec![];
+    for (name, given) in sampler.given(&seeds, job.class)? {
+        let (shape, data) = match name.as_str() {
+            "latents" => (vec![count, sampler.latent()], Values::F32(latents.map_or(given, <[f32]>::to_vec))),
+            _ => (vec![count], Values::U32(given.iter().map(|class| *class as u32).collect())),
+        };
+        tensors.push(NamedTensor { name, shape, data });
+    }
+    tensors.push(if job.config.data.source.is_images() {
+        export::planes("images", values, [count, height, width, channels])
+    } else {
+        NamedTensor { name: "points".into(), shape: vec![count, 2], data: Values::F32(values.to_vec()) }
+    });
+    export::save(file, tensors)
 }
 
 /// The latents of a file: as many rows as it has, each as long as the run's.

@@ -109,6 +109,22 @@ impl Sampler {
         Ok(samples)
     }
 
+    /// What is given for these seeds, and this class where one is named: each input by name, row after row.
+    ///
+    /// # Errors
+    /// An inference that is not of latents.
+    pub fn given(&self, seeds: &[u32], class: Option<u32>) -> Result<Vec<(String, Vec<f32>)>> {
+        let inputs = &self.inference.inputs;
+        let mut all: Vec<(String, Vec<f32>)> = inputs.iter().map(|(name, _)| (name.clone(), vec![])).collect();
+        for chunk in seeds.chunks(self.inference.rows) {
+            let values = given(&self.inference, self.seed, chunk, class)?;
+            for ((all, (_, row)), values) in all.iter_mut().zip(inputs).zip(values) {
+                all.1.extend_from_slice(&values[..chunk.len() * row.iter().product::<usize>()]);
+            }
+        }
+        Ok(all)
+    }
+
     /// Latent numbers per sample.
     pub fn latent(&self) -> usize {
         self.inference.inputs.first().map_or(0, |(_, extents)| extents.iter().product())

@@ -32,6 +32,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("robustness", &["attack", "train", "device", "data", "grid", "config", "files"]),
+    ("export", &["graph", "nn", "host", "config", "train"]),
     ("check", &["graph", "nn", "loss", "plan", "philox", "host", "device", "train"]),
     (
         "bench",
@@ -45,6 +46,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "attack",
             "robustness",
+            "export",
             "files",
             "cache",
             "config",
