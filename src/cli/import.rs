@@ -6,7 +6,7 @@ use super::{commands, output, startup};
 use crate::Result;
 use crate::config::Config;
 use crate::export::NETWORK;
-use crate::train::checkpoint::{Checkpoint, NamedTensor, read_foreign};
+use crate::train::checkpoint::{Checkpoint, NamedTensor, VERSION_KEY, read_foreign};
 use crate::train::game::Player;
 use crate::train::run_folder::RunFolder;
 use crate::train::{Feed, Game, Settings, Trainer};
@@ -33,7 +33,8 @@ pub fn import(args: &ImportArgs) -> Result<()> {
     let (count, mut state) = (found.tensors.len(), Checkpoint { tensors: found.tensors, ..Checkpoint::default() });
     let settings = Settings::new(&config)?;
     // What `danskin export` wrote says which network it is.
-    let exported = found.meta.get(NETWORK).map(String::as_str);
+    let ours = found.meta.get(VERSION_KEY).and_then(|_| found.meta.get(NETWORK));
+    let exported = ours.map(String::as_str).filter(|name| settings.game.networks.iter().any(|n| n.name == *name));
     under_network(&mut state, &settings.game, exported);
     let device = startup::open(args.device, &args.tuning)?;
     // No step is made.

@@ -4,7 +4,7 @@
     python tests/tools/check_export.py [PROGRAM] [NAME ...]
 
 PROGRAM is target/release/danskin unless given; NAMEs choose among the runs. Needs torch, safetensors, numpy, onnx, onnxruntime and
-pillow. Exit code 1 where a number differs by more than 1e-3.
+pillow. Exit code 1 where a number differs by more than 1e-3, and by more than a thousandth of how large values are.
 """
 import pathlib
 import subprocess
@@ -65,21 +65,21 @@ layers = [
 ]
 """
 
-# name: (preset and settings, network, whether classes come from folders of pictures)
-SMALL = "--set model.g_width=8 --set model.d_width=8 --batch 16 --kimg 0.128"
+# name: (preset and settings, network)
+SMALL = "--set data.count=300 --set model.g_width=8 --set model.d_width=8 --batch 16 --kimg 0.128"
 RUNS = {
     "faces32": (f"faces32 {SMALL}", "g"),
     "faces32-d": (f"faces32 {SMALL}", "d"),
-    "faces64": ("faces64 --set model.g_width=8 --set model.d_width=8 --batch 8 --kimg 0.032", "g"),
-    "faces64-d": ("faces64 --set model.g_width=8 --set model.d_width=8 --batch 8 --kimg 0.032", "d"),
+    "faces64": ("faces64 --set data.count=100 --set model.g_width=8 --set model.d_width=8 --batch 8 --kimg 0.032", "g"),
+    "faces64-d": ("faces64 --set data.count=100 --set model.g_width=8 --set model.d_width=8 --batch 8 --kimg 0.032", "d"),
     "digits32": (f"digits32 --data DATA --set model.classes=5 {SMALL}", "g"),
     "digits32-d": (f"digits32 --data DATA --set model.classes=5 {SMALL}", "d"),
     "ring8": ("ring8 --kimg 5", "g"),
-    "robgan-d": (f"faces32 --adversary robgan --set data.label=glasses {SMALL}", "d"),
+    "robgan-d": (f"digits32 --data DATA --adversary robgan --set model.classes=5 {SMALL}", "d"),
     "sequential": ("--config gan.toml --data DATA --batch 16 --kimg 0.128", "g"),
     "sequential-d": ("--config gan.toml --data DATA --batch 16 --kimg 0.128", "d"),
-    "classifier": ("classifier --set model.width=8 --batch 32 --kimg 0.256", "c"),
-    "class-head": ("classifier --set model.kind=r3gan --set model.d_width=8 --batch 16 --kimg 0.064", "c"),
+    "classifier": ("classifier --set data.count=300 --set model.width=8 --batch 32 --kimg 0.256", "c"),
+    "class-head": ("classifier --set data.count=300 --set model.kind=r3gan --set model.d_norm=off --set model.d_width=8 --batch 16 --kimg 0.064", "c"),
     "mnist-cnn": ("mnist --data DATA --set model.width=8 --kimg 0.25", "c"),
     "lenet5": ("mnist --data DATA --set model.kind=lenet5 --kimg 0.5", "c"),
     "lenet5-32": ("mnist --data DATA --set model.kind=lenet5 --set data.size=37 --kimg 0.25", "c"),
@@ -87,22 +87,23 @@ RUNS = {
 }
 
 
-def pictures(folder, channels=3):
+def pictures(folder):
     """100 random pictures in five classes."""
     random = np.random.default_rng(0)
     for k in range(100):
         path = folder / f"class{k % 5}" / f"{k:03}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        spot = random.integers(0, 256, (4, 4, channels), dtype=np.uint8)
+        spot = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
         Image.fromarray(spot).resize((37, 37), Image.BILINEAR).save(path)
 
 
 def compare(name, what, found, wanted):
     difference = float(np.abs(np.asarray(found).reshape(wanted.shape) - np.asarray(wanted)).max())
-    verdict = "ok" if difference <= TOLERANCE else "DIFFERS"
-    spread = float(np.asarray(wanted).std())
-    print(f"{name:14} {what:22} {difference:.1e} of values that spread by {spread:.1e}  {verdict}", flush=True)
-    return difference <= TOLERANCE
+    size = float(np.sqrt(np.square(np.asarray(wanted)).mean()))
+    good = difference <= TOLERANCE * min(1.0, size)
+    verdict = "ok" if good else "DIFFERS"
+    print(f"{name:14} {what:22} {difference:.1e} of values of {size:.1e}  {verdict}", flush=True)
+    return good
 
 
 def check(program, folder, name):
@@ -126,11 +127,14 @@ def check(program, folder, name):
     rows = {given: numbers[given][:64]}
     if "classes" in numbers and network != "c":
         rows["classes"] = numbers["classes"][:64].long()
+    if network == "d":
+        # Samples of a generator that has hardly learned are all alike.
+        rows[given] = 2 * torch.rand(rows[given].shape, generator=torch.Generator().manual_seed(0)) - 1
     if name == "robgan-d":
         del rows["classes"]
     with torch.no_grad():
         answer = torch_network(*rows.values())
-    # Of a discriminator the program shows no logits: PyTorch's, held to `danskin attack` elsewhere, stand in.
+    # The program shows no logits of a GAN's discriminator: there PyTorch and onnxruntime are compared with each other.
     wanted = {"g": lambda: numbers["images" if "images" in numbers else "points"], "d": lambda: answer, "c": lambda: numbers["logits"]}
     wanted = wanted[network]()[:64]
     good = compare(name, "pytorch", answer, wanted) if network != "d" else True

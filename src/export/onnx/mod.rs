@@ -6,6 +6,7 @@
 
 mod fold;
 mod operators;
+mod pointwise;
 pub mod proto;
 mod symbolic;
 mod writer;
