@@ -13,6 +13,7 @@
 //! - Attacks are values of [`attack::Attack`], most of them by name ([`attack::named`]); [`train::Attacker`] runs one on a device, and
 //!   [`robustness`] evaluates a trained run.
 //! - Images are a [`data::DataSet`]; whole runs with a configuration are [`config::Config`] and [`train::Session`].
+//! - Networks leave as PyTorch weights or ONNX models through [`export`].
 //!
 //! `examples/own_gan.rs`, `own_data.rs`, `attack.rs` and `two_critics.rs` show each of these. What is hidden from this page is the engine
 //! itself, whose parts may change between versions.
@@ -53,6 +54,7 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod export;
 #[doc(hidden)]
 pub mod files;
 #[doc(hidden)]

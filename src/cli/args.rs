@@ -37,6 +37,8 @@ pub enum Command {
     Reproduce(ReproduceArgs),
     /// Print every setting with its meaning and value, as the TOML that --config reads.
     Config(ConfigArgs),
+    /// Write the network of a run for other programs: weights for PyTorch, or an ONNX model.
+    Export(ExportArgs),
     /// Make a run of the weights in a safetensors file of another program.
     Import(ImportArgs),
     /// Train the feature network that danskin eval measures images by, on the built-in faces.
@@ -181,6 +183,29 @@ pub struct ConfigArgs {
     pub settings: Recipe,
 }
 
+/// `danskin export`
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("file").required(true).multiple(true).args(["safetensors", "onnx"]))]
+pub struct ExportArgs {
+    /// Folder of the run.
+    pub run: PathBuf,
+    /// Weights under PyTorch's names and in its layouts, for load_state_dict.
+    #[arg(long, value_name = "FILE.safetensors", value_parser = safetensors)]
+    pub safetensors: Option<PathBuf>,
+    /// The network itself as an ONNX model, for any number of rows.
+    #[arg(long, value_name = "FILE.onnx", value_parser = onnx)]
+    pub onnx: Option<PathBuf>,
+    /// Which checkpoint: thousands of images, such as 12 or 12.032, or a file; the best or the newest unless given.
+    #[arg(long, value_name = "KIMG|FILE")]
+    pub checkpoint: Option<String>,
+    /// Which network: g (the generator) or d (the discriminator) of a GAN, c of a classifier; g or c unless given.
+    #[arg(long, value_name = "g|d|c")]
+    pub network: Option<String>,
+    /// The last weights instead of the averaged ones.
+    #[arg(long)]
+    pub raw: bool,
+}
+
 /// `danskin import`
 #[derive(Debug, Args)]
 pub struct ImportArgs {
@@ -234,6 +259,9 @@ pub struct SampleArgs {
     /// Draw from these latents instead of seeds: the tensor `latents` [n, z] of a file, numbered from 0.
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "seeds")]
     pub latents: Option<PathBuf>,
+    /// Also write what was drawn as numbers: `latents` [n, z], `classes` [n] where there are any, and `images` [n, C, H, W].
+    #[arg(long, value_name = "FILE.safetensors", value_parser = safetensors)]
+    pub save_latents: Option<PathBuf>,
     /// Columns x rows of the picture, such as 8x8.
     #[arg(long)]
     pub grid: Option<Grid>,
@@ -332,6 +360,9 @@ pub struct EvalArgs {
     /// A file for the numbers.
     #[arg(long, value_name = "FILE.json")]
     pub json: Option<PathBuf>,
+    /// Also write the `logits` of the first 256 images, with their `images` [n, C, H, W] and `labels`.
+    #[arg(long, value_name = "FILE.safetensors", value_parser = safetensors)]
+    pub save_logits: Option<PathBuf>,
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
@@ -406,6 +437,23 @@ pub struct CheckArgs {
     pub device: DeviceChoice,
 }
 
+fn safetensors(text: &str) -> Result<PathBuf, String> {
+    ending(text, "safetensors")
+}
+
+fn onnx(text: &str) -> Result<PathBuf, String> {
+    ending(text, "onnx")
+}
+
+/// A file by its ending.
+fn ending(text: &str, wanted: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension() {
+        Some(end) if end.eq_ignore_ascii_case(wanted) => Ok(path),
+        _ => Err(format!("must end in .{wanted}")),
+    }
+}
+
 fn assignment(text: &str) -> Result<String, String> {
     match text.split_once('=') {
         Some((key, _)) if !key.trim().is_empty() => Ok(text.into()),
@@ -425,16 +473,6 @@ fn picture(text: &str) -> Result<PathBuf, String> {
 
 fn png(text: &str) -> Result<PathBuf, String> {
     ending(text, "png")
-}
-
-fn safetensors(text: &str) -> Result<PathBuf, String> {
-    ending(text, "safetensors")
-}
-
-fn ending(text: &str, wanted: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    let fits = path.extension().is_some_and(|e| e.eq_ignore_ascii_case(wanted));
-    if fits { Ok(path) } else { Err(format!("must end in .{wanted}")) }
 }
 
 fn positive(text: &str) -> Result<f64, String> {

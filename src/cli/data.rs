@@ -41,7 +41,7 @@ fn info(args: &DataInfoArgs) -> Result<()> {
     bar.finish_and_clear();
     let survey = survey?;
     if let Some(path) = &args.sheet {
-        draw(&survey).and_then(|sheet| grid::save(path, &sheet))?;
+        draw(&survey).and_then(|sheet| grid::save(path, &sheet, &grid::Notes::NONE))?;
     }
     if args.json {
         let json = serde_json::to_string_pretty(&survey).map_err(|e| Error::data(&args.form.path, e.to_string()))?;

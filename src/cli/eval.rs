@@ -3,16 +3,20 @@
 
 use super::args::EvalArgs;
 use super::device::DeviceChoice;
-use super::{commands, eval_generator, output, startup};
+use super::{commands, eval_generator, export, output, startup};
 use crate::config::{Config, Task};
-use crate::data::{self, Spec, Split};
+use crate::data::{self, DataSet, Spec, Split};
 use crate::robustness::TrainedModel;
+use crate::train::checkpoint::{NamedTensor, Values};
 use crate::train::run_folder::RunFolder;
-use crate::train::{Feed, games};
+use crate::train::{Feed, Judge, games};
 use crate::{Error, Result};
+use std::path::Path;
 
 /// Images classified between two moves of the bar.
 const AT_ONCE: usize = 512;
+/// Images whose logits are saved.
+const SAVED: usize = 256;
 /// Images in a batch.
 const BATCH: usize = 64;
 
@@ -24,12 +28,17 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
     if args.device == DeviceChoice::List {
         return commands::devices();
     }
+    args.save_logits.as_deref().map(|file| export::vacant("--save-logits", file)).transpose()?;
     let run = RunFolder::open(&args.run)?;
     let config = Config::read(&run.config())?;
     let tells = games::victim_of(&config)?.is_some_and(|victim| victim.classes() >= 2);
     let of_generator =
         args.metrics.is_some() || args.samples.is_some() || args.neighbours.is_some() || args.labels.is_some();
     if config.train.task == Task::Gan && (of_generator || !tells) {
+        if let Some(file) = &args.save_logits {
+            let hint = "a classifier gives logits, and here images are measured: leave it out";
+            return Err(Error::setting("command line", "--save-logits", file.display(), hint));
+        }
         return eval_generator::eval(args, &run, &config);
     }
     if of_generator {
@@ -72,7 +81,26 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
         output::count(&bar, until, set.count);
     }
     bar.finish_and_clear();
+    if let Some(file) = &args.save_logits {
+        save_logits(file, &set, labels, &mut judge)?;
+    }
     let share = 100.0 * right as f64 / set.count as f64;
     output::line(format_args!("accuracy {share:.2} %: {right} of {} images of {}", set.count, set.name));
     Ok(())
+}
+
+/// The first images, what the model says of them, and what they are.
+fn save_logits(file: &Path, set: &DataSet, labels: &[u32], judge: &mut Judge) -> Result<()> {
+    let count = set.count.min(SAVED);
+    let images: Vec<f32> = (0..count).flat_map(|k| data::floats(set.image(k))).collect();
+    let logits = judge.logits(&images)?;
+    let shape = vec![count, logits.len() / count.max(1)];
+    export::save(
+        file,
+        vec![
+            export::planes("images", &images, [count, set.size, set.size, set.channels]),
+            NamedTensor { name: "logits".into(), shape, data: Values::F32(logits) },
+            NamedTensor { name: "labels".into(), shape: vec![count], data: Values::U32(labels[..count].to_vec()) },
+        ],
+    )
 }

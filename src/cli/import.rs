@@ -5,7 +5,9 @@ use super::device::DeviceChoice;
 use super::{commands, output, startup};
 use crate::Result;
 use crate::config::Config;
-use crate::train::checkpoint::{Checkpoint, NamedTensor, read_foreign};
+use crate::export::NETWORK;
+use crate::train::checkpoint::{Checkpoint, NamedTensor, VERSION_KEY, read_foreign};
+use crate::train::game::Player;
 use crate::train::run_folder::RunFolder;
 use crate::train::{Feed, Game, Settings, Trainer};
 
@@ -30,11 +32,21 @@ pub fn import(args: &ImportArgs) -> Result<()> {
     }
     let (count, mut state) = (found.tensors.len(), Checkpoint { tensors: found.tensors, ..Checkpoint::default() });
     let settings = Settings::new(&config)?;
-    under_network(&mut state, &settings.game);
+    // What `danskin export` wrote says which network it is.
+    let ours = found.meta.get(VERSION_KEY).and_then(|_| found.meta.get(NETWORK));
+    let exported = ours.map(String::as_str).filter(|name| settings.game.networks.iter().any(|n| n.name == *name));
+    under_network(&mut state, &settings.game, exported);
     let device = startup::open(args.device, &args.tuning)?;
     // No step is made.
     let feed = Feed::none(&settings.game);
     let mut trainer = Trainer::new(settings, feed, &device)?;
+    if exported.is_some() {
+        let fresh = trainer.checkpoint()?;
+        for title in complete(&mut state, &trainer.settings().game, fresh) {
+            let file = args.file.display();
+            output::warning(format_args!("{file}: holds no {title}; the run gets an untrained one"));
+        }
+    }
     trainer.init_from(&state, &args.file)?;
     let first = trainer.first_checkpoint()?;
     let run = RunFolder::create_at(&args.out, &config)?;
@@ -56,9 +68,11 @@ pub fn import(args: &ImportArgs) -> Result<()> {
     Ok(())
 }
 
-/// A file of one network alone need not say which: `main.0.weight` is `G.main.0.weight` where the game has a generator alone.
-fn under_network(state: &mut Checkpoint, game: &Game) {
-    if let [only] = game.networks.iter().filter(|n| !n.name.is_empty()).collect::<Vec<_>>()[..] {
+/// A file of one network alone need not say which: `main.0.weight` is `G.main.0.weight` where the game has a generator alone, or the
+/// file was `exported` as one.
+fn under_network(state: &mut Checkpoint, game: &Game, exported: Option<&str>) {
+    let meant = |n: &&Player| !n.name.is_empty() && exported.is_none_or(|name| name == n.name);
+    if let [only] = game.networks.iter().filter(meant).collect::<Vec<_>>()[..] {
         let prefix = format!("{}.", only.name);
         let named = |name: &str| name.trim_start_matches("ema.").starts_with(&prefix);
         if state.tensors.iter().all(|t| !named(&t.name)) {
@@ -66,6 +80,16 @@ fn under_network(state: &mut Checkpoint, game: &Game) {
         }
     }
     average_as_weights(state);
+}
+
+/// Takes the networks that are not in a file as they are at the start, and returns their titles.
+fn complete(state: &mut Checkpoint, game: &Game, fresh: Checkpoint) -> Vec<String> {
+    let of = |name: &str, player: &Player| name.trim_start_matches("ema.").starts_with(&format!("{}.", player.name));
+    let missing: Vec<&Player> =
+        game.networks.iter().filter(|player| !state.tensors.iter().any(|t| of(&t.name, player))).collect();
+    let taken = fresh.tensors.into_iter().filter(|t| missing.iter().any(|player| of(&t.name, player)));
+    state.tensors.extend(taken);
+    missing.iter().map(|player| player.title.clone()).collect()
 }
 
 /// Where a file has no averaged weights, the weights are their own average.

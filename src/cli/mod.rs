@@ -16,6 +16,7 @@ pub mod device;
 mod eval;
 mod eval_generator;
 mod eval_modes;
+mod export;
 mod features;
 mod import;
 pub mod interrupt;
@@ -53,6 +54,7 @@ pub fn run() -> ExitCode {
         Command::Sample(args) => sample::sample(&args),
         Command::Project(args) => project::project(&args),
         Command::Config(args) => commands::config(&args),
+        Command::Export(args) => export::export(&args),
         Command::Features(args) => features::features(&args),
         Command::Import(args) => import::import(&args),
         Command::Devices => commands::devices(),

@@ -4,7 +4,7 @@ use super::args::SampleArgs;
 use super::device::DeviceChoice;
 use super::job::{Picture, SampleJob};
 use super::sample_job::{film_cells, fit};
-use super::{commands, output, startup};
+use super::{commands, export, output, startup};
 use crate::config::{DataSource, Grid, Task};
 use crate::data::toys::{self, Toy};
 use crate::train::checkpoint::{NamedTensor, Values, read_foreign};
@@ -25,6 +25,13 @@ pub(super) fn sample(args: &SampleArgs) -> Result<()> {
     }
     let mut job = SampleJob::prepare(args)?;
     check(&job)?;
+    if let Some(file) = &args.save_latents {
+        export::vacant("--save-latents", file)?;
+        if let Some(Picture::Film { .. }) = &job.picture {
+            let hint = "is for single images: leave out --interpolate, or --save-latents";
+            return Err(Error::setting("command line", "--save-latents", file.display(), hint));
+        }
+    }
     job.latest.warnings.iter().for_each(output::warning);
     let device = startup::open(job.device, &args.tuning)?;
     let settings = Settings::new(&job.config)?;
@@ -50,7 +57,10 @@ pub(super) fn sample(args: &SampleArgs) -> Result<()> {
     if let Some(Picture::Film { cells: Some(cells), stops, frames, fps, path }) = &job.picture {
         return film(&from, &mut sampler, *cells, [*stops, *frames], *fps, path);
     }
-    let values = draw(&from, &mut sampler)?;
+    let values = draw(&from, &mut sampler, job.picture.is_some() || args.save_latents.is_some())?;
+    if let Some(file) = &args.save_latents {
+        save_numbers(file, &from, &sampler, &values)?;
+    }
     if !job.config.data.source.is_images() {
         return plot_points(&job, &values);
     }
@@ -146,8 +156,8 @@ impl Source<'_> {
     }
 }
 
-/// Draws all images and writes those that are wanted singly; the values of all come back where a picture is wanted.
-fn draw(from: &Source, sampler: &mut Sampler) -> Result<Vec<f32>> {
+/// Draws all images and writes those that are wanted singly; with `keep`, the values of all come back.
+fn draw(from: &Source, sampler: &mut Sampler, keep: bool) -> Result<Vec<f32>> {
     let job = from.job;
     let [_, height, width, channels] = sampler.image_shape(1);
     let classes = if let Some(Picture::Classes(classes, _)) = &job.picture { *classes } else { 1 };
@@ -176,7 +186,7 @@ fn draw(from: &Source, sampler: &mut Sampler) -> Result<Vec<f32>> {
                     grid::write_single(&path, values, [height, width, channels], &notes)
                 })?;
             }
-            if job.picture.is_some() {
+            if keep {
                 kept.extend(values);
             }
             at += chunk.len();
@@ -261,6 +271,31 @@ fn film(
     grid::film(path, &frames, fps, &notes(from).with("interpolation", format!("{stops} stops, {steps} frames each")))?;
     output::line(path.display());
     Ok(())
+}
+
+/// Latents, classes and what was made of them, as numbers.
+fn save_numbers(file: &Path, from: &Source, sampler: &Sampler, values: &[f32]) -> Result<()> {
+    let [_, height, width, channels] = sampler.image_shape(1);
+    let count = values.len() / (height * width * channels);
+    let numbers: Vec<u32> = from.numbers().collect();
+    // A row per class has the same latents in each.
+    let rows = if let Some(Picture::Classes(classes, _)) = &from.job.picture { *classes } else { 1 };
+    let latents = from.latents(sampler, &numbers, 0).repeat(rows as usize);
+    let latents =
+        NamedTensor { name: "latents".into(), shape: vec![count, sampler.latent()], data: Values::F32(latents) };
+    let mut tensors = vec![latents];
+    if sampler.classes() > 0 {
+        let class = |(row, number): (u32, u32)| if rows > 1 { Ok(row) } else { from.class(sampler, number) };
+        let each = (0..rows).flat_map(|row| numbers.iter().map(move |number| (row, *number)));
+        let told = each.map(class).collect::<Result<Vec<u32>>>()?;
+        tensors.push(NamedTensor { name: "classes".into(), shape: vec![count], data: Values::U32(told) });
+    }
+    tensors.push(if from.job.config.data.source.is_images() {
+        export::planes("images", values, [count, height, width, channels])
+    } else {
+        NamedTensor { name: "points".into(), shape: vec![count, 2], data: Values::F32(values.to_vec()) }
+    });
+    export::save(file, tensors)
 }
 
 /// The latents of a file: as many rows as it has, each as long as the run's.

@@ -33,6 +33,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("robustness", &["attack", "train", "device", "data", "grid", "page", "config", "files"]),
+    ("export", &["graph", "nn", "host", "config", "train"]),
     ("check", &["graph", "nn", "loss", "plan", "philox", "host", "device", "train"]),
     (
         "bench",
@@ -46,6 +47,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "attack",
             "robustness",
+            "export",
             "files",
             "cache",
             "config",

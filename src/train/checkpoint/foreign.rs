@@ -3,6 +3,7 @@
 use super::{NamedTensor, Values};
 use crate::{Error, Result};
 use safetensors::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What a file of another program holds.
@@ -12,6 +13,8 @@ pub struct Foreign {
     pub tensors: Vec<NamedTensor>,
     /// Names of the tensors that hold no floats, such as PyTorch's `num_batches_tracked`.
     pub left_out: Vec<String>,
+    /// Text by key.
+    pub meta: BTreeMap<String, String>,
 }
 
 /// Reads any safetensors file: F32, F16, BF16 and F64 become 32-bit floats.
@@ -27,7 +30,9 @@ pub fn read_foreign(path: &Path) -> Result<Foreign> {
 fn parse(bytes: &[u8]) -> Result<Foreign, String> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|e| format!("is cut short, damaged, or no safetensors file ({e}); write it again"))?;
-    let mut found = Foreign::default();
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+    let meta = metadata.metadata().clone().unwrap_or_default().into_iter().collect();
+    let mut found = Foreign { meta, ..Foreign::default() };
     for (name, view) in file.tensors() {
         let Some(data) = floats(view.dtype(), view.data()) else {
             found.left_out.push(name);

@@ -9,8 +9,8 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 
-/// Metadata key: version of the layout.
-const VERSION_KEY: &str = "danskin.checkpoint";
+/// Metadata key: version of the layout, in every file that this program wrote.
+pub const VERSION_KEY: &str = "danskin.checkpoint";
 const VERSION: &str = "1";
 /// Metadata key: CRC-32C of [`checksum`] as eight hexadecimal digits.
 const CRC_KEY: &str = "danskin.crc32c";

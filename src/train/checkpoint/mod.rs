@@ -12,6 +12,7 @@ pub use folder::{
     newest, prune,
 };
 pub use foreign::{Foreign, read_foreign};
+pub use format::VERSION_KEY;
 
 use crate::{Error, Result, files};
 use std::collections::BTreeMap;

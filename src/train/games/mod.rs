@@ -71,6 +71,21 @@ pub fn projection_of(config: &Config, starts: usize, prior: f64) -> Result<Optio
     Ok(Some(Projection { generator, name: "G".into(), sample, classes, starts, prior }))
 }
 
+/// The networks of a configuration with their names in its game, first the one that the game is for: generator and discriminator, or
+/// the classifier.
+///
+/// # Errors
+/// A setting that makes no model.
+pub fn networks_of(config: &Config) -> Result<Vec<(String, Arc<dyn Network>)>> {
+    Ok(match config.train.task {
+        Task::Gan => {
+            let Gan { generator, discriminator, .. } = gan(config)?;
+            [("G".into(), generator)].into_iter().chain(discriminator.map(|d| ("D".into(), d))).collect()
+        }
+        Task::Classifier => vec![("C".into(), classifier(config)?.network)],
+    })
+}
+
 /// The attack of a configuration, alone, on its discriminator.
 ///
 /// # Errors
