@@ -10,6 +10,7 @@ use super::state::flat_of;
 use super::trainer::RNG_WORDS;
 use crate::attack::{ADVERSARIAL, Attack, Ball, FOOLED, Norm, Stage};
 use crate::device::{Device, Fit};
+use crate::optim::initial_values;
 use crate::plan::{ALIGN, Counters, Executor, Options, Region, Work};
 use crate::{Error, Result};
 use std::path::Path;
@@ -73,7 +74,7 @@ impl Attacker {
             self.device.write(learner.param, &learner.flat.init(seed))?;
         }
         for (spec, region) in &self.assembly.states {
-            self.device.write(*region, &vec![spec.init as f32; region.len])?;
+            self.device.write(*region, &initial_values(spec.init, seed, &spec.name, region.len))?;
         }
         Ok(())
     }
