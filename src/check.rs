@@ -7,7 +7,7 @@ use crate::device::Device;
 use crate::graph::{ConvSpec, Dag, Dist, FirSpec, Graph, Kind, Op, Real, Tensor};
 use crate::host::{self, Rng};
 use crate::loss;
-use crate::nn::{Activation, Dcgan, Discriminator, Generator, Mlp, Model, R3gan};
+use crate::nn::{Activation, Dcgan, Discriminator, Generator, Mlp, Model, R3gan, SnganResnet};
 use crate::plan::{Builder, Class, Element, Executor, Options, Places, RNG, Region};
 use crate::train::game::{Adam, Average, Schedule};
 use crate::train::games::{Ascent, Gan, GanAdversary, On};
@@ -371,6 +371,7 @@ pub fn games() -> Vec<(&'static str, Gan)> {
         generator: Arc::new(Generator::new(model.clone())),
         discriminator: Some(Arc::new(Discriminator::new(model))),
         batch: 4,
+        accumulate: 1,
         loss,
         r1: None,
         r2: None,
@@ -382,10 +383,11 @@ pub fn games() -> Vec<(&'static str, Gan)> {
         optimiser_d: Adam::new(2e-4, 0.5, 0.999).into(),
         average: Average { half_life_kimg: Schedule::Constant(10.0), ramp: 0.05 },
     };
-    let dcgan = |d_norm| Model::Dcgan(Dcgan { size: 32, z: 16, ngf: 8, ndf: 8, channels: 3, d_norm });
-    let r3gan = Model::R3gan(R3gan { size: 16, z: 16, widths: vec![32, 32, 16], blocks: vec![1; 3], channels: 3 });
+    let dcgan = |d_norm| Model::Dcgan(Dcgan { z: 16, ngf: 8, ndf: 8, d_norm, ..Dcgan::new(32) });
+    let r3gan = Model::R3gan(R3gan { z: 16, widths: vec![32, 32, 16], blocks: vec![1; 3], ..R3gan::compact(16) });
+    let sngan = Model::Sngan(SnganResnet { z: 16, ..SnganResnet::new(32, 8) });
     let pgd = |on| GanAdversary::Pgd(on, Ascent { steps: 2, eps: 0.06, alpha: 0.02 });
-    let mlp = Model::Mlp(Mlp { z: 8, hidden: 32, layers: 2, activation: Activation::Leaky });
+    let mlp = Model::Mlp(Mlp { z: 8, hidden: 32, layers: 2, activation: Activation::Leaky, sample: vec![2] });
     let free = GanAdversary::Free { eps: 0.06, replays: 2 };
     let dat = GanAdversary::Dat { on: On::Both, eps: 0.1 };
     let alr = GanAdversary::Alr { on: On::Both, weight: 10.0 };
@@ -393,6 +395,7 @@ pub fn games() -> Vec<(&'static str, Gan)> {
         ("dcgan ns", Gan { adversary: pgd(On::Reals), ..base(dcgan(true), loss::GanLoss::Ns) }),
         ("dcgan hinge r1", Gan { r1: gamma(), penalty_every: 2, ..base(dcgan(false), loss::GanLoss::Hinge) }),
         ("r3gan rpgan r1 r2", Gan { r1: gamma(), r2: gamma(), ..base(r3gan, loss::GanLoss::Rpgan) }),
+        ("sngan hinge", base(sngan, loss::GanLoss::Hinge)),
         ("mlp wgan-gp", Gan { gp: gamma(), penalty_every: 2, ..base(mlp.clone(), loss::GanLoss::Wgan) }),
         ("mlp ns free", Gan { adversary: free, ..base(mlp.clone(), loss::GanLoss::Ns) }),
         ("mlp rpgan pgd both", Gan { adversary: pgd(On::Both), ..base(mlp.clone(), loss::GanLoss::Rpgan) }),

@@ -71,7 +71,11 @@ pub fn table(job: &PlanJob) -> Result<String> {
     let recompute = Recompute::of(on, &plain.program, &again.program);
     let assembly = if on { again } else { plain };
     let program = &assembly.program;
-    let wanted = |plan: &&Plan| job.phase.as_ref().is_none_or(|name| *name == plan.name);
+    // Of a batch in parts a phase has a plan for each: d.1, d.2.
+    let is = |plan: &Plan, name: &str| {
+        plan.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let wanted = |plan: &&Plan| job.phase.as_ref().is_none_or(|name| is(plan, name));
     let plans: Vec<&Plan> = program.plans.iter().filter(wanted).collect();
     if plans.is_empty() {
         let names: Vec<&str> = program.plans.iter().map(|p| p.name.as_str()).collect();

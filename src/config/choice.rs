@@ -72,7 +72,9 @@ choice! {
         Dcgan = "dcgan",
         /// Huang 2024.
         R3gan = "r3gan",
-        /// Fully connected, for points of the plane.
+        /// Residual, with spectral normalisation (Miyato 2018).
+        SnganResnet = "sngan-resnet",
+        /// Fully connected, for points of the plane and for images.
         Mlp = "mlp",
         /// Lists of layers: `model.g`, `model.d`, `model.c`.
         Sequential = "sequential",
@@ -109,6 +111,10 @@ choice! {
     LrSchedule {
         /// Constant, or by a cosine to `optim.lr_final` within the burn-in.
         Cosine = "cosine",
+        /// In a line to `optim.lr_final`, or 0, at the end of the run.
+        Linear = "linear",
+        /// By a cosine to `optim.lr_final`, or 0, at the end of the run (Loshchilov & Hutter 2017).
+        CosineAnnealing = "cosine-annealing",
         /// From 0 in a line to `optim.lr` and in another to `optim.lr_final`, or 0, at the end of the run.
         Triangle = "triangle",
         /// Times `optim.lr_drop_factor` at each of `optim.lr_drops`.

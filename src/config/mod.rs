@@ -32,6 +32,11 @@ use std::path::PathBuf;
 const PRESETS: &[(&str, &str)] = &[
     ("faces32", include_str!("presets/faces32.toml")),
     ("faces64", include_str!("presets/faces64.toml")),
+    ("sngan32", include_str!("presets/sngan32.toml")),
+    ("wgan-gp32", include_str!("presets/wgan-gp32.toml")),
+    ("r3gan32", include_str!("presets/r3gan32.toml")),
+    ("r3gan64", include_str!("presets/r3gan64.toml")),
+    ("r3gan256", include_str!("presets/r3gan256.toml")),
     ("ring8", include_str!("presets/ring8.toml")),
     ("grid25", include_str!("presets/grid25.toml")),
     ("digits32", include_str!("presets/digits32.toml")),
@@ -123,14 +128,23 @@ pub struct ModelConfig {
     pub kind: ModelKind,
     /// Latent numbers per sample.
     pub z: usize,
-    /// Channels of the generator at full resolution; they double towards 4×4 (r3gan: a multiple of 8, doubling down to 8×8).
+    /// Channels of the generator at full resolution; they double towards 4×4 (dcgan: up to 8 times; r3gan: down to 8×8; sngan-resnet: not
+    /// at 32, above up to 16 times).
     pub g_width: usize,
     /// Channels of the discriminator, likewise.
     pub d_width: usize,
+    /// No stage has more channels (dcgan, r3gan).
+    pub max_width: Option<usize>,
     /// Batch norm in the discriminator (dcgan).
     pub d_norm: bool,
+    /// Groups of the minibatch standard deviation that the discriminator's last layer reads too (dcgan, r3gan, sngan-resnet); 0 is none.
+    pub d_stddev: usize,
     /// Residual blocks per resolution (r3gan).
     pub blocks: usize,
+    /// Channels inside a block per channel of its stage (r3gan).
+    pub expansion: usize,
+    /// Channels that a group of a 3×3 convolution reads (r3gan).
+    pub group_width: usize,
     /// Units per layer (mlp).
     pub hidden: usize,
     /// Hidden layers (mlp).
@@ -178,7 +192,7 @@ pub struct OptimConfig {
     pub lr: f64,
     /// Its course.
     pub lr_schedule: LrSchedule,
-    /// Learning rate after the burn-in, where it changes at all; at the end of a triangle, 0 unless given.
+    /// Learning rate after the burn-in, where it changes at all; at the end of the other courses, 0 unless given.
     pub lr_final: Option<f64>,
     /// Thousands of images after which a triangle has its peak; half of the run unless given.
     pub lr_peak_kimg: Option<f64>,
@@ -297,6 +311,8 @@ pub struct TrainConfig {
     pub kimg: f64,
     /// Samples per step.
     pub batch: usize,
+    /// Parts that a batch is cut into, whose gradients are summed before a step: less memory, and batch norm per part.
+    pub accumulate: usize,
     /// Seed of every random number of the run.
     pub seed: u64,
     /// How activations are stored.

@@ -1,6 +1,8 @@
 //! What goes together: rules over more than one setting. Single values are checked by the table of keys.
 
-use super::{Config, DataSource, KEYS, LossKind, LrSchedule, ModelKind, OptimKind, Task, text};
+use super::{
+    AdversaryKind, Config, DataSource, DefenceKind, KEYS, LossKind, LrSchedule, ModelKind, OptimKind, Task, text,
+};
 use crate::{Error, Result};
 
 /// A batch of images larger than this many bytes is a slip of the hand: its activations would be fifty times larger.
@@ -23,6 +25,7 @@ impl Config {
         self.check_attack()?;
         self.check_adversary()?;
         self.check_schedule()?;
+        self.check_parts()?;
         self.check_length()?;
         Ok(self.warnings())
     }
@@ -68,9 +71,8 @@ impl Config {
         if self.model.kind == ModelKind::Sequential {
             return self.check_layers();
         }
-        let is_plane = self.model.kind == ModelKind::Mlp;
-        let why = "points of the plane want \"mlp\", images \"dcgan\" or \"r3gan\"";
-        self.together(is_plane != data.source.is_images(), ["model.kind", "data.source"], why)
+        let fits = self.model.kind == ModelKind::Mlp || data.source.is_images();
+        self.together(fits, ["model.kind", "data.source"], "points of the plane want \"mlp\"")
     }
 
     /// A sequential model has the lists of layers that its task wants.
@@ -107,18 +109,30 @@ impl Config {
         self.check_task()?;
         let size = self.data.size;
         let (fits, sizes) = match self.model.kind {
-            ModelKind::Dcgan => ([32, 64].contains(&size), "it makes images of 32 or 64"),
+            ModelKind::Dcgan => ([32, 64, 128, 256].contains(&size), "it makes images of 32, 64, 128 or 256"),
+            ModelKind::SnganResnet => ([32, 64, 128].contains(&size), "it makes images of 32, 64 or 128"),
             ModelKind::R3gan => ([16, 32, 64, 128, 256].contains(&size), "it makes images of 16, 32, 64, 128 or 256"),
             ModelKind::Lenet5 => (size >= 12, "it reads images of 12 and more"),
             ModelKind::Mlp | ModelKind::Sequential | ModelKind::MnistCnn | ModelKind::PreactResnet18 => (true, ""),
         };
         self.together(fits, ["data.size", "model.kind"], sizes)?;
         for (key, width) in [("model.g_width", self.model.g_width), ("model.d_width", self.model.d_width)] {
-            let whole_groups = self.model.kind != ModelKind::R3gan || width % 8 == 0;
-            self.require(whole_groups, key, "must be a multiple of 8 with model.kind \"r3gan\"")?;
+            self.check_groups(key, width)?;
         }
-        let no_norm = matches!(self.model.kind, ModelKind::R3gan | ModelKind::Mlp);
+        if let Some(width) = self.model.max_width {
+            self.check_groups("model.max_width", width)?;
+        }
+        let no_norm = matches!(self.model.kind, ModelKind::R3gan | ModelKind::SnganResnet | ModelKind::Mlp);
         self.together(!no_norm || !self.model.d_norm, ["model.d_norm", "model.kind"], "only \"dcgan\" has batch norm")
+    }
+
+    /// Refuses widths of an R3GAN whose blocks can't be cut into groups.
+    fn check_groups(&self, key: &str, width: usize) -> Result<()> {
+        let m = &self.model;
+        let whole = |w: usize| (w * m.expansion).is_multiple_of(m.group_width.max(1));
+        let least = (1..=m.group_width).find(|w| whole(*w)).unwrap_or(1);
+        let fine = m.kind != ModelKind::R3gan || whole(width);
+        self.require(fine, key, format!("must be a multiple of {least} with model.kind \"r3gan\""))
     }
 
     fn check_penalties(&self) -> Result<()> {
@@ -155,6 +169,19 @@ impl Config {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Batches that are cut into parts.
+    fn check_parts(&self) -> Result<()> {
+        let parts = self.train.accumulate;
+        let why = "the parts of a batch must be equal";
+        let equal = self.train.batch.is_multiple_of(parts.max(1));
+        self.together(equal, ["train.accumulate", "train.batch"], why)?;
+        let why = "it learns several times from a batch, which must be in one part";
+        let free = self.train.task == Task::Gan && self.adversary.kind == AdversaryKind::Free;
+        self.together(parts == 1 || !free, ["train.accumulate", "adversary.kind"], why)?;
+        let free = self.train.task == Task::Classifier && self.defence.kind == DefenceKind::Free;
+        self.together(parts == 1 || !free, ["train.accumulate", "defence.kind"], why)
     }
 
     fn check_length(&self) -> Result<()> {
@@ -225,6 +252,10 @@ impl Config {
         let descends = optim.kind == OptimKind::Sgd;
         warn(optim.nesterov && !descends, "optim.nesterov", "is read only with optim.kind \"sgd\"");
         let no_width = "is read only by mnist-cnn, lenet5 and preact-resnet18";
+        let capped = matches!(self.model.kind, ModelKind::Dcgan | ModelKind::R3gan);
+        warn(self.model.max_width.is_some() && !capped, "model.max_width", "is read only by dcgan and r3gan");
+        let compares = capped || self.model.kind == ModelKind::SnganResnet;
+        warn(self.model.d_stddev > 0 && !compares, "model.d_stddev", "is read only by dcgan, r3gan and sngan-resnet");
         warn(self.model.width.is_some() && !self.model.kind.is_classifier(), "model.width", no_width);
         let finals = [
             ("loss.gamma_final", gamma_final),

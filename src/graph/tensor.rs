@@ -21,6 +21,8 @@ struct Inner {
 #[derive(Default)]
 pub struct Graph {
     inner: RefCell<Inner>,
+    /// Which part of a batch it is about, and of how many, where there are several.
+    part: Option<[usize; 2]>,
 }
 
 /// A value in a [`Graph`].
@@ -34,6 +36,13 @@ impl Graph {
     /// An empty graph.
     pub fn new() -> Graph {
         Graph::default()
+    }
+
+    /// An empty graph about part `part` of a batch that is cut into `parts` along its first axis. Random tensors are that part of those of
+    /// the whole batch: what is drawn for an example does not depend on the cut.
+    pub fn of_part(part: usize, parts: usize) -> Graph {
+        require!(part < parts, "part {part} of {parts}");
+        Graph { part: (parts > 1).then_some([part, parts]), ..Graph::default() }
     }
 
     pub(super) fn push(&self, op: Op, src: Vec<NodeId>, shape: Shape) -> Tensor<'_> {
@@ -94,7 +103,12 @@ impl Graph {
 
     /// Random numbers of a stream: the same (seed, stream, step) gives the same numbers on every device.
     pub fn rand(&self, dist: Dist, stream: u32, shape: impl Into<Shape>) -> Tensor<'_> {
-        self.push(Op::Rand { dist, stream }, vec![], shape.into())
+        let shape = shape.into();
+        let Some([part, parts]) = self.part else { return self.push(Op::Rand { dist, stream }, vec![], shape) };
+        let (mut whole, mut from) = (shape.to_vec(), vec![0; shape.len()]);
+        from[0] = part * shape[0];
+        whole[0] *= parts;
+        self.push(Op::Rand { dist, stream }, vec![], whole.into()).slice(&from, shape)
     }
 
     /// Adds the nodes of a frozen graph and returns their tensors, by number.

@@ -139,9 +139,37 @@ pub fn batch_norm_by<'g>(scope: &Scope<'g>, x: Tensor<'g>, mode: Mode, norm: Bat
     let shape = x.shape();
     let rank = shape.len();
     let channels = shape[rank - 1];
-    let axes: Vec<usize> = (0..rank - 1).collect();
     let weight = over_channels(scope.param("weight", [channels], init, Layout::Plain), rank);
     let shift = over_channels(scope.param("bias", [channels], Init::Zeros, Layout::Plain), rank);
+    let (centred, inverse) = standardise(scope, x, mode, eps, momentum);
+    centred * (inverse * weight) + shift
+}
+
+/// Batch normalisation of images `[N,H,W,C]` with a scale and a shift per class (Dumoulin 2017), `labels` `[N]` of `classes`.
+///
+/// Parameters: `weights.weight` `[classes,C]` (filled by `norm.init`), `biases.weight` `[classes,C]` (0). State: as [`batch_norm`].
+pub fn conditional_batch_norm<'g>(
+    scope: &Scope<'g>,
+    x: Tensor<'g>,
+    labels: Tensor<'g>,
+    classes: usize,
+    mode: Mode,
+    norm: BatchNorm,
+) -> Tensor<'g> {
+    let (n, channels) = (x.dim(0), x.dim(3));
+    let of_class =
+        |name: &str, init| embedding(&scope.child(name), labels, classes, channels, init).reshape([n, 1, 1, channels]);
+    let (weight, shift) = (of_class("weights", norm.init), of_class("biases", Init::Zeros));
+    let (centred, inverse) = standardise(scope, x, mode, norm.eps, norm.momentum);
+    centred * inverse * weight + shift
+}
+
+/// (x − mean, 1/√(variance + ε)) of x over all axes but the last. State: `running_mean`, `running_var`.
+fn standardise<'g>(scope: &Scope<'g>, x: Tensor<'g>, mode: Mode, eps: f64, momentum: f64) -> (Tensor<'g>, Tensor<'g>) {
+    let shape = x.shape();
+    let rank = shape.len();
+    let channels = shape[rank - 1];
+    let axes: Vec<usize> = (0..rank - 1).collect();
     let running_mean = scope.state("running_mean", [channels], 0.0);
     let running_var = scope.state("running_var", [channels], 1.0);
     let (mean, var) = match mode {
@@ -159,7 +187,7 @@ pub fn batch_norm_by<'g>(scope: &Scope<'g>, x: Tensor<'g>, mode: Mode, norm: Bat
             (mean, var)
         }
     };
-    (x - mean) * ((var + eps).pow(-0.5) * weight) + shift
+    (x - mean, (var + eps).pow(-0.5))
 }
 
 /// Appends one channel: the mean over features and pixels of the standard deviation within groups of the batch
@@ -175,6 +203,16 @@ pub fn minibatch_stddev(x: Tensor<'_>, group: usize) -> Tensor<'_> {
     let deviation = ((y - y.mean(&[0])).square().mean(&[0]) + 1e-8).sqrt();
     let feature = deviation.mean(&[2, 3, 4]).expand([group, groups, h, w, 1]).reshape([n, h, w, 1]);
     Tensor::concat(&[x, feature], 3)
+}
+
+/// [`minibatch_stddev`] of images or rows in groups of `group`, or of the largest number below that divides N; 0 leaves x as it is.
+pub fn batch_stddev(x: Tensor<'_>, group: usize) -> Tensor<'_> {
+    let (shape, n) = (x.shape(), x.dim(0));
+    let Some(group) = (1..=group.min(n)).rev().find(|g| n.is_multiple_of(*g)) else { return x };
+    if shape.len() == 4 {
+        return minibatch_stddev(x, group);
+    }
+    minibatch_stddev(x.reshape([n, 1, 1, x.dim(1)]), group).reshape([n, x.dim(1) + 1])
 }
 
 /// Weight-demodulated convolution (Karras 2020), stride 1, as scale → convolution → scale: x `[N,H,W,Cin]` with weight

@@ -1,6 +1,6 @@
-//! Fully connected generator and discriminator for points of the plane: ring and grid of Gaussians, spirals.
+//! Fully connected generator and discriminator, for points of the plane (ring and grid of Gaussians) and for images.
 
-use super::layers::{bias, linear};
+use super::layers::{bias, flatten, linear};
 use super::model::at_least_one;
 use super::{Init, Mode, Pair, Scope};
 use crate::error::Result;
@@ -26,11 +26,21 @@ pub struct Mlp {
     pub layers: usize,
     /// What follows each of them.
     pub activation: Activation,
+    /// Extents of a sample: `[2]`, or `[H,W,C]` of images, which the generator ends in a tanh.
+    pub sample: Vec<usize>,
 }
 
 impl Pair for Mlp {
     fn check(&self, place: &str) -> Result<()> {
-        at_least_one(place, &[("z", self.z), ("hidden", self.hidden), ("layers", self.layers)])
+        at_least_one(
+            place,
+            &[
+                ("z", self.z),
+                ("hidden", self.hidden),
+                ("layers", self.layers),
+                ("sample", self.sample.iter().product()),
+            ],
+        )
     }
 
     fn latent(&self) -> usize {
@@ -38,15 +48,18 @@ impl Pair for Mlp {
     }
 
     fn sample(&self) -> Vec<usize> {
-        vec![2]
+        self.sample.clone()
     }
 
     fn generate<'g>(&self, scope: &Scope<'g>, z: Tensor<'g>, _: Mode) -> Tensor<'g> {
-        self.network(scope, z, 2).0
+        let y = self.network(scope, z, self.sample.iter().product()).0;
+        let [h, w, c] = self.sample[..] else { return y };
+        // PyTorch's order of features: channel, row, column.
+        y.tanh().reshape([z.dim(0), c, h, w]).permute(&[0, 2, 3, 1])
     }
 
     fn judge<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, _: Mode) -> (Tensor<'g>, Tensor<'g>) {
-        self.network(scope, x, 1)
+        self.network(scope, flatten(x), 1)
     }
 }
 

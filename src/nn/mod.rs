@@ -20,7 +20,9 @@ mod r3gan;
 pub mod resample;
 mod scope;
 mod sequential;
+mod sngan;
 pub mod softmax;
+pub mod spectral;
 
 pub use class_head::{BothHeads, ClassHead, ClassLogits};
 pub use dcgan::Dcgan;
@@ -35,3 +37,4 @@ pub use preact_resnet18::PreactResnet18;
 pub use r3gan::R3gan;
 pub use scope::{Init, Mode, ParamSpec, Scope, StateSpec, name_stream};
 pub use sequential::{Fill, Interpolation, Layer, Sequential, SequentialNetwork};
+pub use sngan::SnganResnet;

@@ -1,6 +1,6 @@
 //! The models a run can choose from, behind one interface: a generator of samples and a discriminator of them.
 
-use super::{Dcgan, Mlp, Mode, Pair, R3gan, Scope};
+use super::{Dcgan, Mlp, Mode, Pair, R3gan, Scope, SnganResnet};
 use crate::error::{Error, Result};
 use crate::graph::{Shape, Tensor};
 
@@ -11,7 +11,9 @@ pub enum Model {
     Dcgan(Dcgan),
     /// Residual blocks without normalisation.
     R3gan(R3gan),
-    /// Fully connected, for points of the plane.
+    /// Residual blocks, batch normalisation and spectral normalisation.
+    Sngan(SnganResnet),
+    /// Fully connected, for points of the plane and for images.
     Mlp(Mlp),
 }
 

@@ -44,11 +44,41 @@ pub trait Pair: Send + Sync {
 
     /// (raw logits `[N,1]` of samples, the features that its last layer read: `[N,F]` or `[N,H,W,C]`).
     fn judge<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, mode: Mode) -> (Tensor<'g>, Tensor<'g>);
+
+    /// Samples of latents z `[N,latent]` that are of the classes `labels` `[N]`. Unless a pair has a way of its own, a learned vector of the
+    /// class, `embedding.weight` `[classes,embed]`, stands beside the latent.
+    fn generate_class<'g>(
+        &self,
+        scope: &Scope<'g>,
+        z: Tensor<'g>,
+        labels: Tensor<'g>,
+        [classes, embed]: [usize; 2],
+        mode: Mode,
+    ) -> Tensor<'g> {
+        let normal = Init::Normal { mean: 0.0, std: 1.0 };
+        let class = embedding(&scope.child("embedding"), labels, classes, embed, normal);
+        self.generate(scope, Tensor::concat(&[z, class], 1), mode)
+    }
+
+    /// Raw logits `[N,1]` of samples as examples of the classes `labels` `[N]`. Unless a pair has a way of its own, by projection:
+    /// logit = φ(x)·w + ⟨embed(y), Σφ(x)⟩, where φ are the features that the last layer reads and the sum goes over pixels. Parameter:
+    /// `embedding.weight` `[classes,F]`.
+    fn judge_class<'g>(
+        &self,
+        scope: &Scope<'g>,
+        x: Tensor<'g>,
+        labels: Tensor<'g>,
+        classes: usize,
+        mode: Mode,
+    ) -> Tensor<'g> {
+        let (logit, features) = self.judge(scope, x, mode);
+        logit + project(&scope.child("embedding"), sum_pool(features), labels, classes)
+    }
 }
 
 /// The generator of a [`Pair`]: latents `[N,Z]` to samples.
 ///
-/// With classes, a learned vector of the class (`embedding.weight` `[classes,embed]`) is appended to the latent.
+/// With classes it is [`Pair::generate_class`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generator<M> {
     /// Where it comes from.
@@ -96,21 +126,16 @@ impl<M: Pair> Network for Generator<M> {
     }
 
     fn forward<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, labels: Option<Tensor<'g>>, mode: Mode) -> Tensor<'g> {
-        let z = if self.classes > 0 {
-            let normal = Init::Normal { mean: 0.0, std: 1.0 };
-            let class = embedding(&scope.child("embedding"), expected(labels), self.classes, self.embed, normal);
-            Tensor::concat(&[x, class], 1)
-        } else {
-            x
-        };
-        self.pair.generate(scope, z, mode)
+        if self.classes == 0 {
+            return self.pair.generate(scope, x, mode);
+        }
+        self.pair.generate_class(scope, x, expected(labels), [self.classes, self.embed], mode)
     }
 }
 
 /// The discriminator of a [`Pair`]: samples to raw logits `[N,1]`; larger means more real.
 ///
-/// With classes it is a projection discriminator (Miyato & Koyama 2018): logit = φ(x)·w + ⟨embed(y), Σφ(x)⟩, where φ are the
-/// features that the last layer reads and the sum goes over pixels. Parameter: `embedding.weight` `[classes,F]`.
+/// With classes it is a projection discriminator (Miyato & Koyama 2018), [`Pair::judge_class`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discriminator<M> {
     /// Where it comes from.
@@ -151,12 +176,10 @@ impl<M: Pair> Network for Discriminator<M> {
     }
 
     fn forward<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, labels: Option<Tensor<'g>>, mode: Mode) -> Tensor<'g> {
-        let (logit, features) = self.pair.judge(scope, x, mode);
         if self.classes == 0 {
-            return logit;
+            return self.pair.judge(scope, x, mode).0;
         }
-        let features = sum_pool(features);
-        logit + project(&scope.child("embedding"), features, expected(labels), self.classes)
+        self.pair.judge_class(scope, x, expected(labels), self.classes, mode)
     }
 }
 
@@ -225,6 +248,7 @@ macro_rules! of_model {
         match $self {
             Model::Dcgan($m) => $e,
             Model::R3gan($m) => $e,
+            Model::Sngan($m) => $e,
             Model::Mlp($m) => $e,
         }
     };
@@ -249,5 +273,27 @@ impl Pair for Model {
 
     fn judge<'g>(&self, scope: &Scope<'g>, x: Tensor<'g>, mode: Mode) -> (Tensor<'g>, Tensor<'g>) {
         of_model!(self, m => m.judge(scope, x, mode))
+    }
+
+    fn generate_class<'g>(
+        &self,
+        scope: &Scope<'g>,
+        z: Tensor<'g>,
+        labels: Tensor<'g>,
+        extents: [usize; 2],
+        mode: Mode,
+    ) -> Tensor<'g> {
+        of_model!(self, m => m.generate_class(scope, z, labels, extents, mode))
+    }
+
+    fn judge_class<'g>(
+        &self,
+        scope: &Scope<'g>,
+        x: Tensor<'g>,
+        labels: Tensor<'g>,
+        classes: usize,
+        mode: Mode,
+    ) -> Tensor<'g> {
+        of_model!(self, m => m.judge_class(scope, x, labels, classes, mode))
     }
 }

@@ -39,6 +39,11 @@ impl Init {
     pub fn torch(fan_in: usize) -> Init {
         Init::Uniform { bound: (fan_in as f64).powf(-0.5) }
     }
+
+    /// Uniform numbers of the variance 2·`gain`²/(`fan_in` + `fan_out`) (Glorot & Bengio 2010).
+    pub fn glorot(gain: f64, fan_in: usize, fan_out: usize) -> Init {
+        Init::Uniform { bound: gain * (6.0 / (fan_in + fan_out) as f64).sqrt() }
+    }
 }
 
 /// Whether a network learns or is used.
@@ -70,8 +75,8 @@ pub struct StateSpec {
     pub name: String,
     /// Extents.
     pub shape: Shape,
-    /// Every element's value at the start.
-    pub init: f64,
+    /// How it is filled at the start.
+    pub init: Init,
 }
 
 #[derive(Default)]
@@ -137,12 +142,20 @@ impl<'g> Scope<'g> {
         }
     }
 
+    /// As [`Scope::state_of`], where every element starts as `init`.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn state(&self, name: &str, shape: impl Into<Shape>, init: f64) -> Tensor<'g> {
+        self.state_of(name, shape, Init::Constant(init))
+    }
+
     /// The current value of the persistent tensor `name`: what the last [`Scope::update`] of this graph made it, so that
     /// a network applied twice updates its statistics twice.
     ///
     /// # Panics
     /// If the name was used for a state of another shape or start value.
-    pub fn state(&self, name: &str, shape: impl Into<Shape>, init: f64) -> Tensor<'g> {
+    pub fn state_of(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Tensor<'g> {
         let spec = StateSpec { name: self.full(name), shape: shape.into(), init };
         let stored = self.graph.state(&spec.name, &spec.shape);
         let registry = &mut *self.registry.borrow_mut();
@@ -235,7 +248,7 @@ mod tests {
         assert_ne!(first.id(), second.id());
         scope.update("mean", second.scale(0.9));
         assert_eq!(scope.updates().len(), 1);
-        assert_eq!(scope.states(), [StateSpec { name: "D.mean".into(), shape: [2].into(), init: 0.0 }]);
+        assert_eq!(scope.states(), [StateSpec { name: "D.mean".into(), shape: [2].into(), init: Init::Constant(0.0) }]);
         let chain = graph.freeze(&scope.updates()).dump();
         assert_eq!(chain.matches("scale").count(), 2, "{chain}");
     }

@@ -4,9 +4,12 @@
 //! position of the layer, counted over all of them, and `weight`, `bias`, `running_mean`, `running_var`. Images are NHWC
 //! inside, but `flatten` and `reshape` order features as PyTorch does (C, H, W), so that foreign weights mean the same.
 
-use super::layers::{BatchNorm, Conv, batch_norm_by, bias_of, conv, conv_transpose, embedding, flatten, linear};
+use super::layers::{
+    BatchNorm, Conv, batch_norm_by, batch_stddev, bias_of, conv, conv_transpose, embedding, flatten, linear,
+};
 use super::network::{MOST_CLASSES, expected, project};
 use super::pool::{avg_pool, global_avg_pool, max_pool, pooled, upsample_bilinear, upsample_nearest};
+use super::spectral::{spectral_conv, spectral_linear};
 use super::{Init, Mode, Network, Scope};
 use crate::error::{Error, Result};
 use crate::graph::{Dist, Tensor};
@@ -63,6 +66,9 @@ fn momentum() -> f64 {
 fn slope() -> f64 {
     0.01
 }
+fn four() -> usize {
+    4
+}
 fn half() -> f64 {
     0.5
 }
@@ -89,6 +95,9 @@ pub enum Layer {
         /// Whether a number per channel is added.
         #[serde(default = "yes")]
         bias: bool,
+        /// Whether the weight is divided by its spectral norm: `weight_orig`, `weight_u`, `weight_v`.
+        #[serde(default)]
+        spectral_norm: bool,
     },
     /// Transposed convolution of an image; a row of features is read as an image of one pixel: `weight`, `bias`.
     ConvTranspose {
@@ -119,6 +128,9 @@ pub enum Layer {
         /// Whether a number per feature is added.
         #[serde(default = "yes")]
         bias: bool,
+        /// Whether the weight is divided by its spectral norm: `weight_orig`, `weight_u`, `weight_v`.
+        #[serde(default)]
+        spectral_norm: bool,
     },
     /// Batch normalisation of an image per channel, of a row per feature: `weight`, `bias`, `running_mean`, `running_var`.
     BatchNorm {
@@ -190,6 +202,12 @@ pub enum Layer {
         classes: usize,
         /// Numbers per class.
         dim: usize,
+    },
+    /// Appends to an image one channel, to a row one feature: how much the numbers of a batch spread (Karras 2018).
+    MinibatchStddev {
+        /// Samples that are compared, or the largest number below that divides the batch; 4 unless given.
+        #[serde(default = "four")]
+        group: usize,
     },
     /// The last layer of a projection discriminator (Miyato & Koyama 2018), φ·w + b + ⟨embed(y), φ⟩ of a row φ: `weight`,
     /// `bias`, `embedding.weight`.
@@ -338,6 +356,7 @@ impl Layer {
             Layer::Reshape { .. } => "reshape",
             Layer::Dropout { .. } => "dropout",
             Layer::Embedding { .. } => "embedding",
+            Layer::MinibatchStddev { .. } => "minibatch_stddev",
             Layer::Projection { .. } => "projection",
         }
     }
@@ -434,6 +453,12 @@ impl Layer {
                 weight(&[classes.min(MOST_CLASSES), dim])?;
                 Ok(vec![features + dim])
             }
+            Layer::MinibatchStddev { group } => {
+                counts(&[("group", group)])?;
+                let mut wider = shape.to_vec();
+                wider.iter_mut().last().into_iter().for_each(|channels| *channels += 1);
+                Ok(wider)
+            }
             Layer::Projection { classes } => {
                 let features = row(shape)?;
                 counts(&[("classes", classes)])?;
@@ -529,10 +554,15 @@ impl<'g> At<'g> {
     fn apply(&self, layer: &Layer, x: Tensor<'g>) -> Tensor<'g> {
         let (scope, n) = (&self.scope, x.dim(0));
         match *layer {
-            Layer::Conv { out, kernel, stride, padding, groups, bias } => {
+            Layer::Conv { out, kernel, stride, padding, groups, bias, spectral_norm } => {
                 let (weight, shift) = self.init(x.dim(3) / groups * kernel * kernel);
                 let layer = Conv { channels: out, kernel, stride, pad: padding, groups };
-                self.biased(conv(scope, x, layer, weight), bias, shift)
+                let y = if spectral_norm {
+                    spectral_conv(scope, x, layer, weight, self.mode)
+                } else {
+                    conv(scope, x, layer, weight)
+                };
+                self.biased(y, bias, shift)
             }
             Layer::ConvTranspose { out, kernel, stride, padding, groups, bias, .. } => {
                 let x = if x.shape().len() == 2 { x.reshape([n, 1, 1, x.dim(1)]) } else { x };
@@ -541,9 +571,14 @@ impl<'g> At<'g> {
                 let layer = Conv { channels: out, kernel, stride, pad: padding, groups };
                 self.biased(conv_transpose(scope, x, layer, weight), bias, shift)
             }
-            Layer::Linear { out, bias } => {
+            Layer::Linear { out, bias, spectral_norm } => {
                 let (weight, shift) = self.init(x.dim(1));
-                self.biased(linear(scope, x, out, weight), bias, shift)
+                let y = if spectral_norm {
+                    spectral_linear(scope, x, out, weight, self.mode)
+                } else {
+                    linear(scope, x, out, weight)
+                };
+                self.biased(y, bias, shift)
             }
             Layer::BatchNorm { eps, momentum } => {
                 let init = match self.fill {
@@ -579,6 +614,7 @@ impl<'g> At<'g> {
                 let normal = Init::Normal { mean: 0.0, std: 1.0 };
                 Tensor::concat(&[x, embedding(scope, expected(self.labels), classes, dim, normal)], 1)
             }
+            Layer::MinibatchStddev { group } => batch_stddev(x, group),
             Layer::Projection { classes } => {
                 let (weight, shift) = self.init(x.dim(1));
                 let logit = self.biased(linear(scope, x, 1, weight), true, shift);

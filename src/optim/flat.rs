@@ -62,21 +62,21 @@ impl Flat {
         let mut values = vec![0.0; self.len];
         for entry in &self.entries {
             let span = &mut values[entry.offset..entry.offset + entry.spec.shape.elems()];
-            let stream = name_stream(&entry.spec.name);
-            for (i, v) in span.iter_mut().enumerate() {
-                *v = match entry.spec.init {
-                    Init::Zeros => 0.0,
-                    Init::Ones => 1.0,
-                    Init::Constant(c) => c as f32,
-                    Init::Normal { mean, std } => {
-                        (mean + std * philox::normal_at(seed, stream, u32::MAX, i as u64)) as f32
-                    }
-                    Init::Uniform { bound } => {
-                        (bound * (2.0 * philox::uniform_at(seed, stream, u32::MAX, i as u64) - 1.0)) as f32
-                    }
-                };
-            }
+            span.copy_from_slice(&initial_values(entry.spec.init, seed, &entry.spec.name, span.len()));
         }
         values
     }
+}
+
+/// `len` initial numbers of the tensor `name`: a function of the seed and of that name.
+pub fn initial_values(init: Init, seed: u64, name: &str, len: usize) -> Vec<f32> {
+    let stream = name_stream(name);
+    let value = |i: usize| match init {
+        Init::Zeros => 0.0,
+        Init::Ones => 1.0,
+        Init::Constant(c) => c as f32,
+        Init::Normal { mean, std } => (mean + std * philox::normal_at(seed, stream, u32::MAX, i as u64)) as f32,
+        Init::Uniform { bound } => (bound * (2.0 * philox::uniform_at(seed, stream, u32::MAX, i as u64) - 1.0)) as f32,
+    };
+    (0..len).map(value).collect()
 }

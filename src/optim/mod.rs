@@ -7,6 +7,6 @@ mod flat;
 mod optimiser;
 mod schedule;
 
-pub use flat::{Entry, Flat};
+pub use flat::{Entry, Flat, initial_values};
 pub use optimiser::{Adam, Optimiser, Progress, Sgd};
 pub use schedule::{Schedule, cosine, ema_beta};

@@ -17,6 +17,9 @@ use std::sync::Arc;
 pub struct Game {
     /// Samples per batch.
     pub batch: usize,
+    /// Parts that a batch is cut into: phases build graphs of a part, whose gradients are summed before a network learns, so that less is
+    /// kept at once. 0 and 1 are one part.
+    pub accumulate: usize,
     /// Extents of one sample of the data: [H, W, C], or `[2]`.
     pub sample: Vec<usize>,
     /// Classes that labels may name, where they are read.
@@ -259,6 +262,8 @@ pub struct PhaseGraph<'g> {
     penalties: Vec<String>,
     scaled: bool,
     rows: usize,
+    /// Which part of a batch it is about, and of how many.
+    part: [usize; 2],
 }
 
 impl<'g> PhaseGraph<'g> {
@@ -267,7 +272,7 @@ impl<'g> PhaseGraph<'g> {
         self.graph
     }
 
-    /// Samples per batch; rows of an inference.
+    /// Samples per batch, or per part of one; rows of an inference.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -286,17 +291,37 @@ impl<'g> PhaseGraph<'g> {
     pub fn batch(&self, name: &str) -> Tensor<'g> {
         let known: Vec<&str> = self.game.batches.iter().map(|b| b.name.as_str()).collect();
         require!(known.contains(&name), "the game has no batch {name}; it has {}", known.join(", "));
-        self.graph.input(name, self.batch_shape())
+        self.rows_of(name, &self.game.sample)
     }
 
     /// The labels of a batch, `[N]` class numbers.
     pub fn labels(&self, name: &str) -> Tensor<'g> {
         let labelled = self.game.batches.iter().any(|b| b.name == name && b.labels);
         require!(labelled, "the game has no batch {name} with labels");
-        self.graph.input(&labels_of(name), [self.rows])
+        self.rows_of(&labels_of(name), &[])
     }
 
-    /// Extents of a batch of data.
+    /// The rows of a fed tensor that this graph is about.
+    fn rows_of(&self, name: &str, extents: &[usize]) -> Tensor<'g> {
+        let [part, parts] = self.part;
+        let whole = self.graph.input(name, [&[self.rows * parts], extents].concat());
+        if parts == 1 {
+            return whole;
+        }
+        let mut from = vec![0; 1 + extents.len()];
+        from[0] = part * self.rows;
+        whole.slice(&from, [&[self.rows], extents].concat())
+    }
+
+    /// A share of a mean over the batch, added to what the parts before have left under `name`.
+    fn summed(&self, name: &str, share: Tensor<'g>) -> Tensor<'g> {
+        match self.part {
+            [0, _] => share,
+            _ => self.graph.state(&sum_leaf(name), share.shape()) + share,
+        }
+    }
+
+    /// Extents of a batch of data, or of a part of one.
     pub fn batch_shape(&self) -> Vec<usize> {
         [&[self.rows], self.game.sample.as_slice()].concat()
     }
@@ -318,10 +343,12 @@ impl<'g> PhaseGraph<'g> {
         self.roots.push((shared_leaf(name), value));
     }
 
-    /// Logs a scalar `[1]`.
+    /// Logs a scalar `[1]`: a mean over the batch, as where batches come in parts the mean over them is logged.
     pub fn log(&mut self, name: &str, value: Tensor<'g>) {
         require!(value.shape().elems() == 1, "what is logged as {name} has shape {}, not [1]", value.shape());
-        self.roots.push((format!("log/{name}"), value));
+        let root = format!("log/{name}");
+        let value = if self.part[1] > 1 { self.summed(&root, value.scale(1.0 / self.part[1] as f64)) } else { value };
+        self.roots.push((root, value));
     }
 
     /// Logs a penalty on gradients `[1]`: it and what depends on it stays in 32 bits, whatever the precision.
@@ -330,7 +357,7 @@ impl<'g> PhaseGraph<'g> {
         self.penalties.push(format!("log/{name}"));
     }
 
-    /// Lets a network learn from `loss` `[1]`: makes the gradients of its parameters and runs its optimiser after the phase.
+    /// Lets a network learn from `loss` `[1]`, a mean over the batch: makes the gradients of its parameters and runs its optimiser after the phase.
     ///
     /// # Errors
     /// No network of this name; one that the phase has not applied; a loss that is not one number.
@@ -350,8 +377,13 @@ impl<'g> PhaseGraph<'g> {
         } else {
             loss
         };
+        let loss = if self.part[1] > 1 { loss.scale(1.0 / self.part[1] as f64) } else { loss };
         let gradients = grad(loss, &scope.param_tensors());
-        self.roots.extend(scope.params().iter().zip(gradients).map(|(p, g)| (grad_root(&p.name), g)));
+        for (p, g) in scope.params().iter().zip(gradients) {
+            let root = grad_root(&p.name);
+            let sum = self.summed(&root, g);
+            self.roots.push((root, sum));
+        }
         self.trains.push(network.to_owned());
         Ok(())
     }
@@ -396,6 +428,10 @@ pub(super) fn shared_leaf(name: &str) -> String {
 pub(super) fn scale_leaf(network: &str) -> String {
     format!("scale/{network}")
 }
+/// Where a root's sum over the parts of a batch so far lies.
+pub(super) fn sum_leaf(root: &str) -> String {
+    format!("sum/{root}")
+}
 pub(super) fn given_leaf(name: &str) -> String {
     format!("given/{name}")
 }
@@ -435,11 +471,16 @@ impl Game {
     /// # Errors
     /// What the phase refuses; shapes that do not fit.
     pub fn build(&self, name: &str, build: &Build, rows: usize, scaled: bool) -> Result<Built> {
+        self.build_part(name, build, rows, scaled, [0, 1])
+    }
+
+    fn build_part(&self, name: &str, build: &Build, rows: usize, scaled: bool, part: [usize; 2]) -> Result<Built> {
         crate::graph::checked(|| {
-            let graph = Graph::new();
+            let graph = Graph::of_part(part[0], part[1]);
             let scopes = self.networks.iter().map(|n| (n.name.clone(), Scope::new(&graph, &n.name))).collect();
             let (roots, trains, penalties) = (vec![], vec![], vec![]);
-            let mut phase = PhaseGraph { graph: &graph, game: self, scopes, roots, trains, penalties, scaled, rows };
+            let mut phase =
+                PhaseGraph { graph: &graph, game: self, scopes, roots, trains, penalties, scaled, rows, part };
             build(&mut phase)?;
             let PhaseGraph { scopes, roots, trains, penalties, .. } = phase;
             Ok(Built {
@@ -457,14 +498,28 @@ impl Game {
         })
     }
 
-    /// The graphs of all phases, and of the inference.
+    /// The graphs of all phases, for the first part of a batch, and of the inference.
     ///
     /// # Errors
     /// As [`Game::build`].
     pub fn graphs(&self, scaled: bool) -> Result<Vec<Built>> {
-        let phases = self.phases.iter().map(|p| self.build(&p.name, &p.build, self.batch, scaled));
         let inference = self.inference.iter().map(|i| self.build(&i.name, &i.build, i.rows, false));
-        phases.chain(inference).collect()
+        self.graphs_of(0, scaled)?.into_iter().map(Ok).chain(inference).collect()
+    }
+
+    /// The graphs of all phases for part `part` of a batch.
+    ///
+    /// # Errors
+    /// As [`Game::build`].
+    pub(super) fn graphs_of(&self, part: usize, scaled: bool) -> Result<Vec<Built>> {
+        let parts = self.parts();
+        let phase = |p: &Phase| self.build_part(&p.name, &p.build, self.batch / parts, scaled, [part, parts]);
+        self.phases.iter().map(phase).collect()
+    }
+
+    /// Parts that a batch is cut into.
+    pub fn parts(&self) -> usize {
+        self.accumulate.max(1)
     }
 
     /// Iterations after which the phases repeat.

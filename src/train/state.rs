@@ -6,6 +6,7 @@ use super::sampler::tensor;
 use super::trainer::Trainer;
 use crate::nn::layout;
 use crate::optim::Progress;
+use crate::optim::initial_values;
 use crate::plan::{Executor, Region};
 use crate::{Error, Result};
 
@@ -120,7 +121,7 @@ pub(super) fn fresh_weights(assembly: &Assembly, device: &mut dyn Executor, seed
         device.write(learner.param, &learner.flat.init(seed))?;
     }
     for (spec, region) in &assembly.states {
-        device.write(*region, &vec![spec.init as f32; region.len])?;
+        device.write(*region, &initial_values(spec.init, seed, &spec.name, region.len))?;
     }
     Ok(())
 }

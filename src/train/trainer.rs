@@ -9,7 +9,7 @@ use super::game::Player;
 use super::settings::Settings;
 use crate::data::cursor;
 use crate::device::{Device, Fitted, Recomputed};
-use crate::optim::{Progress, ema_beta};
+use crate::optim::{Progress, ema_beta, initial_values};
 use crate::plan::{ALIGN, Class, Counters, Executor, Options, RNG, ReadId, Region};
 use crate::{Error, Result};
 use std::collections::VecDeque;
@@ -103,7 +103,7 @@ impl Trainer {
             }
         }
         for (spec, region) in &self.assembly.states {
-            self.device.write(*region, &vec![spec.init as f32; region.len])?;
+            self.device.write(*region, &initial_values(spec.init, self.settings.seed, &spec.name, region.len))?;
         }
         if let (Some((images, labels)), Some(words)) = (self.assembly.data, self.feed.take_words()) {
             self.device.write_u32(images, &words.0)?;

@@ -63,6 +63,34 @@ def cnn():
     )
 
 
+class MinibatchStddev(nn.Module):
+    """One more channel (Karras 2018): members of a group are N / group apart."""
+
+    def __init__(self, group):
+        super().__init__()
+        self.group = group
+
+    def forward(self, x):
+        y = x.reshape(self.group, x.shape[0] // self.group, -1)
+        deviation = (y.var(0, unbiased=False) + 1e-8).sqrt().mean(1).repeat(self.group)
+        return torch.cat([x, deviation.view(-1, *[1] * (x.dim() - 1)).expand(-1, 1, *x.shape[2:])], 1)
+
+
+def spectral():
+    """Spectral normalisation of convolutions, one of them in groups, and of a linear layer; images of 8 x 6."""
+    norm = nn.utils.spectral_norm
+    return nn.Sequential(
+        norm(nn.Conv2d(3, 6, 3, padding=1)),
+        nn.LeakyReLU(0.1),
+        norm(nn.Conv2d(6, 8, 4, 2, 1, groups=2, bias=False)),
+        MinibatchStddev(2),
+        nn.Flatten(),
+        norm(nn.Linear(9 * 4 * 3, 20)),
+        nn.Softplus(),
+        MinibatchStddev(4),
+    )
+
+
 def make(name, net, x, see, stem="sequential"):
     generator = torch.Generator().manual_seed(sum(map(ord, name)))
     out = {"input": x}
@@ -74,6 +102,8 @@ def make(name, net, x, see, stem="sequential"):
     for key, b in net.named_buffers():
         if b.dim() > 0:
             b.data = (torch.rand(b.shape, generator=generator) + (0.5 if key.endswith("var") else -0.5)).float()
+            if key.endswith(("weight_u", "weight_v")):
+                b.data /= b.data.norm()
             out[f"state {key}"] = b.data.clone()
     net.double()
     x = x.double() / 127.5 - 1 if x.dtype == torch.uint8 else x.double()
@@ -107,3 +137,4 @@ if __name__ == "__main__":
     make("dcgan_g", dcgan_g(), torch.randn((3, 8), generator=rng), lambda net, z: net["main"](z[:, :, None, None]))
     make("dcgan_d", dcgan_d(), pictures(3, 3, 64, 64), main)
     make("cnn", cnn(), pictures(4, 3, 12, 10), lambda net, x: net(x))
+    make("spectral", spectral(), pictures(4, 3, 8, 6), lambda net, x: net(x))

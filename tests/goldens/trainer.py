@@ -1,4 +1,4 @@
-"""Makes the golden files trainer_*.safetensors: ten iterations of five small GANs by PyTorch in float64, fed with the very
+"""Makes the golden files trainer_*.safetensors: ten iterations of six small GANs by PyTorch in float64, fed with the very
 random numbers of the engine. tests/it/fidelity.rs holds the whole trainer against them.
 
 usage: python tests/goldens/trainer.py      (needs torch and safetensors; made by torch 2.15, CPU)
@@ -52,6 +52,7 @@ class Case:
     penalty_every: int = 1
     lr: float = 2e-3
     lr_final: float | None = None
+    linear: float = 0.0
     beta1: float = 0.5
     beta2: float = 0.99
     beta2_final: float | None = None
@@ -73,6 +74,7 @@ CASES = [
     Case("attack", "dcgan", "ns", 32, 40, d_norm=True, mirror=True, lr=5e-4, eps=0.1, attack_steps=3, attack_eps=2 * 8 / 255,
          attack_alpha=2 * 3 / 255),
     Case("wgan", "dcgan", "wgan", 32, 9, width=8, gp=10.0, n_critic=3, beta1=0.0, beta2=0.9, ramp=0.25, half_life=50.0),
+    Case("sngan", "sngan", "hinge", 32, 5, n_critic=2, beta1=0.0, beta2=0.9, eps=0.1, linear=50.0, half_life=0.0),
 ]
 
 
@@ -168,6 +170,8 @@ def networks(case):
         if not case.d_norm:
             d = nn.Sequential(*(layer for layer in d if not isinstance(layer, nn.BatchNorm2d)))
         return nn.ModuleDict({"main": g}).double(), nn.ModuleDict({"main": d}).double()
+    if case.kind == "sngan":
+        return make.SnganGenerator(case.z, case.width, 0).double(), make.SnganDiscriminator(case.width, 0).double()
     widths, blocks_ = [2 * case.width, 2 * case.width, case.width], [1, 1, 1]
     return make.Generator(case.z, widths, blocks_).double(), make.Discriminator(widths, blocks_).double()
 
@@ -178,6 +182,8 @@ def spread(case, name, p):
         return 0.0, 0.0
     if case.kind == "dcgan":  # Radford 2015
         return (1.0 if p.dim() == 1 else 0.0), 0.02
+    if case.kind == "sngan":
+        return (1.0 if p.dim() == 1 else 0.0), 0.0
     fan_in = p[0].numel()
     if ".LinearLayer3." in name:  # Huang 2024: a block starts as the identity
         return 0.0, 0.0
@@ -186,19 +192,37 @@ def spread(case, name, p):
     return 0.0, (1.0 if name.endswith("Basis") else fan_in**-0.5)
 
 
+def fnv(name):
+    """FNV-1a."""
+    stream = 0x811C9DC5
+    for byte in name.encode():
+        stream = (stream ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return stream
+
+
 def initialise(case, letter, net):
     """Normal numbers of the stream that FNV-1a makes of the name, in the engine's layout, rounded to float32."""
     for name, p in net.named_parameters():
-        stream = 0x811C9DC5
-        for byte in f"{letter}.{name}".encode():
-            stream = (stream ^ byte) * 0x01000193 & 0xFFFFFFFF
+        stream = fnv(f"{letter}.{name}")
         mean, std = spread(case, name, p)
-        values = (mean + std * normals(case.seed, stream, 0xFFFFFFFF, p.numel())).astype(np.float32).astype(np.float64)
+        values = mean + std * normals(case.seed, stream, 0xFFFFFFFF, p.numel())
+        if case.kind == "sngan" and p.dim() > 1:  # Glorot & Bengio 2010; two convolutions of a block with a gain of the root of 2
+            window = p[0, 0].numel()
+            bound = math.sqrt(6 / (window * (p.shape[0] + p.shape[1])))
+            bound *= math.sqrt(2) if name.rsplit(".", 2)[-2] in ("c1", "c2") else 1
+            values = bound * (2 * uniforms(case.seed, stream, 0xFFFFFFFF, p.numel()) - 1)
+        values = values.astype(np.float32).astype(np.float64)
         if p.dim() == 4:  # [Kh, Kw, in, out] there
             values = values.reshape(*p.shape[2:], p.shape[1], p.shape[0]).transpose(3, 2, 0, 1)
         elif p.dim() == 2:  # [in, out] there
             values = values.reshape(p.shape[1], p.shape[0]).T
         p.data = torch.from_numpy(np.ascontiguousarray(values).reshape(p.shape))
+    for name, b in net.named_buffers():
+        if name.endswith("weight_u"):  # about of length 1
+            values = normals(case.seed, fnv(f"{letter}.{name}"), 0xFFFFFFFF, b.numel()) / math.sqrt(b.numel())
+            b.data = torch.from_numpy(values.astype(np.float32).astype(np.float64))
+        if name.endswith("weight_v"):
+            b.zero_()
 
 
 # ---- optimisation
@@ -245,11 +269,13 @@ def cosine(start, end, t):
 
 # ---- the iteration
 D_LOSS = {
+    "hinge": lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(),
     "ns": lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
     "wgan": lambda real, fake: fake.mean() - real.mean(),
     "rpgan": lambda real, fake: F.softplus(-(real - fake)).mean(),
 }
 G_LOSS = {
+    "hinge": lambda real, fake: -fake.mean(),
     "ns": lambda real, fake: F.softplus(-fake).mean(),
     "wgan": lambda real, fake: -fake.mean(),
     "rpgan": lambda real, fake: F.softplus(real - fake).mean(),
@@ -287,6 +313,8 @@ def iterate(case, step, images, g, d, adam_g, adam_d, ema):
     # Progress is counted in real images shown before this iteration; the burn-in is given in images too.
     t = step * case.batch / case.burn_in if case.burn_in else 0.0
     lr, beta2 = cosine(case.lr, case.lr_final, t), cosine(case.beta2, case.beta2_final, t)
+    if case.linear:  # down to 0 after so many images
+        lr = case.lr * (1 - step * case.batch / case.linear)
     r1, r2 = cosine(case.r1, case.gamma_final, t), cosine(case.r2, case.gamma_final, t)
 
     # Discriminator.
@@ -332,7 +360,7 @@ def iterate(case, step, images, g, d, adam_g, adam_d, ema):
     adam_g.step(gradients, lr, (case.beta1, beta2), case.eps)
     # Half of the average goes in min(half-life, ramp x images seen) images; this step stands for n_critic batches.
     span = min(case.half_life, case.ramp * (step + 1) * case.batch)
-    decay = 0.5 ** (case.n_critic * case.batch / span)
+    decay = 0.5 ** (case.n_critic * case.batch / span) if span else 0.0
     for name, p in g.named_parameters():
         ema[name] = decay * ema[name] + (1 - decay) * p.detach()
     return row

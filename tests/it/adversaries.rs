@@ -54,6 +54,7 @@ fn gan(discriminator: Arc<dyn Network>, adversary: GanAdversary, classes: usize)
         latent: Z,
         classes,
         batch: N,
+        accumulate: 1,
         loss: GanLoss::Ns,
         r1: None,
         r2: None,

@@ -166,7 +166,7 @@ const TABLE: &[Row] = &[
     row(too_many_bad_images, "IMAGES --out new --data bad", &["error: bad: 5 of 20 images can't be used", "00.png: not an image"]),
     row(no_archive, "IMAGES --out new --data set.zip", &["error: set.zip: not a zip archive, or a damaged one"]),
     row(lying_archive, "IMAGES --out new --data set.zip", &["error: set.zip: 1 of 1 images can't be used", "a.png"]),
-    row(nothing, "POINTS --out new --data nowhere", &["error: command line: data.source \"path\": does not go with model.kind \"mlp\""]),
+    row(nothing, "POINTS --out new --data nowhere", &["error: nowhere: no such file or folder"]),
     // Settings.
     row(nothing, "train fases32 --out new", &["error: command line: preset \"fases32\": no such preset; there are faces32"]),
     row(nothing, "IMAGES --out new --set train.bacth=4", &["error: command line: train.bacth 4: no such setting; did you mean train.batch?"]),
@@ -180,7 +180,7 @@ const TABLE: &[Row] = &[
     row(nothing, "plan ring8 --batch 0", &["error: command line: train.batch 0: must be at least 1"]),
     row(nothing, "IMAGES --out new --kimg 0", &["error: command line: train.kimg 0"]),
     row(nothing, "IMAGES --out new --kimg 0.5 --batch 512", &["error: command line: train.kimg 0.5: is less than one batch of 512 samples"]),
-    row(nothing, "IMAGES --out new --set data.size=48", &["error: command line: data.size 48: does not go with model.kind \"dcgan\": it makes images of 32 or 64"]),
+    row(nothing, "IMAGES --out new --set data.size=48", &["error: command line: data.size 48: does not go with model.kind \"dcgan\": it makes images of 32, 64, 128 or 256"]),
     row(nothing, "IMAGES --out new --set model.kind=r3gan --set model.g_width=8 --set model.d_width=8 --set model.d_norm=off --set data.size=24", &["error: command line: data.size 24: does not go with model.kind", "16, 32, 64, 128 or 256"]),
     row(nothing, "IMAGES --out new --set data.channels=2", &["error: command line: data.channels 2: must be 1 (grey) or 3 (colour)"]),
     row(nothing, "POINTS --out new --set attack.steps=2", &["error: command line: attack.steps 2: does not go with data.source \"ring8\": an attack changes pixels"]),

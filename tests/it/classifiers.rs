@@ -11,7 +11,8 @@ use danskin::autodiff::grad;
 use danskin::device::Device;
 use danskin::graph::{Graph, Tensor};
 use danskin::nn::{
-    ClassHead, Dcgan, Lenet5, MnistCnn, Mode, Model, Network, ParamSpec, PreactResnet18, R3gan, Scope, network,
+    ClassHead, Dcgan, Lenet5, MnistCnn, Mode, Model, Network, ParamSpec, PreactResnet18, R3gan, Scope, SnganResnet,
+    network,
 };
 use danskin::train::checkpoint::Values;
 use image::RgbImage;
@@ -64,8 +65,9 @@ fn images_of_many_sizes() {
     assert_eq!(refusal, "here: size 11: must be at least 12 for lenet5");
     let refusal = PreactResnet18::new([28, 28, 1], 0).check("here").unwrap_err().to_string();
     assert_eq!(refusal, "here: classes 0: must be at least 1");
-    let small = R3gan { size: 16, z: 3, widths: vec![16, 8, 8], blocks: vec![1; 3], channels: 2 };
-    for model in [Model::R3gan(small), Model::Dcgan(Dcgan { ndf: 2, ..Dcgan::new(32) })] {
+    let small = R3gan { z: 3, widths: vec![16, 8, 8], blocks: vec![1; 3], channels: 2, ..R3gan::compact(16) };
+    let sngan = Model::Sngan(SnganResnet::new(32, 2));
+    for model in [Model::R3gan(small), sngan, Model::Dcgan(Dcgan { ndf: 2, ..Dcgan::new(32) })] {
         ClassHead::new(model.clone(), 5).check("here").unwrap();
         assert!(ClassHead::new(model.clone(), 0).check("here").is_err());
         count(&ClassHead::new(model, 5));
@@ -74,7 +76,7 @@ fn images_of_many_sizes() {
 
 /// Name of the file, network. The head's output is both of its logits.
 fn goldens() -> Vec<(&'static str, Box<dyn Network>)> {
-    let head = ClassHead::new(Dcgan { size: 16, z: 3, ngf: 2, ndf: 3, channels: 3, d_norm: true }, 6);
+    let head = ClassHead::new(Dcgan { z: 3, ngf: 2, ndf: 3, ..Dcgan::new(16) }, 6);
     let both = network(&[16, 16, 3], &[7], 0, move |scope, x, _, mode| {
         let (logit, classes) = head.judge(scope, x, mode);
         Tensor::concat(&[logit, classes], 1)
@@ -108,7 +110,7 @@ fn equal_pytorch_in_f32_on_every_device() {
 /// Both heads learn the trunk: the gradient of either reaches its first layer, and neither the other's.
 #[test]
 fn two_heads_share_a_trunk() {
-    let head = ClassHead::new(Dcgan { size: 16, z: 3, ngf: 2, ndf: 3, channels: 3, d_norm: false }, 6);
+    let head = ClassHead::new(Dcgan { z: 3, ngf: 2, ndf: 3, d_norm: false, ..Dcgan::new(16) }, 6);
     let graph = Graph::new();
     let scope = Scope::new(&graph, "D");
     let (logit, classes) = head.judge(&scope, graph.input("x", [2, 16, 16, 3]), Mode::Train);

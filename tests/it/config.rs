@@ -45,6 +45,7 @@ fn text_and_back_loses_nothing() {
         "optim.lr_drops=[10, 20.5]",
         "optim.beta2_final=.9999",
         "model.width=16",
+        "model.max_width=512",
         "attack.alpha=1/255",
         "attack.eps=0.25",
         "defence.beta=3",
@@ -126,8 +127,9 @@ fn refusals_on_the_command_line() {
         (
             "faces",
             "",
-            "command line: preset \"faces\": no such preset; there are faces32, faces64, ring8, grid25, digits32, classifier, \
-             mnist",
+            "command line: preset \"faces\": no such preset; there are faces32, faces64, sngan32, wgan-gp32, r3gan32, r3gan64, r3gan256, \
+             ring8, grid25, digits32, classifier, mnist, \
+             stacked-mnist",
         ),
         ("faces32", "train.batch=0", "command line: train.batch 0: must be at least 1"),
         ("faces32", "train.batch=65537", "command line: train.batch 65537: must be at most 65536"),
@@ -159,7 +161,7 @@ fn refusals_on_the_command_line() {
         (
             "faces32",
             "data.size=48",
-            "command line: data.size 48: does not go with model.kind \"dcgan\": it makes images of 32 or 64",
+            "command line: data.size 48: does not go with model.kind \"dcgan\": it makes images of 32, 64, 128 or 256",
         ),
         (
             "faces64",
@@ -171,7 +173,7 @@ fn refusals_on_the_command_line() {
             "faces32",
             "data.source=ring8",
             "command line: data.source \"ring8\": does not go with model.kind \"dcgan\": points of the plane want \
-             \"mlp\", images \"dcgan\" or \"r3gan\"",
+             \"mlp\"",
         ),
         (
             "faces32",
@@ -207,6 +209,27 @@ fn refusals_on_the_command_line() {
             "faces64",
             "model.d_width=100",
             "command line: model.d_width 100: must be a multiple of 8 with model.kind \"r3gan\"",
+        ),
+        (
+            "faces64",
+            "model.max_width=100 model.group_width=32",
+            "command line: model.max_width 100: must be a multiple of 16 with model.kind \"r3gan\"",
+        ),
+        (
+            "sngan32",
+            "data.size=256",
+            "command line: data.size 256: does not go with model.kind \"sngan-resnet\": it makes images of 32, 64 or 128",
+        ),
+        (
+            "faces32",
+            "train.accumulate=5",
+            "command line: train.accumulate 5: does not go with train.batch 32: the parts of a batch must be equal",
+        ),
+        (
+            "faces32",
+            "train.accumulate=2 adversary.kind=free",
+            "command line: train.accumulate 2: does not go with adversary.kind \"free\": it learns several times from a \
+             batch, which must be in one part",
         ),
         (
             "faces64",
@@ -271,7 +294,8 @@ fn refusals_in_a_file() {
         ("[train]\nbatch = 3", "preset is not set: name one in the file or on the command line"),
         (
             "preset = \"x\"",
-            "preset \"x\": no such preset; there are faces32, faces64, ring8, grid25, digits32, classifier, mnist",
+            "preset \"x\": no such preset; there are faces32, faces64, sngan32, wgan-gp32, r3gan32, r3gan64, r3gan256, \
+             ring8, grid25, digits32, classifier, mnist, stacked-mnist",
         ),
         ("preset = 3", "preset 3: must be a text in quotes"),
         ("preset = \"ring8\"\n[train]\nbatch = 0", "train.batch 0: must be at least 1"),
@@ -339,6 +363,8 @@ fn warnings() {
         ),
         ("faces32", "data.path=x", "command line: data.path \"x\": is read only with data.source \"path\""),
         ("faces32", "attack.steps=8 attack.alpha=1/255", ""),
+        ("ring8", "model.max_width=8", "command line: model.max_width 8: is read only by dcgan and r3gan"),
+        ("ring8", "model.d_stddev=4", "command line: model.d_stddev 4: is read only by dcgan, r3gan and sngan-resnet"),
         ("faces32", "data.label=glasses model.classes=6", ""),
         (
             "faces32",
@@ -738,6 +764,19 @@ fn optimisers_and_their_schedules() {
     assert_eq!([0.0, 49.9, 50.0, 80.0].map(|kimg| told(steps, kimg).1), [0.1, 0.1, 0.01, 0.001]);
     let factor = format!("{steps} optim.lr_drop_factor=0.5 optim.weight_decay=0");
     assert_eq!(told(&factor, 80.0), (descends(false), 0.025, 0.0));
+    // The whole run is 100 kimg; the burn-in is none.
+    let line = "optim.lr_schedule=linear optim.lr_final=0.02";
+    for (told, want) in
+        [0.0, 50.0, 100.0, 120.0].map(|kimg| told(line, kimg).1).into_iter().zip([0.1, 0.06, 0.02, 0.02])
+    {
+        assert!((told - want).abs() < 1e-8, "{told}, not {want}");
+    }
+    assert_eq!([0.0, 25.0, 100.0].map(|kimg| told("optim.lr_schedule=linear", kimg).1), [0.1, 0.075, 0.0]);
+    let annealed = [0.0, 25.0, 50.0, 100.0, 120.0].map(|kimg| told("optim.lr_schedule=cosine-annealing", kimg).1);
+    let quarter = 0.05 * (1.0 + std::f32::consts::FRAC_1_SQRT_2);
+    for (told, want) in annealed.into_iter().zip([0.1, quarter, 0.05, 0.0, 0.0]) {
+        assert!((told - want).abs() < 1e-8, "{told}, not {want}");
+    }
     let constant = "optim.lr_schedule=cosine";
     assert_eq!(told(constant, 80.0).1, 0.1);
     let adam = format!("optim.kind=adam {constant}");
@@ -746,6 +785,33 @@ fn optimisers_and_their_schedules() {
     // 1 − lr·λ, as both change.
     let decoupled = Work::Adam(WeightDecay::Decoupled);
     assert_eq!(told(&format!("optim.kind=adamw {constant} optim.weight_decay=0.5"), 1.0), (decoupled, 0.1, 0.95));
+}
+
+/// R3GAN's courses over its burn-in of 20 Mimg (Huang 2024), the same of both networks: learning rate, β₂, γ, half-life of the average.
+#[test]
+fn r3gan_presets_follow_the_published_courses() {
+    use danskin::optim::Progress;
+    for (preset, gamma, half_life) in [("r3gan32", 0.05, 5000.0), ("r3gan64", 2.0, 500.0), ("r3gan256", 150.0, 500.0)] {
+        let game = Settings::new(&Config::preset(preset).unwrap()).unwrap().game;
+        for (kimg, left) in
+            [(0.0, 1.0), (5000.0, 0.5 + 0.125f64.sqrt()), (10_000.0, 0.5), (20_000.0, 0.0), (90_000.0, 0.0)]
+        {
+            let course = |from: f64, to: f64| to + (from - to) * left;
+            let near =
+                |got: f64, want: f64| assert!((got - want).abs() <= 1e-6 * want, "{preset} {kimg}: {got}, not {want}");
+            for player in &game.networks {
+                let told = player.optimiser.scalars(kimg, Progress::START, 0.0).map(f64::from);
+                near(told[0], course(2e-4, 5e-5));
+                near(told[1], 0.0);
+                near(told[2], course(0.9, 0.99));
+            }
+            assert_eq!(game.values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>(), ["r1_gamma", "r2_gamma"]);
+            game.values.iter().for_each(|v| near(v.schedule.at(kimg) * v.weight, course(gamma, gamma / 10.0)));
+            let average = game.networks[0].average.as_ref().unwrap();
+            near(average.half_life_kimg.at(kimg), course(0.0, half_life));
+            assert_eq!(average.ramp, 0.0);
+        }
+    }
 }
 
 /// The configuration of a run that knew nothing of settings that came later reads as if it held their base values.

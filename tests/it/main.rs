@@ -1,4 +1,5 @@
 //! The one integration-test binary.
+mod accumulate;
 mod adversaries;
 mod attack_runs;
 mod attacks;

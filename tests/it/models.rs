@@ -5,7 +5,7 @@ use danskin::graph::{Graph, Op, Shape, Tensor};
 use danskin::nn::layers::{Conv, batch_norm, conv_transpose, convolve};
 use danskin::nn::resample::{blur, down, up};
 use danskin::nn::softmax::{iota, log_softmax, one_hot, row_max};
-use danskin::nn::{Activation, Dcgan, Init, Mlp, Mode, Model, ParamSpec, R3gan, Scope};
+use danskin::nn::{Activation, Dcgan, Init, Mlp, Mode, Model, Pair, ParamSpec, R3gan, Scope, SnganResnet};
 
 /// Both networks of a model applied to a batch of two: parameters of (G, D), after checking the shapes.
 fn build(model: &Model) -> (Vec<ParamSpec>, Vec<ParamSpec>) {
@@ -49,7 +49,7 @@ fn r3gan_has_the_published_form() {
         build(&Model::R3gan(R3gan::compact(size)));
     }
     let (g, d) =
-        build(&Model::R3gan(R3gan { size: 16, z: 8, widths: vec![16, 16, 8], blocks: vec![2, 1, 1], channels: 3 }));
+        build(&Model::R3gan(R3gan { z: 8, widths: vec![16, 16, 8], blocks: vec![2, 1, 1], ..R3gan::compact(16) }));
     // A block: 1×1 up, bias, grouped 3×3 (16 channels per group), bias, 1×1 down, at twice the width inside.
     let block = |w: usize| w * 2 * w + 2 * w + 9 * 16 * 2 * w + 2 * w + 2 * w * w;
     let blocks = 3 * block(16) + block(8);
@@ -78,8 +78,94 @@ fn r3gan_has_the_published_form() {
 }
 
 #[test]
+fn r3gan_at_the_published_widths() {
+    // 768 channels at every stage of CIFAR-10, 96 groups of 16 channels inside each block.
+    let widths = vec![768; 4];
+    let cifar = Model::R3gan(R3gan { size: 32, widths, blocks: vec![2; 4], ..R3gan::compact(32) });
+    let (g, d) = build(&cifar);
+    let block = 768 * 1536 * 2 + 1536 * 16 * 9 + 2 * 1536;
+    assert_eq!(count(&g), 8 * block + 768 * 16 + 64 * 768 + 768 * 3);
+    assert_eq!(count(&d), 8 * block + 3 * 768 + 768 * 16 + 768);
+    let grouped = g.iter().find(|p| p.name.ends_with("LinearLayer2.Layer.weight")).unwrap();
+    assert_eq!(grouped.shape, Shape::from([3, 3, 16, 1536]));
+    assert_eq!(grouped.init, Init::Normal { mean: 0.0, std: (2.0f64 / 1.04).sqrt() * 8f64.powf(-0.25) / 12.0 });
+}
+
+#[test]
+fn dcgan_up_to_256_does_not_grow_wider_than_eight_times() {
+    for (size, stages) in [(128, vec![512, 512, 256, 128, 64]), (256, vec![512, 512, 512, 256, 128, 64])] {
+        let (g, d) = build(&Model::Dcgan(Dcgan::new(size)));
+        let pairs = |from: usize| stages.windows(2).map(|w| 16 * w[0] * w[1]).sum::<usize>() + from;
+        let norms: usize = stages.iter().map(|c| 2 * c).sum();
+        assert_eq!(count(&g), pairs(16 * 100 * 512) + 16 * 64 * 3 + norms);
+        assert_eq!(count(&d), pairs(16 * 3 * 64) + 16 * 512 + norms - 2 * 64);
+    }
+    let (_, d) = build(&Model::Dcgan(Dcgan { max_width: 100, stddev: 4, ..Dcgan::new(64) }));
+    let widths: Vec<usize> = d.iter().filter(|p| p.shape.len() == 4).map(|p| p.shape[3]).collect();
+    assert_eq!(widths, [64, 100, 100, 100, 1]);
+    assert_eq!(d.last().unwrap().shape, Shape::from([4, 4, 101, 1]), "the last layer reads how much a batch spreads");
+}
+
+/// Widths, extents and names of Miyato's networks.
+#[test]
+fn sngan_has_the_published_form() {
+    let conv = |k: usize, a: usize, b: usize| k * k * a * b + b;
+    let published = [
+        (32, 256, 128, vec![256; 4], vec![128; 4]),
+        (64, 64, 64, vec![1024, 512, 256, 128, 64], vec![64, 128, 256, 512, 1024]),
+        (128, 64, 64, vec![1024, 1024, 512, 256, 128, 64], vec![64, 128, 256, 512, 1024, 1024]),
+    ];
+    for (size, ngf, ndf, up, down) in published {
+        let (g, _) = build(&Model::Sngan(SnganResnet::new(size, ngf)));
+        let (_, d) = build(&Model::Sngan(SnganResnet::new(size, ndf)));
+        let block = |w: &[usize]| conv(3, w[0], w[1]) + conv(3, w[1], w[1]) + conv(1, w[0], w[1]) + 2 * (w[0] + w[1]);
+        let last = 2 * ngf + conv(3, ngf, 3);
+        assert_eq!(count(&g), (128 + 1) * 16 * up[0] + up.windows(2).map(block).sum::<usize>() + last, "G of {size}");
+        let first = conv(3, 3, ndf) + conv(3, ndf, ndf) + conv(1, 3, ndf);
+        // Where neither extent nor width changes the input is added as it is.
+        let halves = |i: usize| if size == 32 { i < 1 } else { i < 4 };
+        let blocks = down.windows(2).enumerate().map(|(i, w)| {
+            let shortcut = if halves(i) || w[0] != w[1] { conv(1, w[0], w[1]) } else { 0 };
+            conv(3, w[0], w[0]) + conv(3, w[0], w[1]) + shortcut
+        });
+        assert_eq!(count(&d), first + blocks.sum::<usize>() + down.last().unwrap() + 1, "D of {size}");
+    }
+    let (g, d) = build(&Model::Sngan(SnganResnet::new(32, 4)));
+    for name in ["G.l1.weight", "G.block2.b1.weight", "G.block4.c_sc.bias", "G.b5.weight", "G.conv5.weight"] {
+        assert!(names(&g).contains(&name), "{name}");
+    }
+    for name in ["D.block1.c1.weight_orig", "D.block2.c_sc.weight_orig", "D.block4.c2.bias", "D.l5.weight_orig"] {
+        assert!(names(&d).contains(&name), "{name}");
+    }
+    let (_, d) = build(&Model::Sngan(SnganResnet { stddev: 4, ..SnganResnet::new(32, 4) }));
+    let last = d.iter().find(|p| p.name == "D.l5.weight_orig").unwrap();
+    assert_eq!(last.shape, Shape::from([5, 1]), "the last layer reads how much a batch spreads");
+    let message = Pair::check(&SnganResnet::new(256, 64), "run.toml").unwrap_err().to_string();
+    assert_eq!(message, "run.toml: size 256: must be 32, 64 or 128 for sngan-resnet");
+}
+
+/// Images in PyTorch's order of features, through a tanh.
+#[test]
+fn mlp_makes_images() {
+    let mlp = Mlp { z: 4, hidden: 8, layers: 1, activation: Activation::Leaky, sample: vec![5, 4, 3] };
+    let (g, d) = build(&Model::Mlp(mlp.clone()));
+    assert_eq!((count(&g), count(&d)), (5 * 8 + 9 * 60, 61 * 8 + 9));
+    let graph = Graph::new();
+    let scope = Scope::new(&graph, "G");
+    let image = mlp.generate(&scope, graph.input("z", [1, 4]), Mode::Train);
+    let mut feeds = random_feeds(&scope.param_tensors(), 0.0);
+    feeds.insert("z".into(), vec![0.0; 4]);
+    feeds.insert("G.main.2.bias".into(), (0..60).map(f64::from).map(|i| i / 60.0).collect());
+    let made = value(image, &feeds);
+    for (i, v) in made.iter().enumerate() {
+        let (y, x, c) = (i / 12, i / 3 % 4, i % 3);
+        assert!((v - ((c * 20 + y * 4 + x) as f64 / 60.0).tanh()).abs() < 1e-12, "pixel {y} {x} {c}");
+    }
+}
+
+#[test]
 fn mlp_mirrors() {
-    let mlp = Mlp { z: 4, hidden: 32, layers: 2, activation: Activation::Relu };
+    let mlp = Mlp { z: 4, hidden: 32, layers: 2, activation: Activation::Relu, sample: vec![2] };
     let (g, d) = build(&Model::Mlp(mlp));
     assert_eq!(
         names(&d),
@@ -102,7 +188,7 @@ fn nonsense_is_refused_in_words() {
     bad(Model::R3gan(R3gan { widths: vec![16, 16], ..R3gan::compact(16) }), &["widths [16, 16]", "3 numbers"]);
     bad(Model::R3gan(R3gan { blocks: vec![1, 0, 1], ..R3gan::compact(16) }), &["blocks"]);
     bad(Model::R3gan(R3gan { widths: vec![20, 16, 16], ..R3gan::compact(16) }), &["widths", "multiples of 8"]);
-    bad(Model::Mlp(Mlp { z: 2, hidden: 8, layers: 0, activation: Activation::Leaky }), &["layers 0"]);
+    bad(Model::Mlp(Mlp { z: 2, hidden: 8, layers: 0, activation: Activation::Leaky, sample: vec![2] }), &["layers 0"]);
 }
 
 /// Train: statistics of the batch, biased; the running ones move by a tenth towards the unbiased. Eval: the running ones.

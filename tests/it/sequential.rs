@@ -77,6 +77,19 @@ layers = [
 ]
 "#;
 
+const SPECTRAL: &str = r#"
+layers = [
+    { type = "conv", out = 6, kernel = 3, padding = 1, spectral_norm = true },
+    { type = "leaky_relu", slope = 0.1 },
+    { type = "conv", out = 8, kernel = 4, stride = 2, padding = 1, groups = 2, bias = false, spectral_norm = true },
+    { type = "minibatch_stddev", group = 2 },
+    { type = "flatten" },
+    { type = "linear", out = 20, spectral_norm = true },
+    { type = "softplus" },
+    { type = "minibatch_stddev" },
+]
+"#;
+
 pub fn read(text: &str) -> Sequential {
     toml::from_str(text).unwrap_or_else(|e| panic!("{e}"))
 }
@@ -185,8 +198,12 @@ pub fn check_network(name: &str, network: &dyn Network, tolerance: f64, evaluate
     }
 }
 
-const GOLDENS: [(&str, &str); 3] =
-    [("sequential_dcgan_g", DCGAN_G), ("sequential_dcgan_d", DCGAN_D), ("sequential_cnn", CNN)];
+const GOLDENS: [(&str, &str); 4] = [
+    ("sequential_dcgan_g", DCGAN_G),
+    ("sequential_dcgan_d", DCGAN_D),
+    ("sequential_cnn", CNN),
+    ("sequential_spectral", SPECTRAL),
+];
 
 /// The files hold f32, so half a unit in its last place is all that may differ.
 #[test]

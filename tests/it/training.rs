@@ -48,6 +48,28 @@ fn ring8_reaches_all_modes() {
     assert!(modes.covered == 8 && modes.high_quality >= 0.9, "{modes}");
 }
 
+/// The other losses that need no penalty of their own, on a shorter course.
+#[test]
+fn hinge_and_least_squares_reach_all_modes_of_ring8() {
+    for loss in ["loss.kind=hinge", "loss.kind=lsgan"] {
+        let config = config("ring8", &[loss, "train.kimg=1200", "optim.burn_in_kimg=1200"]);
+        let mut trainer = trainer(&config, &Device::Host);
+        let end = trainer.settings().steps_in(config.train.kimg);
+        let covered = |trainer: &mut Trainer| {
+            let points = trainer.sample(&(0..2500).collect::<Vec<u32>>()).unwrap();
+            metrics::modes(Toy::Ring8, &points)
+        };
+        let before = covered(&mut trainer);
+        assert!(before.covered < 8, "{loss}: {before} before training");
+        while trainer.step() < end {
+            trainer.iterate().unwrap();
+        }
+        let modes = covered(&mut trainer);
+        println!("{loss}: {modes}");
+        assert!(modes.covered == 8 && modes.high_quality >= 0.8, "{loss}: {modes}");
+    }
+}
+
 #[test]
 fn an_iteration_creates_nothing_and_submits_once() {
     for device in [Device::Host, gpu()] {

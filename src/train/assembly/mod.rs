@@ -4,7 +4,7 @@
 mod site;
 
 use self::site::Site;
-use super::game::{Game, Loop, When};
+use super::game::{Built, Game, Loop, Phase, When};
 use crate::config::Config;
 use crate::nn::StateSpec;
 use crate::optim::Flat;
@@ -32,6 +32,8 @@ pub struct Learner {
 pub struct Training {
     /// Gradients of the last step.
     pub grad: Region,
+    /// Where batches come in parts: sums of gradients go back and forth between this and `grad`, and end there.
+    partial: Option<Region>,
     /// What the optimiser keeps: name and place.
     pub moments: Vec<(&'static str, Region)>,
     /// Index of the tensor that owns each block.
@@ -107,7 +109,8 @@ pub struct Update {
 /// The plans of a phase.
 #[derive(Clone, Debug)]
 struct Planned {
-    plan: usize,
+    /// By part of a batch.
+    plans: Vec<usize>,
     /// Whether each of its runs draws random numbers of its own.
     draws: bool,
     /// Batches it reads, by number.
@@ -180,10 +183,12 @@ impl Assembly {
         let scaled = options.precision == Precision::F16;
         let built = game.graphs(scaled)?;
         let (phases, inference) = built.split_at(game.phases.len());
+        check_parts(game, phases)?;
         let trained: Vec<(usize, usize)> = (0..phases.len())
             .flat_map(|p| phases[p].trains.iter().filter_map(move |n| Some((p, game.network(n)?))))
             .collect();
-        let mut site = Site::new(game, phases, trained, resident, options);
+        let rest = (1..game.parts()).map(|part| game.graphs_of(part, scaled)).collect::<Result<Vec<_>>>()?;
+        let mut site = Site::new(game, phases, &rest, trained, resident, options);
         site.keep_penalties_exact();
         let (scalars, values) = site.scalars();
         let learners = site.learners(&built, scaled);
@@ -229,24 +234,62 @@ impl Assembly {
         let mut order = vec![];
         let (mut drawn, mut made) = (vec![false; self.fed.len()], vec![]);
         let phases = &self.game.phases;
+        let due = |p: &usize| phases[*p].when.is_due(step);
         let mut from = 0;
         while from < phases.len() {
-            // Phases of a loop as one group, any other alone.
-            let found = self.game.loops.iter().find(|l| l.phases.first() == Some(&phases[from].name));
-            let (until, times) = found.map_or((from + 1, 1), |l| (from + l.phases.len(), l.times));
-            let mut group = vec![];
-            for p in (from..until).filter(|&p| phases[p].when.is_due(step)) {
+            let until = self.section(from, step);
+            for p in (from..until).filter(due) {
                 self.prepare(p, &mut drawn, &mut made, &mut order);
-                self.runs(p, &mut group);
             }
-            (0..times).for_each(|_| order.extend_from_slice(&group));
-            if let Some([_, first]) = self.rounds.filter(|_| (from..until).any(|p| self.phases[p].draws)) {
-                order.push((first, 1));
+            for part in 0..self.game.parts() {
+                let mut at = from;
+                while at < until {
+                    at = self.runs_of_group(at, part, step, &mut order);
+                }
+            }
+            if self.game.parts() > 1 {
+                (from..until).filter(due).for_each(|p| order.extend(self.learns(p)));
             }
             from = until;
         }
         order.extend(self.log.map(|log| (log, 1)));
         order
+    }
+
+    /// The end of the group of phases that begins with phase `from`, and how many times it runs: the phases of a loop, any other alone.
+    fn group(&self, from: usize) -> (usize, u32) {
+        let phases = &self.game.phases;
+        let found = self.game.loops.iter().find(|l| l.phases.first() == Some(&phases[from].name));
+        found.map_or((from + 1, 1), |l| (from + l.phases.len(), l.times))
+    }
+
+    /// The end of what runs part by part from phase `from` on: up to the next phase in iteration `step` that a network learns from.
+    fn section(&self, from: usize, step: u64) -> usize {
+        let (mut until, _) = self.group(from);
+        let learns = |p: usize| self.updates.iter().any(|u| u.phase == p) && self.game.phases[p].when.is_due(step);
+        while self.game.parts() > 1 && until < self.game.phases.len() && !learns(until - 1) {
+            until = self.group(until).0;
+        }
+        until
+    }
+
+    /// The runs of the group that begins with phase `from` on part `part` of the batch; returns where the next begins.
+    fn runs_of_group(&self, from: usize, part: usize, step: u64, order: &mut Vec<(usize, u32)>) -> usize {
+        let (until, times) = self.group(from);
+        let mut group = vec![];
+        for p in (from..until).filter(|&p| self.game.phases[p].when.is_due(step)) {
+            self.runs(p, part, &mut group);
+        }
+        (0..times).for_each(|_| order.extend_from_slice(&group));
+        if let Some([_, first]) = self.rounds.filter(|_| (from..until).any(|p| self.phases[p].draws)) {
+            order.push((first, 1));
+        }
+        until
+    }
+
+    /// The optimisers of the networks that learn from phase `p`.
+    fn learns(&self, p: usize) -> impl Iterator<Item = (usize, u32)> {
+        self.updates.iter().filter(move |u| u.phase == p).flat_map(|u| &u.plans).map(|&plan| (plan, 1))
     }
 
     /// What has to run before phase `p` and has not run in this iteration: draws of batches, parts of phases that run ahead.
@@ -266,16 +309,18 @@ impl Assembly {
         }
     }
 
-    /// The runs of phase `p`, each with the optimisers of the networks that learn from it.
-    fn runs(&self, p: usize, order: &mut Vec<(usize, u32)>) {
+    /// The runs of phase `p` on part `part` of the batch, each with the optimisers of the networks that learn from it; where there are several
+    /// parts, they learn from all of them.
+    fn runs(&self, p: usize, part: usize, order: &mut Vec<(usize, u32)>) {
         let (planned, repeat) = (&self.phases[p], self.game.phases[p].repeat);
-        let updates = self.updates.iter().filter(|u| u.phase == p).flat_map(|u| &u.plans).map(|&plan| (plan, 1));
+        let updates = self.learns(p).filter(|_| self.game.parts() == 1);
         let next = self.rounds.filter(|_| planned.draws).map(|[next, _]| (next, 1));
         let behind: Vec<(usize, u32)> = updates.chain(next).collect();
+        let plan = planned.plans[part];
         if behind.is_empty() {
-            order.push((planned.plan, repeat));
+            order.push((plan, repeat));
         } else {
-            (0..repeat).for_each(|_| order.extend([&[(planned.plan, 1)], behind.as_slice()].concat()));
+            (0..repeat).for_each(|_| order.extend([&[(plan, 1)], behind.as_slice()].concat()));
         }
     }
 
@@ -320,6 +365,9 @@ fn check(game: &Game, resident: Option<Resident>) -> Result<()> {
     if game.batch == 0 || game.sample_elems() == 0 {
         return refuse(format!("a game with batches of {} samples {:?} trains nothing", game.batch, game.sample));
     }
+    if !game.batch.is_multiple_of(game.parts()) {
+        return refuse(format!("a batch of {} can't be cut into {} equal parts", game.batch, game.parts()));
+    }
     let mut names: Vec<&str> = game.phases.iter().map(|p| p.name.as_str()).collect();
     names.extend(game.inference.iter().map(|i| i.name.as_str()));
     names.extend(game.batches.iter().map(|b| b.name.as_str()));
@@ -362,6 +410,28 @@ fn check(game: &Game, resident: Option<Resident>) -> Result<()> {
         if let Some(batch) = game.batches.iter().find(|b| b.labels && !r.labels) {
             return refuse(format!("batch {} needs labels, and the data set has none", batch.name));
         }
+    }
+    Ok(())
+}
+
+/// Refuses games whose batches can't come in parts, where they shall.
+fn check_parts(game: &Game, phases: &[Built]) -> Result<()> {
+    let refuse = |reason: String| Err(Error::Graph(reason));
+    if game.parts() == 1 {
+        return Ok(());
+    }
+    if let Some(phase) = game.phases.iter().find(|phase| phase.ahead.is_some()) {
+        let name = &phase.name;
+        return refuse(format!("part of phase {name} runs ahead, which needs whole batches: leave them in one part"));
+    }
+    let times = |phase: &Phase| {
+        let looped = game.loops.iter().find(|l| l.phases.contains(&phase.name)).map_or(1, |l| l.times);
+        phase.repeat.max(looped)
+    };
+    let learning = game.phases.iter().zip(phases).filter(|(_, built)| !built.trains.is_empty());
+    if let Some((phase, _)) = learning.into_iter().find(|(phase, _)| times(phase) > 1) {
+        let name = &phase.name;
+        return refuse(format!("phase {name} learns several times from a batch, which must be in one part then"));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{Answer, Fed, Learner, Planned, Resident, Scaler, Training, Update};
 use crate::graph::Op;
-use crate::nn::{ParamSpec, StateSpec};
+use crate::nn::{Init, ParamSpec, StateSpec};
 use crate::optim::Flat;
 use crate::plan::{ALIGN, Builder, Class, Draw, Element, OPTIMISER_SCALARS, Options, Places, RNG, Region, Work};
 use crate::train::game::{self, Built, Game, Phase, Player};
@@ -42,6 +42,8 @@ fn parameters(built: &[Built], game: &Game, n: usize) -> Vec<ParamSpec> {
 pub(super) struct Site<'a> {
     game: &'a Game,
     phases: &'a [Built],
+    /// Their graphs for the other parts of a batch.
+    rest: &'a [Vec<Built>],
     /// (phase, network that learns from it), in order.
     trained: Vec<(usize, usize)>,
     resident: Option<Resident>,
@@ -63,6 +65,8 @@ pub(super) struct Log {
     pub row: Region,
     /// The last rows.
     pub ring: Region,
+    /// Where batches come in parts: sums go back and forth between this and the row, and end there.
+    partial: Option<Region>,
 }
 
 impl Log {
@@ -75,12 +79,13 @@ impl<'a> Site<'a> {
     pub fn new(
         game: &'a Game,
         phases: &'a [Built],
+        rest: &'a [Vec<Built>],
         trained: Vec<(usize, usize)>,
         resident: Option<Resident>,
         options: Options,
     ) -> Site<'a> {
         let (leaves, roots) = (Places::new(), Places::new());
-        Site { game, phases, trained, resident, b: Builder::new(options), leaves, roots }
+        Site { game, phases, rest, trained, resident, b: Builder::new(options), leaves, roots }
     }
 
     /// Penalties and what depends on them stay in 32 bits.
@@ -110,7 +115,8 @@ impl<'a> Site<'a> {
         let mut learners = vec![];
         for (n, player) in self.game.networks.iter().enumerate() {
             let trains = self.trained.iter().any(|(_, network)| *network == n);
-            let learner = learner(&mut self.b, player, parameters(built, self.game, n), trains, scaled);
+            let params = parameters(built, self.game, n);
+            let learner = learner(&mut self.b, player, params, [trains, scaled, self.game.parts() > 1]);
             for entry in &learner.flat.entries {
                 self.leaves.insert(entry.spec.name.clone(), learner.flat.region(learner.param, entry));
                 if let Some(training) = &learner.training {
@@ -193,7 +199,7 @@ impl<'a> Site<'a> {
             if let Some(scaler) = learner.training.as_ref().and_then(|t| t.scaler) {
                 self.leaves.insert(game::scale_leaf(&learner.name), Region { len: 1, ..scaler.state });
                 let name = format!("scaler.{}", learner.name);
-                states.push((StateSpec { name, shape: [SCALER].into(), init: 0.0 }, scaler.state));
+                states.push((StateSpec { name, shape: [SCALER].into(), init: Init::Zeros }, scaler.state));
             }
         }
         for (state, region) in &states {
@@ -223,7 +229,9 @@ impl<'a> Site<'a> {
         }
         let row = self.b.buffer("log", names.len().max(1) * ALIGN, Element::F32, Class::Output);
         let ring = self.b.buffer("ring", (names.len() * ring_rows).max(1), Element::F32, Class::Output);
-        let log = Log { names, phase, norms, row, ring };
+        let parted = self.game.parts() > 1;
+        let partial = parted.then(|| self.b.buffer("log partial", row.len, Element::F32, Class::Output));
+        let log = Log { names, phase, norms, row, ring, partial };
         let places = log.names.iter().enumerate().map(|(i, name)| (format!("log/{name}"), log.at(i)));
         self.roots.extend(places);
         log
@@ -266,14 +274,16 @@ impl<'a> Site<'a> {
                 rests.insert(other, part);
             }
             let ahead = others.iter().filter_map(|other| Some((*other, rests.get(other)?.0))).collect();
-            let plan = match rests.remove(&p) {
-                Some((_, rest)) => self.b.resume(&phase.name, rest),
-                None => self.b.plan(&phase.name, dag, &self.leaves, &self.roots)?,
+            let plans = match rests.remove(&p) {
+                Some((_, rest)) => vec![self.b.resume(&phase.name, rest)],
+                None => (0..self.game.parts())
+                    .map(|part| self.plan_part(p, part, learners, log))
+                    .collect::<Result<Vec<_>>>()?,
             };
             let again =
                 phase.repeat > 1 || self.game.loops.iter().any(|l| l.times > 1 && l.phases.contains(&phase.name));
             let draws = again && dag.nodes.iter().any(|node| matches!(node.op, Op::Rand { .. }));
-            planned.push(Planned { plan, draws, reads: reads(self.game, &self.phases[p]), ahead });
+            planned.push(Planned { plans, draws, reads: reads(self.game, &self.phases[p]), ahead });
             for n in self.trained.iter().filter(|(phase, _)| *phase == p).map(|(_, n)| *n) {
                 let scalars = Site::slot(scalars, updates.len(), OPTIMISER_SCALARS);
                 let several = self.phases[p].trains.len() > 1;
@@ -285,6 +295,34 @@ impl<'a> Site<'a> {
             }
         }
         Ok((planned, updates))
+    }
+
+    /// The plan of phase `p` for part `part` of a batch. What is summed over parts goes back and forth between two places, so that no step
+    /// reads what it writes, and ends where the optimiser and the log look for it.
+    fn plan_part(&mut self, p: usize, part: usize, learners: &[Learner], log: &Log) -> Result<usize> {
+        let (phase, parts) = (&self.game.phases[p], self.game.parts());
+        if parts == 1 {
+            return self.b.plan(&phase.name, &self.phases[p].dag, &self.leaves, &self.roots);
+        }
+        let (mut leaves, mut roots) = (self.leaves.clone(), self.roots.clone());
+        let mut alternate = |root: String, ends: Region, other: Region| {
+            let [to, from] = if (parts - 1 - part).is_multiple_of(2) { [ends, other] } else { [other, ends] };
+            leaves.insert(game::sum_leaf(&root), from);
+            roots.insert(root, to);
+        };
+        for learner in learners {
+            let Some(Training { grad, partial: Some(partial), .. }) = learner.training else { continue };
+            for entry in &learner.flat.entries {
+                let at = |whole| learner.flat.region(whole, entry);
+                alternate(game::grad_root(&entry.spec.name), at(grad), at(partial));
+            }
+        }
+        for (column, name) in log.names.iter().enumerate() {
+            let at = |row: Region| Region { offset: column * ALIGN, len: 1, ..row };
+            log.partial.into_iter().for_each(|partial| alternate(format!("log/{name}"), at(log.row), at(partial)));
+        }
+        let built = part.checked_sub(1).map_or(&self.phases[p], |other| &self.rest[other][p]);
+        self.b.plan(&format!("{}.{}", phase.name, part + 1), &built.dag, &leaves, &roots)
     }
 
     /// The plan that draws a batch from the resident set.
@@ -321,7 +359,7 @@ impl<'a> Site<'a> {
     }
 }
 
-fn learner(b: &mut Builder, player: &Player, params: Vec<ParamSpec>, trains: bool, scaled: bool) -> Learner {
+fn learner(b: &mut Builder, player: &Player, params: Vec<ParamSpec>, [trains, scaled, parted]: [bool; 3]) -> Learner {
     let flat = Flat::new(params);
     let (name, len) = (&player.name, flat.len);
     let mut buffer = |what: &str, len, element, class| b.buffer(&format!("{name}.{what}"), len, element, class);
@@ -333,6 +371,7 @@ fn learner(b: &mut Builder, player: &Player, params: Vec<ParamSpec>, trains: boo
     let param = buffer("param", len, Element::F32, Class::Param);
     let training = trains.then(|| Training {
         grad: buffer("grad", len, Element::F32, Class::Grad),
+        partial: parted.then(|| buffer("partial", len, Element::F32, Class::Grad)),
         moments: player
             .optimiser
             .moments()

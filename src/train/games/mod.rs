@@ -17,7 +17,7 @@ use crate::graph::Tensor;
 use crate::loss::classifier::margin;
 use crate::nn::{
     Activation, BothHeads, ClassHead, ClassLogits, Dcgan, Discriminator, Generator, Layer, Lenet5, Mlp, MnistCnn,
-    Model, Network, PreactResnet18, R3gan, Sequential, SequentialNetwork,
+    Model, Network, PreactResnet18, R3gan, Sequential, SequentialNetwork, SnganResnet,
 };
 use crate::optim::Schedule;
 use crate::{Error, Result, loss};
@@ -30,7 +30,7 @@ use std::sync::Arc;
 pub fn of(config: &Config) -> Result<Game> {
     match config.train.task {
         Task::Gan => gan(config).map(|gan| gan.game()),
-        Task::Classifier => classifier(config)?.game(),
+        Task::Classifier => classifier(config)?.game().map(|game| Game { accumulate: config.train.accumulate, ..game }),
     }
 }
 
@@ -112,6 +112,7 @@ fn gan(config: &Config) -> Result<Gan> {
         generator,
         discriminator,
         batch: config.train.batch,
+        accumulate: config.train.accumulate,
         loss: match l.kind {
             LossKind::Ns => loss::GanLoss::Ns,
             LossKind::Hinge => loss::GanLoss::Hinge,
@@ -202,7 +203,7 @@ fn classifying(config: &Config, sample: &[usize]) -> Result<Arc<dyn Network>> {
             network.check(place)?;
             Arc::new(network)
         }
-        ModelKind::Dcgan | ModelKind::R3gan | ModelKind::Mlp => {
+        ModelKind::Dcgan | ModelKind::R3gan | ModelKind::SnganResnet | ModelKind::Mlp => {
             let network = ClassHead::new(model(config, m.d_width)?, classes);
             network.check(place)?;
             Arc::new(network)
@@ -242,6 +243,8 @@ fn lr(config: &Config) -> Schedule {
     let (o, kimg) = (&config.optim, config.train.kimg);
     match o.lr_schedule {
         LrSchedule::Cosine => course(config, o.lr, o.lr_final),
+        LrSchedule::Linear => Schedule::Linear(vec![(0.0, o.lr), (kimg, o.lr_final.unwrap_or(0.0))]),
+        LrSchedule::CosineAnnealing => Schedule::Cosine { from: o.lr, to: o.lr_final.unwrap_or(0.0), kimg },
         LrSchedule::Triangle => {
             Schedule::triangle(o.lr, o.lr_final.unwrap_or(0.0), o.lr_peak_kimg.unwrap_or(0.5 * kimg), kimg)
         }
@@ -379,26 +382,42 @@ fn model(config: &Config, width: usize) -> Result<Model> {
             ndf: width,
             channels: data.channels,
             d_norm: m.d_norm,
+            max_width: m.max_width.unwrap_or(usize::MAX),
+            stddev: m.d_stddev,
         }),
+        ModelKind::SnganResnet => {
+            Model::Sngan(SnganResnet { size: data.size, z: m.z, width, channels: data.channels, stddev: m.d_stddev })
+        }
         ModelKind::R3gan => {
             if data.size < 16 {
                 return Err(Error::setting(config.place("data.size"), "data.size", data.size, "must be at least 16"));
             }
             let stages = (data.size / 4).ilog2() as usize + 1;
             // Channels double from the largest resolution down to 8x8 and stay there.
-            let widths = (0..stages).map(|s| width << (stages - 1 - s).min(stages.saturating_sub(2))).collect();
+            let most = m.max_width.unwrap_or(usize::MAX);
+            let doubled = |s: usize| width << (stages - 1 - s).min(stages.saturating_sub(2));
+            let widths = (0..stages).map(|s| doubled(s).min(most)).collect();
             Model::R3gan(R3gan {
                 size: data.size,
                 z: m.z,
                 widths,
                 blocks: vec![m.blocks; stages],
                 channels: data.channels,
+                expansion: m.expansion,
+                group_width: m.group_width,
+                stddev: m.d_stddev,
             })
         }
         kind @ (ModelKind::Sequential | ModelKind::MnistCnn | ModelKind::Lenet5 | ModelKind::PreactResnet18) => {
             let hint = "is no pair of a generator and a discriminator";
             return Err(Error::setting(config.place("model.kind"), "model.kind", kind.name(), hint));
         }
-        ModelKind::Mlp => Model::Mlp(Mlp { z: m.z, hidden: m.hidden, layers: m.layers, activation: Activation::Leaky }),
+        ModelKind::Mlp => Model::Mlp(Mlp {
+            z: m.z,
+            hidden: m.hidden,
+            layers: m.layers,
+            activation: Activation::Leaky,
+            sample: sample_extents(config),
+        }),
     })
 }

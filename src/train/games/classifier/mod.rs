@@ -57,6 +57,7 @@ impl Classifier {
             [("loss", true), ("accuracy", self.logs_clean()), ("robust_accuracy", self.defence != Defence::None)];
         Ok(Game {
             batch: self.batch,
+            accumulate: 1,
             sample: self.sample.clone(),
             classes: Some(self.classes),
             networks: vec![Player {

@@ -213,7 +213,7 @@ impl Gan {
         let fake = if adversary.moves_fakes() {
             p.shared("fake_adv", p.batch_shape())
         } else if adversary.moves_latents() {
-            let z = p.shared("z_adv", [self.batch, self.latent]);
+            let z = p.shared("z_adv", [p.rows(), self.latent]);
             self.generator.forward(&p.network("G")?, z, labels, Mode::Train).detach()
         } else {
             self.clean_fakes(p, labels)?
@@ -278,13 +278,13 @@ impl Gan {
             let labels = self.labels(p, "real");
             let fake = self.clean_fakes(p, labels)?;
             let start = fake + uniform(&p.batch_shape(), stream::ATTACK_FAKES);
-            if self.loss.generator_needs_reals() {
+            if !self.makes_fakes_ahead() {
                 p.share("fake", fake);
             }
             p.share("fake_adv", no_further_out(start, fake));
         }
         if on == On::Latents {
-            let shape = [self.batch, self.latent];
+            let shape = [p.rows(), self.latent];
             let z = graph.rand(Dist::Normal, stream::Z_D, shape);
             let start = z + uniform(&shape, stream::ATTACK_LATENTS);
             p.share("z", z);
@@ -351,7 +351,7 @@ impl Gan {
 
     /// What rises is D(G(z)): the discriminator learns from the fakes near by that it takes for the most real.
     fn attack_latents(&self, p: &mut PhaseGraph) -> Result<()> {
-        let shape = [self.batch, self.latent];
+        let shape = [p.rows(), self.latent];
         let (z0, z, labels) = (p.shared("z", shape), p.shared("z_adv", shape), self.labels(p, "real"));
         let fake = self.generator.forward(&p.network("G")?, z, labels, Mode::Eval);
         let harm = self.judge(&p.network("D")?, fake, labels, Mode::Eval).logit.sum_all();
@@ -363,7 +363,7 @@ impl Gan {
 
     /// The gradient of `harm` at x, with the mean of the one and what is frozen of the other logged.
     fn uphill<'g>(&self, p: &mut PhaseGraph<'g>, name: &str, harm: Tensor<'g>, x: Tensor<'g>) -> Tensor<'g> {
-        p.log(&format!("{name}_loss"), harm.scale(1.0 / self.batch as f64));
+        p.log(&format!("{name}_loss"), harm.scale(1.0 / p.rows() as f64));
         let gradient = grad(harm, &[x])[0];
         p.log(&format!("{name}_frozen"), attack::frozen(gradient));
         gradient

@@ -34,6 +34,8 @@ pub struct Gan {
     pub classes: usize,
     /// Samples per batch.
     pub batch: usize,
+    /// Parts that a batch is cut into, see [`Game::accumulate`].
+    pub accumulate: usize,
     /// The pair of losses.
     pub loss: loss::GanLoss,
     /// γ of the gradient penalty on reals, where there is one.
@@ -58,9 +60,10 @@ pub struct Gan {
 
 impl Gan {
     /// Whether the generator's forward pass runs once, before whatever reads its fakes. With a relativistic loss, and where the
-    /// discriminator's fakes are of latents that an adversary chose, its own step is of others.
+    /// discriminator's fakes are of latents that an adversary chose, its own step is of others. Where batches come in parts, keeping what the
+    /// forward pass leaves until the discriminator has learned from all of them would keep whole batches: each part is made again.
     fn makes_fakes_ahead(&self) -> bool {
-        !self.loss.generator_needs_reals() && !self.adversary.moves_latents()
+        !self.loss.generator_needs_reals() && !self.adversary.moves_latents() && self.accumulate <= 1
     }
 
     /// The game: attack, discriminator step, generator step.
@@ -108,6 +111,7 @@ impl Gan {
         let gan = self.clone();
         Game {
             batch: self.batch,
+            accumulate: self.accumulate,
             sample: self.sample.clone(),
             classes: labels.then_some(self.classes),
             networks: [

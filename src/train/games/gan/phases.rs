@@ -44,13 +44,13 @@ impl Gan {
     }
 
     fn fakes<'g>(&self, p: &PhaseGraph<'g>, g: &Scope<'g>, stream: u32, labels: Option<Tensor<'g>>) -> Tensor<'g> {
-        let z = p.graph().rand(Dist::Normal, stream, [self.batch, self.latent]);
+        let z = p.graph().rand(Dist::Normal, stream, [p.rows(), self.latent]);
         self.generator.forward(g, z, labels, Mode::Train)
     }
 
     /// The fakes of the discriminator's step as the generator made them, detached.
     pub(super) fn clean_fakes<'g>(&self, p: &PhaseGraph<'g>, labels: Option<Tensor<'g>>) -> Result<Tensor<'g>> {
-        if self.loss.generator_needs_reals() {
+        if !self.makes_fakes_ahead() {
             return Ok(self.fakes(p, &p.network("G")?, stream::Z_D, labels).detach());
         }
         Ok(p.shared("fake", p.batch_shape()))
