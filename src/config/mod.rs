@@ -15,8 +15,8 @@ mod validate;
 
 pub use adversary::{AdversaryConfig, AdversaryInForce};
 pub use choice::{
-    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, MetricKind, ModelKind,
-    OptimKind, PrecisionKind, RecomputeKind, Task,
+    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, MetricKind,
+    ModelKind, OptimKind, PrecisionKind, RecomputeKind, Task,
 };
 pub use key::{KEYS, Key, Kind};
 pub use layers::Overrides;

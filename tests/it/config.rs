@@ -126,7 +126,7 @@ fn refusals_on_the_command_line() {
             "faces",
             "",
             "command line: preset \"faces\": no such preset; there are faces32, faces64, ring8, grid25, digits32, classifier, \
-             mnist",
+             mnist, stacked-mnist",
         ),
         ("faces32", "train.batch=0", "command line: train.batch 0: must be at least 1"),
         ("faces32", "train.batch=65537", "command line: train.batch 65537: must be at most 65536"),
@@ -270,7 +270,7 @@ fn refusals_in_a_file() {
         ("[train]\nbatch = 3", "preset is not set: name one in the file or on the command line"),
         (
             "preset = \"x\"",
-            "preset \"x\": no such preset; there are faces32, faces64, ring8, grid25, digits32, classifier, mnist",
+            "preset \"x\": no such preset; there are faces32, faces64, ring8, grid25, digits32, classifier, mnist, stacked-mnist",
         ),
         ("preset = 3", "preset 3: must be a text in quotes"),
         ("preset = \"ring8\"\n[train]\nbatch = 0", "train.batch 0: must be at least 1"),
@@ -336,7 +336,11 @@ fn warnings() {
             "optim.burn_in_kimg=10 loss.gamma_final=1",
             "command line: loss.gamma_final 1.0: has no effect while r1_gamma and r2_gamma are 0",
         ),
-        ("faces32", "data.path=x", "command line: data.path \"x\": is read only with data.source \"path\""),
+        (
+            "faces32",
+            "data.path=x",
+            "command line: data.path \"x\": is read only with data.source \"path\" or \"stacked-mnist\"",
+        ),
         ("faces32", "attack.steps=8 attack.alpha=1/255", ""),
         ("faces32", "data.label=glasses model.classes=6", ""),
         (
