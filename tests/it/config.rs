@@ -253,7 +253,7 @@ fn refusals_on_the_command_line() {
             "faces32",
             "sampler.kimg_between=3",
             "command line: sampler.kimg_between 3: no such setting; the sections are data, model, loss, optim, ema, \
-             attack, adversary, defence, validate, train, log, sample, checkpoint, plan",
+             attack, adversary, defence, validate, eval, train, log, sample, checkpoint, plan",
         ),
         ("faces32", "preset=ring8", "command line: preset ring8: is named without --set: danskin train NAME"),
     ] {
