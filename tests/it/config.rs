@@ -281,7 +281,7 @@ fn refusals_in_a_file() {
         (
             "preset = \"ring8\"\n[trian]",
             "[trian] is not known: no such section; there are data, model, loss, optim, ema, attack, adversary, defence, \
-             validate, train, log, sample, checkpoint, plan",
+             validate, eval, train, log, sample, checkpoint, plan",
         ),
         ("preset = \"ring8\"\n[train.batch]\nx = 1", "train.batch { x = 1 }: must be a whole number"),
         ("preset = \"ring8\"\n[train\n", "line 2: is not valid TOML: "),
