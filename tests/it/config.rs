@@ -277,7 +277,7 @@ fn refusals_on_the_command_line() {
             "faces32",
             "sampler.kimg_between=3",
             "command line: sampler.kimg_between 3: no such setting; the sections are data, model, loss, optim, ema, \
-             attack, adversary, defence, validate, train, log, sample, checkpoint, plan",
+             attack, adversary, defence, validate, eval, train, log, sample, checkpoint, plan",
         ),
         ("faces32", "preset=ring8", "command line: preset ring8: is named without --set: danskin train NAME"),
     ] {
@@ -306,7 +306,7 @@ fn refusals_in_a_file() {
         (
             "preset = \"ring8\"\n[trian]",
             "[trian] is not known: no such section; there are data, model, loss, optim, ema, attack, adversary, defence, \
-             validate, train, log, sample, checkpoint, plan",
+             validate, eval, train, log, sample, checkpoint, plan",
         ),
         ("preset = \"ring8\"\n[train.batch]\nx = 1", "train.batch { x = 1 }: must be a whole number"),
         ("preset = \"ring8\"\n[train\n", "line 2: is not valid TOML: "),
@@ -361,7 +361,11 @@ fn warnings() {
             "optim.burn_in_kimg=10 loss.gamma_final=1",
             "command line: loss.gamma_final 1.0: has no effect while r1_gamma and r2_gamma are 0",
         ),
-        ("faces32", "data.path=x", "command line: data.path \"x\": is read only with data.source \"path\""),
+        (
+            "faces32",
+            "data.path=x",
+            "command line: data.path \"x\": is read only with data.source \"path\" or \"stacked-mnist\"",
+        ),
         ("faces32", "attack.steps=8 attack.alpha=1/255", ""),
         ("ring8", "model.max_width=8", "command line: model.max_width 8: is read only by dcgan and r3gan"),
         ("ring8", "model.d_stddev=4", "command line: model.d_stddev 4: is read only by dcgan, r3gan and sngan-resnet"),
