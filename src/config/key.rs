@@ -4,8 +4,8 @@
 //! configuration come from. `Config`'s fields carry the same names (a test holds the two together).
 
 use super::choice::{
-    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, MetricKind, ModelKind,
-    OptimKind, PrecisionKind, RecomputeKind, Task,
+    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, MetricKind,
+    ModelKind, OptimKind, PrecisionKind, RecomputeKind, Task,
 };
 use super::quantity::{Amount, Grid};
 use toml::Value;
@@ -213,8 +213,9 @@ impl Kind {
                 Value::String(s) if words.contains(&s.as_str()) => Ok(value.clone()),
                 _ => Err(format!("must be one of {}", words.join(", "))),
             },
-            Kind::Words(words) => listed(value, words)
-                .ok_or_else(|| format!("must be a list of some of {}, each once", words.join(", "))),
+            Kind::Words(words) => {
+                listed(value, words).ok_or_else(|| format!("must be a list of some of {}, each once", words.join(", ")))
+            }
             Kind::Amount => match value {
                 Value::String(s) => s.parse::<Amount>().map(|_| value.clone()),
                 _ => number(value, |v| Amount::from_pixel(v).is_some(), Amount::HINT),

@@ -15,8 +15,8 @@ mod validate;
 
 pub use adversary::{AdversaryConfig, AdversaryInForce};
 pub use choice::{
-    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, MetricKind, ModelKind,
-    OptimKind, PrecisionKind, RecomputeKind, Task,
+    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, MetricKind,
+    ModelKind, OptimKind, PrecisionKind, RecomputeKind, Task,
 };
 pub use key::{KEYS, Key, Kind};
 pub use layers::Overrides;
@@ -261,7 +261,7 @@ pub struct DefenceConfig {
     pub gamma: f64,
 }
 
-/// `[validate]`: how checkpoints of a classifier are measured.
+/// `[validate]`: how checkpoints of a classifier are measured, or of a GAN with `--adversary robgan`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValidateConfig {

@@ -44,6 +44,7 @@ mod primitives;
 mod products;
 mod program;
 mod recompute;
+mod robust_fidelity;
 mod run_folder;
 mod sequential;
 mod sequential_runs;
