@@ -241,12 +241,20 @@ def trajectory(case, noise=0.0, draw=0):
     return log, end
 
 
+def conditioning(case, log, end, **options):
+    def again(noise, draw):
+        log, end = trajectory(case, noise, draw)
+        return [*log, trainer.ending(end)]
+
+    return trainer.conditioning([*log, trainer.ending(end)], again, **options)
+
+
 def run(case):
     log, end = trajectory(case)
     out = {f"end {name}": summary(value.contiguous()) for name, value in end.items()}
     for name in {name: None for row in log for name in row}:
         out[f"log {name}"] = torch.tensor([row.get(name, math.nan) for row in log], dtype=torch.float64)
-    trainer.save(case, "adversary", out, trainer.conditioning(log, lambda noise, draw: trajectory(case, noise, draw)[0]))
+    trainer.save(case, "adversary", out, conditioning(case, log, end))
 
 
 if __name__ == "__main__":

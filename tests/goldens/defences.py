@@ -57,9 +57,9 @@ CASES = [
     Case("adamw", 4, "adamw", lr=3e-3, weight_decay=0.2, schedule="triangle"),
     Case("pgd", 5, defence="pgd", warmup=24.0),
     Case("fast", 6, defence="fast", schedule="triangle"),
-    Case("trades", 2, lr=0.02, defence="trades", beta=6.0, eps=2 * 4 / 255, alpha=2 * 2 / 255),
+    Case("trades", 27, lr=0.02, defence="trades", beta=6.0, eps=2 * 4 / 255, alpha=2 * 8 / 255),
     Case("mart", 8, defence="mart", beta=5.0),
-    Case("free", 16, defence="free", replays=3, dropout=0.25),
+    Case("free", 17, defence="free", replays=3, dropout=0.25),
     Case("awp", 10, defence="awp", gamma=0.05, weight_decay=0.02),
 ]
 
@@ -293,12 +293,20 @@ def trajectory(case, noise=0.0, draw=0):
     return rows, end
 
 
+def conditioning(case, log, end, **options):
+    def again(noise, draw):
+        log, end = trajectory(case, noise, draw)
+        return [*log, trainer.ending(end)]
+
+    return trainer.conditioning([*log, trainer.ending(end)], again, **options)
+
+
 def run(case):
     rows, end = trajectory(case)
     out = {f"end {name}": summary(value.contiguous()) for name, value in end.items()}
     for name in {name: None for row in rows for name in row}:
         out[f"log {name}"] = torch.tensor([row.get(name, math.nan) for row in rows], dtype=torch.float64)
-    trainer.save(case, "defence", out, trainer.conditioning(rows, lambda noise, draw: trajectory(case, noise, draw)[0]))
+    trainer.save(case, "defence", out, conditioning(case, rows, end))
 
 
 if __name__ == "__main__":

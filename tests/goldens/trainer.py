@@ -373,6 +373,16 @@ def trajectory(case, noise=0.0, draw=0):
     return rows, g, d, adams, ema
 
 
+def ending(end):
+    """Summaries of final tensors as a row of a log, in units of the tensors' sizes: what the last iteration moves shows there alone."""
+    row = {}
+    for name, value in end.items():
+        total, norm, *projections = summary(value.contiguous()).tolist()
+        parts = [total / value.numel() ** 0.5, *projections]
+        row |= {f"{name} {i}": 1 + part / max(norm, 1e-300) for i, part in enumerate(parts)} | {f"{name} norm": norm}
+    return row
+
+
 def conditioning(rows, again, noise=1e-6, draws=6):
     """How far rounding moves the log: the largest change by errors of a few units in the last place of float32. `again` gives the
     log of initial weights with such errors, of (their relative size, which draw of them).

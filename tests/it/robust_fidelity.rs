@@ -113,11 +113,11 @@ fn fast_training() {
     classifier("fast", &[&["defence.kind=fast"], &triangle[..]].concat(), &Device::Host);
 }
 
-/// In small steps: near the image its attack follows a small difference of large numbers, and a sign of it may fall either way.
+/// In steps across the ball: near the image its attack follows a small difference of large numbers, of which a sign may fall either way.
 #[test]
 fn trades() {
     for device in [Device::Host, gpu()] {
-        let set = ["defence.kind=trades", "attack.eps=4/255", "attack.alpha=2/255", "optim.lr=0.02"];
+        let set = ["defence.kind=trades", "attack.eps=4/255", "attack.alpha=8/255", "optim.lr=0.02"];
         classifier("trades", &set, &device);
     }
 }
