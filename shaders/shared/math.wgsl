@@ -1,5 +1,5 @@
 // Pointwise primitives of the closed set, one function each, for `V` = f32 or vec4<f32>; a template that imports this file
-// says which. Sums, products and the built-ins `exp`, `log`, `abs`, `sign`, `max`, `min` need none.
+// says which. Sums, products and the built-ins `exp`, `log`, `abs`, `sign` need none.
 //
 // They hold for every finite argument: no exponential overflows, and small results keep their relative precision.
 
@@ -34,6 +34,16 @@ fn op_step(a: V) -> V {
 // b where a > 0 or is NaN, else c: a rectifier hands NaN on.
 fn op_select(a: V, b: V, c: V) -> V {
     return select(b, c, a <= V(0.0));
+}
+
+// The larger, the smaller of two; of a NaN and a number the NaN, where the built-ins answer with either. Only a NaN is neither at
+// least as large nor smaller; `b != b` would not do: in SPIR-V it is false for a NaN.
+fn op_max(a: V, b: V) -> V {
+    return select(select(a + b, b, b > a), a, a >= b);
+}
+
+fn op_min(a: V, b: V) -> V {
+    return select(select(a + b, b, b < a), a, a <= b);
 }
 
 // aⁿ for a whole n, negative a too, by repeated squaring.

@@ -277,7 +277,7 @@ pub struct DefenceConfig {
     pub gamma: f64,
 }
 
-/// `[validate]`: how checkpoints of a classifier are measured.
+/// `[validate]`: how checkpoints of a classifier are measured, or of a GAN with `--adversary robgan`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValidateConfig {

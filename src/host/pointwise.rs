@@ -28,8 +28,9 @@ multiversion! {
             Op::Sign => map(a, out, |a| indicator::<T>(a > T::ZERO) - indicator::<T>(a < T::ZERO)),
             Op::Step => map(a, out, |a| indicator(a > T::ZERO)),
             Op::Select => select(a, args[1], args[2], out),
-            Op::Max => zip(a, args[1], out, |a, b| if b > a { b } else { a }),
-            Op::Min => zip(a, args[1], out, |a, b| if b < a { b } else { a }),
+            // Written so that a NaN on either side is the result.
+            Op::Max => zip(a, args[1], out, |a, b| if b > a || b.is_nan() { b } else { a }),
+            Op::Min => zip(a, args[1], out, |a, b| if b < a || b.is_nan() { b } else { a }),
             _ => unreachable!("{op:?} is not pointwise"),
         }
     }

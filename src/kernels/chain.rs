@@ -311,8 +311,8 @@ fn apply(op: &Op, args: &[String], c: &str) -> Result<String> {
         Op::Sign => format!("sign({a})"),
         Op::Step => format!("op_step({a})"),
         Op::Select => format!("op_select({a}, {}, {})", args[1], args[2]),
-        Op::Max => format!("max({a}, {})", args[1]),
-        Op::Min => format!("min({a}, {})", args[1]),
+        Op::Max => format!("op_max({a}, {})", args[1]),
+        Op::Min => format!("op_min({a}, {})", args[1]),
         _ => return Err(Error::Graph(format!("`{}` is not pointwise", op.kind().name()))),
     })
 }

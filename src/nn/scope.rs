@@ -115,6 +115,12 @@ impl<'g> Scope<'g> {
         Scope { shifts: Rc::new(shifts), ..self.clone() }
     }
 
+    /// The same network for a pass whose updates are nobody's: it is not known here what that pass uses, updates and draws. A later pass
+    /// draws what it drew.
+    pub fn aside(&self) -> Scope<'g> {
+        Scope { registry: Rc::default(), ..self.clone() }
+    }
+
     /// The graph this scope builds in.
     pub fn graph(&self) -> &'g Graph {
         self.graph

@@ -1,6 +1,7 @@
 //! Checkpoints measured while a run trains: when, what it means, and which of them is the best.
 //!
-//! A classifier is measured by its accuracy ([`Validation`]), a generator of images by features ([`Evaluation`]). What is measured is a
+//! A classifier is measured by its accuracy ([`Validation`]), a generator of images by features ([`Evaluation`]), and where its
+//! discriminator tells classes these beside it, or alone at every checkpoint. What is measured is a
 //! function of the checkpoint, so that a run that was killed and goes on leaves the same lines.
 
 use super::checkpoint::{self, Checkpoint};
@@ -24,9 +25,13 @@ enum Measurer {
 /// What measures the checkpoints of a run.
 pub struct Measuring {
     measurer: Measurer,
+    /// The classes that the generator's discriminator tells.
+    beside: Option<Box<Validation>>,
     kept: Option<Measurements>,
-    /// Whether robust accuracy decides which checkpoint is best.
+    /// Whether robust accuracy decides which checkpoint of a classifier is best.
     robust: bool,
+    /// Whether a defence trains it, which may overfit to its own attack.
+    defended: bool,
     patience: u32,
     /// Thousands of images from one measurement to the next.
     pub(super) every_kimg: f64,
@@ -55,14 +60,15 @@ impl Measuring {
         if !Measuring::wanted(config) {
             return Ok(None);
         }
-        let robust = config.defence.kind != DefenceKind::None;
-        let (measurer, about, every_kimg) = match config.train.task {
-            Task::Classifier => {
-                let Some(validation) = Validation::new(config, device)? else { return Ok(None) };
+        let validation = Validation::new(config, device)?.map(Box::new);
+        let defended = config.defence.kind != DefenceKind::None;
+        let robust = defended || config.train.task == Task::Gan;
+        let (measurer, beside, about, every_kimg) = match validation {
+            Some(validation) if !Measuring::wants_generator(config) => {
                 let about = validation.about.clone();
-                (Measurer::Classifier(Box::new(validation)), about, config.checkpoint.every_kimg)
+                (Measurer::Classifier(validation), None, about, config.checkpoint.every_kimg)
             }
-            Task::Gan => {
+            beside => {
                 let options = EvalOptions {
                     metrics: config.eval.metrics.clone(),
                     samples: config.eval.samples,
@@ -70,20 +76,22 @@ impl Measuring {
                     features: None,
                 };
                 let evaluation = Evaluation::new(config, &options, device, progress)?;
-                let about = evaluation.about();
-                (Measurer::Generator(Box::new(evaluation)), about, config.eval.every_kimg)
+                let about = [Some(evaluation.about()), beside.as_ref().map(|validation| validation.about.clone())];
+                let about = about.into_iter().flatten().collect::<Vec<_>>().join("; ");
+                (Measurer::Generator(Box::new(evaluation)), beside, about, config.eval.every_kimg)
             }
         };
         let patience = config.validate.patience;
-        Ok(Some(Measuring { measurer, kept: None, robust, patience, every_kimg, about }))
+        Ok(Some(Measuring { measurer, beside, kept: None, robust, defended, patience, every_kimg, about }))
     }
 
     /// Whether a configuration measures anything.
     pub fn wanted(config: &Config) -> bool {
-        match config.train.task {
-            Task::Classifier => config.validate.count > 0,
-            Task::Gan => config.eval.every_kimg > 0.0 && config.data.source.is_images(),
-        }
+        Validation::wanted(config) || Measuring::wants_generator(config)
+    }
+
+    fn wants_generator(config: &Config) -> bool {
+        config.train.task == Task::Gan && config.eval.every_kimg > 0.0 && config.data.source.is_images()
     }
 
     /// Whether the file `metrics.jsonl` at `file` tells of a checkpoint after so many thousand images.
@@ -118,6 +126,10 @@ impl Measuring {
             Measurer::Classifier(validation) => validation.measure(&state, place)?,
             Measurer::Generator(evaluation) => evaluation.measure(&state, place)?,
         };
+        if let Some(validation) = &mut self.beside {
+            let Measurement { clean, robust, .. } = validation.measure(&state, place)?;
+            (measured.clean, measured.robust) = (clean, robust);
+        }
         (measured.kimg, measured.seconds) = (kimg, from.elapsed().as_secs_f64());
         let history = self.kept.as_ref().map_or(&[][..], |kept| &kept.all);
         let score = self.score(&measured);
@@ -157,18 +169,20 @@ impl Measuring {
 
     fn said(&self, measured: &Measurement, best: bool) -> String {
         let best = if best { ", the best so far" } else { "" };
-        match &self.measurer {
-            Measurer::Classifier(_) => {
-                let [clean, robust] = [measured.clean, measured.robust].map(|share| 100.0 * share.unwrap_or(0.0));
-                format!("measured: clean {clean:.2} %, robust {robust:.2} %{best}")
+        let [clean, robust] = [measured.clean, measured.robust].map(|share| 100.0 * share.unwrap_or(0.0));
+        let accuracy = format!("clean {clean:.2} %, robust {robust:.2} %");
+        match (&self.measurer, &self.beside) {
+            (Measurer::Classifier(_), _) => format!("measured: {accuracy}{best}"),
+            (Measurer::Generator(evaluation), None) => format!("measured: {}{best}", evaluation.said(measured)),
+            (Measurer::Generator(evaluation), Some(_)) => {
+                format!("measured: {}{best}; its discriminator's classes: {accuracy}", evaluation.said(measured))
             }
-            Measurer::Generator(evaluation) => format!("measured: {}{best}", evaluation.said(measured)),
         }
     }
 
     /// The sentence on catastrophic overfitting (Wong 2020): a fall of robust accuracy that clean accuracy does not share.
     fn alarm(&self, last: &Measurement, now: &Measurement) -> Option<String> {
-        let fell = self.robust && last.robust? - now.robust? > FALL && now.clean? > last.clean? - FALL;
+        let fell = self.defended && last.robust? - now.robust? > FALL && now.clean? > last.clean? - FALL;
         let (from, to) = (100.0 * last.robust?, 100.0 * now.robust?);
         fell.then(|| {
             format!(

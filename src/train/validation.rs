@@ -1,4 +1,5 @@
-//! Checkpoints of a classifier, measured on images it does not learn from: clean accuracy, and what PGD leaves of it.
+//! Checkpoints of a classifier, or of a GAN whose discriminator tells classes (Rob-GAN), measured on images it does not learn from:
+//! clean accuracy, and what PGD leaves of it.
 //!
 //! The best checkpoint is the one of highest robust accuracy (clean accuracy where nothing withstands attacks).
 
@@ -8,7 +9,7 @@ use super::feed::Feed;
 use super::games;
 use super::measurement::Measurement;
 use crate::attack::{AttackOptions, named};
-use crate::config::{Config, DataSource, Task};
+use crate::config::{AdversaryKind, Config, DataSource, Task};
 use crate::data::{self, DataSet, Spec, Split};
 use crate::device::Device;
 use crate::{Error, Result};
@@ -34,7 +35,7 @@ impl Validation {
     /// Data that can't be read; a device that fails.
     pub fn new(config: &Config, device: &Device) -> Result<Option<Validation>> {
         let v = &config.validate;
-        if v.count == 0 || config.train.task != Task::Classifier {
+        if !Validation::wanted(config) {
             return Ok(None);
         }
         let Some(victim) = games::victim_of(config)? else { return Ok(None) };
@@ -48,7 +49,17 @@ impl Validation {
         let attacker = Attacker::new(named("pgd", &options)?, &victim, batch, false, 0, device)?;
         let judge = Judge::new(&victim, batch, device)?;
         let about = format!("checkpoints are measured on {count} images of {part}, clean and by PGD-{}", v.steps);
-        Ok(Some(Validation { judge, attacker, images, labels, eps: config.attack.radius(), about }))
+        let eps = match config.train.task {
+            Task::Gan => config.adversary().eps,
+            Task::Classifier => config.attack.radius(),
+        };
+        Ok(Some(Validation { judge, attacker, images, labels, eps, about }))
+    }
+
+    /// Whether a configuration has classes told, and measured.
+    pub(super) fn wanted(config: &Config) -> bool {
+        let tells = config.train.task == Task::Classifier || config.adversary().kind == AdversaryKind::RobGan;
+        tells && config.validate.count > 0
     }
 
     /// Measures a checkpoint; `place` is its file.

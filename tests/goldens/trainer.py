@@ -109,9 +109,10 @@ def blocks(seed, step, stream, page, n):
     return philox(seed, counters)
 
 
-def uniforms(seed, stream, step, n):
-    """In (0, 1): the top 23 bits of a word and a half."""
-    return ((blocks(seed, step, stream, 0, n) >> np.uint64(9)).astype(np.float64) + 0.5).reshape(-1)[:n] / 2**23
+def uniforms(seed, stream, step, n, round=0):
+    """In (0, 1): the top 23 bits of a word and a half. The round counts runs of what draws and runs several times per step; the
+    fourth word of a counter is four times that, for pages 1 to 3 are of batches."""
+    return ((blocks(seed, step, stream, 4 * round, n) >> np.uint64(9)).astype(np.float64) + 0.5).reshape(-1)[:n] / 2**23
 
 
 def normals(seed, stream, step, n):
@@ -400,14 +401,25 @@ def trajectory(case, noise=0.0, draw=0):
     return rows, g, d, adams, ema
 
 
-def conditioning(case, rows, noise=1e-6, draws=6):
-    """How far rounding moves the log: the largest change by errors of a few units in the last place of float32.
+def ending(end):
+    """Summaries of final tensors as a row of a log, in units of the tensors' sizes: what the last iteration moves shows there alone."""
+    row = {}
+    for name, value in end.items():
+        total, norm, *projections = summary(value.contiguous()).tolist()
+        parts = [total / value.numel() ** 0.5, *projections]
+        row |= {f"{name} {i}": 1 + part / max(norm, 1e-300) for i, part in enumerate(parts)} | {f"{name} norm": norm}
+    return row
+
+
+def conditioning(rows, again, noise=1e-6, draws=6):
+    """How far rounding moves the log: the largest change by errors of a few units in the last place of float32. `again` gives the
+    log of initial weights with such errors, of (their relative size, which draw of them).
 
     A kink that lies within rounding (an activation or a gradient's sign near 0) may fall either way, and ten steps later all
     numbers differ in the third place: such a seed makes no golden."""
     worst = 0.0
     for draw in range(draws):
-        moved = trajectory(case, noise, draw)[0]
+        moved = again(noise, draw)
         for name in {name: None for row in rows for name in row}:
             pairs = [(a[name], b[name]) for a, b in zip(rows, moved) if name in a]
             mean = sum(abs(a) for a, _ in pairs) / len(pairs) or 1.0  # a count of nothing stays nothing
@@ -429,9 +441,13 @@ def run(case):
             out[f"end adam.v.{letter}.{name}"] = summary(adam.v[name])
     for name, value in ema.items():
         out[f"end ema.G.{name}"] = summary(value)
-    moved = conditioning(case, rows)
+    save(case, "trainer", out, conditioning(rows, lambda noise, draw: trajectory(case, noise, draw)[0]))
+
+
+def save(case, stem, out, moved):
+    """Writes a golden file, unless rounding moves its log."""
     assert moved < 5e-5, f"{case.name}: rounding moves the log by {moved:.1e}; choose another seed"
-    path = pathlib.Path(__file__).parent / f"trainer_{case.name}.safetensors"
+    path = pathlib.Path(__file__).parent / f"{stem}_{case.name}.safetensors"
     save_file({k: v.contiguous() for k, v in out.items()}, path, {"seed": str(case.seed)})
     print(f"{path}: {path.stat().st_size} bytes; rounding moves the log by {moved:.1e}")
     for name in sorted(k for k in out if k.startswith("log ")):

@@ -6,7 +6,9 @@ use crate::primitives::gpu;
 use crate::program::{done, run};
 use crate::sequential_runs::{newest, refused};
 use crate::training::{config, trainer};
+use danskin::attack::{AttackOptions, named};
 use danskin::config::Config;
+use danskin::data::{Source, Spec};
 use danskin::device::Device;
 use danskin::graph::Op;
 use danskin::host::eval;
@@ -17,6 +19,7 @@ use danskin::optim::Schedule;
 use danskin::train::checkpoint::{Checkpoint, Values};
 use danskin::train::game::{Adam, Average};
 use danskin::train::games::{Ascent, Gan, GanAdversary, On};
+use danskin::train::{Attacker, Judge, Measurement};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -524,6 +527,32 @@ fn lists_of_layers_under_an_adversary() {
     assert!(text.contains("layer 1 (batch_norm): does not go with adversary.kind \"alr\""), "{text}");
 }
 
+/// What a run measured of the class head of its last checkpoint, measured again by hand on the faces of the next seed.
+fn measured_as_it_is(run: &Path) {
+    let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let measured: Vec<Measurement> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(measured.iter().map(|m| m.kimg).collect::<Vec<_>>(), [0.04, 0.08]);
+    let config = of(&["data.count=48", "train.batch=8", "adversary.kind=robgan", "model.classes=6"]);
+    let victim = danskin::train::games::victim_of(&config).unwrap().unwrap();
+    let faces = Source::Faces { seed: 1, count: 40, label: Some("glasses".into()) };
+    let set = danskin::data::load(&Spec { channels: 3, ..Spec::new(faces, 32) }, &|_, _| {}).unwrap();
+    let images: Vec<f32> = (0..40).flat_map(|k| danskin::data::floats(set.image(k))).collect();
+    let (labels, state) = (set.labels.unwrap(), newest(run));
+    let mut judge = Judge::new(&victim, 40, &Device::Host).unwrap();
+    judge.load(&state, run).unwrap();
+    let right: Vec<bool> = judge.classes(&images).unwrap().iter().zip(&labels).map(|(said, is)| said == is).collect();
+    let share = |of: Vec<bool>| of.iter().filter(|is| **is).count() as f64 / 40.0;
+    let options = AttackOptions { steps: Some(3), classes: 6, sample: vec![32, 32, 3], ..AttackOptions::default() };
+    let pgd = named("pgd", &options).unwrap();
+    let mut attacker = Attacker::new(pgd, &victim, 40, false, 0, &Device::Host).unwrap();
+    attacker.load(&state, run).unwrap();
+    let found = attacker.run(&images, &labels, None, 0.03125, &mut |_| true).unwrap();
+    let standing = right.iter().zip(&found.fooled).map(|(right, fooled)| *right && !fooled).collect();
+    let clean = share(right);
+    assert_eq!([measured[1].clean, measured[1].robust], [clean, share(standing)].map(Some));
+    assert!(clean > 0.0, "{measured:?}");
+}
+
 /// One run makes a generator to draw from and a classifier to count and to attack. A discriminator without classes is none.
 #[test]
 fn robgan_leaves_a_generator_and_a_classifier() {
@@ -531,7 +560,11 @@ fn robgan_leaves_a_generator_and_a_classifier() {
     let dir = dir.path();
     let small = "--device host --batch 8 --set model.z=8 --set model.g_width=4 --set model.d_width=4 --set data.count=48 \
                  --set data.label=glasses";
-    let text = done(dir, &format!("train {small} --adversary robgan --set model.classes=6 --kimg 0.08 --out rob"));
+    let measure = "--set checkpoint.every_kimg=0.04 --set validate.count=40 --set validate.steps=3";
+    let text =
+        done(dir, &format!("train {small} --adversary robgan --set model.classes=6 {measure} --kimg 0.08 --out rob"));
+    assert!(text.contains("40 images of another population, clean and by PGD-3"), "{text}");
+    measured_as_it_is(&dir.join("rob"));
     assert!(text.contains("adversary robgan on reals: 14 D passes per iteration, 4 without"), "{text}");
     let written = std::fs::read_to_string(dir.join("rob/config.toml")).unwrap();
     assert!(written.contains("kind = \"robgan\""), "{written}");

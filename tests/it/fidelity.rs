@@ -16,11 +16,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Iterations of a golden, and images of its set.
-const STEPS: usize = 10;
-const IMAGES: u32 = 40;
+pub const STEPS: usize = 10;
+pub const IMAGES: u32 = 40;
 
 /// Names of the logged scalars and a row of them per iteration.
-type Logs = (Vec<String>, Vec<Vec<f64>>);
+pub type Logs = (Vec<String>, Vec<Vec<f64>>);
 
 /// A golden file and the settings that make it again.
 struct Case {
@@ -149,7 +149,7 @@ const SNGAN: Case = Case {
 fn trainer(case: &Case, set: &[&str], folder: &Path, device: &Device) -> Trainer {
     write_images(case.size, folder);
     let path = format!("data.path={}", folder.display());
-    let seed = format!("train.seed={}", header(case, "seed"));
+    let seed = seed(&format!("trainer_{}", case.name));
     let config = config("faces32", &[SHARED, &[&path, &seed], case.set, set].concat());
     config.validate().unwrap();
     let feed = Feed::open(&config, &|_, _| {}).unwrap();
@@ -159,7 +159,11 @@ fn trainer(case: &Case, set: &[&str], folder: &Path, device: &Device) -> Trainer
 /// What ten iterations of a case log, and where they end.
 fn run(case: &Case, device: &Device) -> (Logs, Checkpoint) {
     let folder = tempfile::tempdir().unwrap();
-    let mut trainer = trainer(case, &[], folder.path(), device);
+    ten_iterations(&mut trainer(case, &[], folder.path(), device))
+}
+
+/// What a fresh trainer's ten iterations log, and where they end.
+pub fn ten_iterations(trainer: &mut Trainer) -> (Logs, Checkpoint) {
     (0..STEPS).for_each(|_| trainer.iterate().unwrap());
     trainer.begin_log().unwrap();
     let rows = trainer.take_log(true).unwrap().unwrap().rows;
@@ -261,19 +265,22 @@ fn numbers(state: &Checkpoint, name: &str) -> Vec<f64> {
 }
 
 /// Image k as bytes [H,W,C]: the words of (seed 2024, stream 9, step k), each from its low end.
+pub fn image(size: u32, k: u32) -> Vec<u8> {
+    let words = (0..size * size * 3 / 16).flat_map(|i| philox::block(2024, [i, k, 9, 0]));
+    words.flat_map(u32::to_le_bytes).collect()
+}
+
 fn write_images(size: u32, folder: &Path) {
     for k in 0..IMAGES {
-        let words = (0..size * size * 3 / 16).flat_map(|i| philox::block(2024, [i, k, 9, 0]));
-        let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
-        put(folder, &format!("{k:03}.png"), &png(RgbImage::from_raw(size, size, bytes).unwrap()));
+        put(folder, &format!("{k:03}.png"), &png(RgbImage::from_raw(size, size, image(size, k)).unwrap()));
     }
 }
 
-/// What a golden file says of itself: `seed`, that of the run.
-fn header(case: &Case, key: &str) -> String {
-    let bytes = std::fs::read(format!("tests/goldens/trainer_{}.safetensors", case.name)).unwrap();
+/// The setting of the seed that a golden file was made with.
+pub fn seed(golden: &str) -> String {
+    let bytes = std::fs::read(format!("tests/goldens/{golden}.safetensors")).unwrap();
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
-    header.metadata().as_ref().unwrap()[key].clone()
+    format!("train.seed={}", header.metadata().as_ref().unwrap()["seed"])
 }
 
 /// Sum, norm and two projections of a tensor: trainer.py's `summary`.
@@ -293,9 +300,9 @@ struct Miss {
     error: f64,
 }
 
-/// Compares logs and final state with the golden file: the largest error of logs and of tensors, and what is off.
-fn compare(case: &Case, (names, rows): &Logs, end: &Checkpoint, allowed: [f64; 2]) -> ([f64; 2], Vec<Miss>) {
-    let golden = load(&format!("trainer_{}", case.name));
+/// Compares logs and final state with a golden file: the largest error of logs and of tensors, and what is off.
+fn compare(golden: &str, (names, rows): &Logs, end: &Checkpoint, allowed: [f64; 2]) -> ([f64; 2], Vec<Miss>) {
+    let (of, golden) = (golden, load(golden));
     let mut largest = [0.0f64; 2];
     let mut missed = vec![];
     let mut check = |kind: usize, step: usize, what: String, error: f64| {
@@ -308,7 +315,7 @@ fn compare(case: &Case, (names, rows): &Logs, end: &Checkpoint, allowed: [f64; 2
     wanted.sort_unstable();
     let mut got: Vec<&str> = names.iter().map(String::as_str).collect();
     got.sort_unstable();
-    assert_eq!(got, wanted, "{}: names of the logged scalars", case.name);
+    assert_eq!(got, wanted, "{of}: names of the logged scalars");
     assert_eq!(rows.len(), STEPS);
     for (column, name) in names.iter().enumerate() {
         let want = &golden.array(&format!("log {name}")).1;
@@ -336,23 +343,28 @@ fn compare(case: &Case, (names, rows): &Logs, end: &Checkpoint, allowed: [f64; 2
         }
         compared += 1;
     }
-    assert_eq!(compared, golden.keys("end ").len(), "{}: tensors compared", case.name);
+    assert_eq!(compared, golden.keys("end ").len(), "{of}: tensors compared");
     (largest, missed)
 }
 
 fn check(case: &Case, device: &Device, allowed: [f64; 2]) {
     let (logs, end) = run(case, device);
-    let (largest, mut missed) = compare(case, &logs, &end, allowed);
-    println!("{}: logs {:.1e}, tensors {:.1e}", case.name, largest[0], largest[1]);
+    hold(&format!("trainer_{}", case.name), &logs, &end, allowed);
+}
+
+/// Fails where logs or final state differ from a golden file by more than is allowed.
+pub fn hold(golden: &str, logs: &Logs, end: &Checkpoint, allowed: [f64; 2]) {
+    let (largest, mut missed) = compare(golden, logs, end, allowed);
+    println!("{golden}: logs {:.1e}, tensors {:.1e}", largest[0], largest[1]);
     missed.sort_by(|a, b| a.step.cmp(&b.step).then(b.error.total_cmp(&a.error)));
     let lines: Vec<String> = missed.iter().take(16).map(|m| format!("{}: {:.1e} off", m.what, m.error)).collect();
-    assert!(lines.is_empty(), "{}: {} numbers, among them\n{}", case.name, missed.len(), lines.join("\n"));
+    assert!(lines.is_empty(), "{golden}: {} numbers, among them\n{}", missed.len(), lines.join("\n"));
 }
 
 /// Relative errors of logs and of tensors. trainer.py moves every initial weight by 1e-6 of itself (eight units in the last
 /// place of f32, what sums of thousands of products cost) and refuses a golden whose logs then move by more than 5e-5; errors
 /// made anew at each of ten steps may add up to √10 of that.
-const ALLOWED: [f64; 2] = [1.6e-4, 1e-4];
+pub const ALLOWED: [f64; 2] = [1.6e-4, 1e-4];
 
 #[test]
 fn batch_norm_and_shared_fakes() {

@@ -50,6 +50,7 @@ mod products;
 mod program;
 mod projection;
 mod recompute;
+mod robust_fidelity;
 mod run_folder;
 mod run_page;
 mod samples;

@@ -156,8 +156,10 @@ impl Classifier {
             }
             Defence::Awp(_, gamma) => {
                 let x = attacked();
-                let here = cross_entropy(self.logits(&scope, x, Mode::Train), labels).mean_all();
-                let logits = self.logits(&shifted(&scope, here, *gamma), x, Mode::Train);
+                // What looks for the change moves no running statistics, as its authors' proxy does not.
+                let aside = scope.aside();
+                let here = cross_entropy(self.logits(&aside, x, Mode::Train), labels).mean_all();
+                let logits = self.logits(&scope.shifted(shifts(&aside, here, *gamma)), x, Mode::Train);
                 let of_clean = self.logits(&scope, clean, Mode::Eval);
                 (cross_entropy(logits, labels).mean_all(), Some(score(of_clean)), Some(score(logits)))
             }
@@ -189,8 +191,8 @@ impl Classifier {
     }
 }
 
-/// The same network with each weight of two and more axes moved by γ·‖w‖/‖∇‖ along the gradient of `loss`, as a constant.
-fn shifted<'g>(scope: &Scope<'g>, loss: Tensor<'g>, gamma: f64) -> Scope<'g> {
+/// γ·‖w‖/‖∇‖ along the gradient of `loss`, of each weight of two and more axes, as a constant.
+fn shifts<'g>(scope: &Scope<'g>, loss: Tensor<'g>, gamma: f64) -> HashMap<String, Tensor<'g>> {
     let (specs, weights) = (scope.params(), scope.param_tensors());
     let length = |t: Tensor<'g>| (t.square().sum_all() + 1e-20).sqrt();
     let mut shifts = HashMap::new();
@@ -201,7 +203,7 @@ fn shifted<'g>(scope: &Scope<'g>, loss: Tensor<'g>, gamma: f64) -> Scope<'g> {
             shifts.insert(spec.name.clone(), (gradient * scale).detach());
         }
     }
-    scope.shifted(shifts)
+    shifts
 }
 
 impl Defence {
