@@ -3,6 +3,7 @@
 //! `danskin check` prints what [`run`] finds; the tests use the same [`cases`]. Uses everything below `cli`. A case is a graph
 //! with values for its leaves; all cases become plans of one program, so a device is opened once.
 
+use crate::augment::{AdaTransforms, DiffAugment};
 use crate::device::Device;
 use crate::graph::{ConvSpec, Dag, Dist, FirSpec, Graph, Kind, Op, Real, Tensor};
 use crate::host::{self, Rng};
@@ -10,7 +11,7 @@ use crate::loss;
 use crate::nn::{Activation, Dcgan, Discriminator, Generator, Mlp, Model, R3gan};
 use crate::plan::{Builder, Class, Element, Executor, Options, Places, RNG, Region};
 use crate::train::game::{Adam, Average, Schedule};
-use crate::train::games::{Ascent, Gan, GanAdversary, On};
+use crate::train::games::{Ascent, Gan, GanAdversary, GanAugment, On, Strength};
 use crate::{Error, Result, philox};
 use std::collections::HashMap;
 use std::fmt;
@@ -207,6 +208,7 @@ fn feed(dag: &Dag) -> HashMap<String, Vec<f64>> {
                 n if n.starts_with("grid") => f64::from((4.0 + 3.0 * v) as f32),
                 n if n.starts_with("scalar/attack_eps") => f64::from(0.06f32),
                 n if n.starts_with("scalar/attack_alpha") => f64::from(0.02f32),
+                n if n.starts_with("scalar/augment_p") || n.ends_with("augment_p") => f64::from(0.7f32),
                 n if n.starts_with("scalar/") => 1.0,
                 n if n.starts_with("real") || n.starts_with("shared/") => f64::from((0.5 * v).clamp(-1.0, 1.0) as f32),
                 n if n.ends_with("weight") => f64::from((0.2 * v) as f32),
@@ -378,6 +380,7 @@ pub fn games() -> Vec<(&'static str, Gan)> {
         n_critic: 1,
         penalty_every: 1,
         adversary: GanAdversary::Off,
+        augment: GanAugment::Off,
         optimiser_g: Adam::new(2e-4, 0.5, 0.999).into(),
         optimiser_d: Adam::new(2e-4, 0.5, 0.999).into(),
         average: Average { half_life_kimg: Schedule::Constant(10.0), ramp: 0.05 },
@@ -389,11 +392,21 @@ pub fn games() -> Vec<(&'static str, Gan)> {
     let free = GanAdversary::Free { eps: 0.06, replays: 2 };
     let dat = GanAdversary::Dat { on: On::Both, eps: 0.1 };
     let alr = GanAdversary::Alr { on: On::Both, weight: 10.0 };
+    let diff = || GanAugment::Diff(DiffAugment::named(DiffAugment::POLICY).unwrap_or_default());
+    let ada = |set: &str, strength| GanAugment::Pipe(AdaTransforms::named(set).unwrap_or_default(), strength);
+    let steered = || Strength::Adaptive { target: 0.6, interval: 4, speed_kimg: 500.0 };
+    let fixed = || Strength::Fixed(Schedule::Constant(0.5));
     vec![
         ("dcgan ns", Gan { adversary: pgd(On::Reals), ..base(dcgan(true), loss::GanLoss::Ns) }),
         ("dcgan hinge r1", Gan { r1: gamma(), penalty_every: 2, ..base(dcgan(false), loss::GanLoss::Hinge) }),
-        ("r3gan rpgan r1 r2", Gan { r1: gamma(), r2: gamma(), ..base(r3gan, loss::GanLoss::Rpgan) }),
+        ("r3gan rpgan r1 r2", Gan { r1: gamma(), r2: gamma(), ..base(r3gan.clone(), loss::GanLoss::Rpgan) }),
         ("mlp wgan-gp", Gan { gp: gamma(), penalty_every: 2, ..base(mlp.clone(), loss::GanLoss::Wgan) }),
+        ("dcgan ns diffaugment", Gan { augment: diff(), ..base(dcgan(true), loss::GanLoss::Ns) }),
+        ("dcgan ns ada", Gan { augment: ada("bgcfnc", steered()), ..base(dcgan(true), loss::GanLoss::Ns) }),
+        (
+            "r3gan rpgan r1 r2 augmented",
+            Gan { augment: ada("bgc", fixed()), r1: gamma(), r2: gamma(), ..base(r3gan.clone(), loss::GanLoss::Rpgan) },
+        ),
         ("mlp ns free", Gan { adversary: free, ..base(mlp.clone(), loss::GanLoss::Ns) }),
         ("mlp rpgan pgd both", Gan { adversary: pgd(On::Both), ..base(mlp.clone(), loss::GanLoss::Rpgan) }),
         ("mlp ns pgd latents", Gan { adversary: pgd(On::Latents), ..base(mlp.clone(), loss::GanLoss::Ns) }),

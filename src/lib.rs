@@ -40,6 +40,7 @@
 #![warn(missing_docs)]
 
 pub mod attack;
+pub mod augment;
 pub mod autodiff;
 #[doc(hidden)]
 pub mod bench;

@@ -4,8 +4,8 @@
 //! configuration come from. `Config`'s fields carry the same names (a test holds the two together).
 
 use super::choice::{
-    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, MetricKind, ModelKind,
-    OptimKind, PrecisionKind, RecomputeKind, Task,
+    AdversaryKind, AdversaryOn, AttackKind, AugmentKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule,
+    MetricKind, ModelKind, OptimKind, PrecisionKind, RecomputeKind, Task,
 };
 use super::quantity::{Amount, Grid};
 use toml::Value;
@@ -133,6 +133,13 @@ pub const KEYS: &[Key] = &[
     key("attack.eps", Kind::Amount, "largest change of a pixel: 0 to 1, or a fraction"),
     optional("attack.alpha", Kind::Amount, "change per step; 2.5 eps / steps unless given"),
     key("attack.kind", Kind::Choice(AttackKind::NAMES), "how the change is found"),
+    key("augment.kind", Kind::Choice(AugmentKind::NAMES), "what the discriminator is shown instead of an image"),
+    optional("augment.policy", Kind::Text, "diffaugment: color,translation,cutout; ada, fixed: blit ... bgcfnc; bgc"),
+    key("augment.p", Kind::AtLeast(0.0), "probability of each transform (fixed)"),
+    optional("augment.p_final", Kind::AtLeast(0.0), "the same after the burn-in"),
+    key("augment.target", Kind::AtLeast(0.0), "mean sign of D(x) on reals that the probability is steered by (ada)"),
+    key("augment.interval", Kind::Count(1, 1000), "discriminator steps from one change of the probability to the next"),
+    key("augment.speed_kimg", Kind::Positive, "thousands of images in which the probability can go from 0 to 1"),
     key("adversary.kind", Kind::Choice(AdversaryKind::NAMES), "who perturbs what the discriminator learns from"),
     optional("adversary.on", Kind::Choice(AdversaryOn::NAMES), "what is changed: reals unless given; dat, alr: both"),
     optional("adversary.steps", Kind::Count(1, 1000), "gradient steps: of pgd attack.steps or 5, of robgan 5"),
@@ -213,8 +220,9 @@ impl Kind {
                 Value::String(s) if words.contains(&s.as_str()) => Ok(value.clone()),
                 _ => Err(format!("must be one of {}", words.join(", "))),
             },
-            Kind::Words(words) => listed(value, words)
-                .ok_or_else(|| format!("must be a list of some of {}, each once", words.join(", "))),
+            Kind::Words(words) => {
+                listed(value, words).ok_or_else(|| format!("must be a list of some of {}, each once", words.join(", ")))
+            }
             Kind::Amount => match value {
                 Value::String(s) => s.parse::<Amount>().map(|_| value.clone()),
                 _ => number(value, |v| Amount::from_pixel(v).is_some(), Amount::HINT),
