@@ -1,14 +1,15 @@
 //! Affine maps of the plane, one per image: where in an image a place of the augmented one is looked up.
 
 use super::draws::Draws;
-use super::passed;
 use super::pipe::AdaTransforms;
+use super::{passed, per_image};
 use crate::graph::{Graph, Tensor};
+use crate::nn::softmax::iota;
 use std::f64::consts::LN_2;
 
 /// [[a, b, e], [c, d, f]], each `[M,1]`: place (x, y) is looked up at (a·x + b·y + e, c·x + d·y + f), in pixels from the middle.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Affine<'g>(pub [[Tensor<'g>; 3]; 2]);
+struct Affine<'g>([[Tensor<'g>; 3]; 2]);
 
 impl<'g> Affine<'g> {
     fn identity(graph: &'g Graph, rows: usize) -> Affine<'g> {
@@ -37,15 +38,40 @@ impl<'g> Affine<'g> {
         Affine(self.0.map(|[a, b, t]| [a, b, t - (a * x + b * y)]))
     }
 
-    /// `n` images from number `from` on.
-    pub fn part(self, from: usize, n: usize) -> Affine<'g> {
-        Affine(self.0.map(|row| row.map(|v| v.slice(&[from, 0], [n, 1]))))
-    }
-
     /// 1 where it is another map than the identity, else 0; `[M,1]`.
-    pub fn moves(&self) -> Tensor<'g> {
+    fn moves(&self) -> Tensor<'g> {
         let [[a, b, e], [c, d, f]] = self.0;
         ((a - 1.0).abs() + b.abs() + e.abs() + c.abs() + (d - 1.0).abs() + f.abs()).step()
+    }
+}
+
+/// The maps of a batch as what a grid of places is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lookup<'g> {
+    /// What (y, x) become per pixel along x, per pixel along y, and at the middle, `[M,1,1,2]`.
+    pub along_x: Tensor<'g>,
+    pub along_y: Tensor<'g>,
+    pub middle: Tensor<'g>,
+    /// [`Affine::moves`], `[M,1]`.
+    pub moves: Tensor<'g>,
+}
+
+impl<'g> Lookup<'g> {
+    fn new(map: &Affine<'g>) -> Lookup<'g> {
+        let which = iota(map.0[0][0].graph(), 2).reshape([1, 1, 1, 2]);
+        // y where `which` is 0, x where it is 1.
+        let both = |column: usize| {
+            let [x, y] = [map.0[0][column], map.0[1][column]].map(per_image);
+            y * (which.scale(-1.0) + 1.0) + x * which
+        };
+        Lookup { along_x: both(0), along_y: both(1), middle: both(2), moves: map.moves() }
+    }
+
+    /// `n` images from number `from` on.
+    pub fn part(self, from: usize, n: usize) -> Lookup<'g> {
+        let cut = |v: Tensor<'g>| v.slice(&[from, 0, 0, 0], [n, 1, 1, 2]);
+        let moves = self.moves.slice(&[from, 0], [n, 1]);
+        Lookup { along_x: cut(self.along_x), along_y: cut(self.along_y), middle: cut(self.middle), moves }
     }
 }
 
@@ -78,7 +104,7 @@ fn rounded(v: Tensor<'_>, most: usize) -> Tensor<'_> {
 }
 
 /// The geometric part of the pipe of Karras 2020 for images of H × W, in its order; `None` where none of it is on.
-pub(super) fn draw<'g>(on: &AdaTransforms, d: &Draws<'g>, p: Tensor<'g>, [h, w]: [usize; 2]) -> Option<Affine<'g>> {
+pub(super) fn draw<'g>(on: &AdaTransforms, d: &Draws<'g>, p: Tensor<'g>, [h, w]: [usize; 2]) -> Option<Lookup<'g>> {
     let (graph, rows) = (d.uniform.graph(), d.rows());
     let mut map = Affine::identity(graph, rows);
     let one = graph.constant(1.0, [rows, 1]);
@@ -109,5 +135,5 @@ pub(super) fn draw<'g>(on: &AdaTransforms, d: &Draws<'g>, p: Tensor<'g>, [h, w]:
         let shift = |n: Tensor<'g>, side: usize| shifts * n.scale(SHIFT * side as f64);
         map = map.shifted(shift(d.n(6), w), shift(d.n(7), h));
     }
-    (on.blit || on.geom).then_some(map)
+    (on.blit || on.geom).then(|| Lookup::new(&map))
 }

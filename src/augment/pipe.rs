@@ -1,6 +1,6 @@
 //! The augmentation pipe of Karras 2020 (ADA): every transform fires for each image by itself, with probability p.
 
-use super::affine::{self, Affine};
+use super::affine::{self, Lookup};
 use super::colour::Colour;
 use super::draws::Draws;
 use super::filter::{self, Bands};
@@ -51,7 +51,7 @@ pub struct AdaPipe<'g> {
     on: AdaTransforms,
     draws: Draws<'g>,
     p: Tensor<'g>,
-    map: Option<Affine<'g>>,
+    map: Option<Lookup<'g>>,
     colour: Option<Colour<'g>>,
     bands: Option<Bands<'g>>,
 }

@@ -1,6 +1,6 @@
 //! Looking images up elsewhere: mirrored borders, and warps without aliasing.
 
-use super::affine::Affine;
+use super::affine::Lookup;
 use super::per_image;
 use super::wavelet::SYM6;
 use crate::graph::{FirSpec, Graph, Real, Tensor};
@@ -44,28 +44,23 @@ fn fir(up: usize, down: usize, pad: i64, after: i64, gain: f64, flip: bool) -> F
 /// x `[N,H,W,C]` looked up through `map`, bilinearly on a grid twice as fine that is filtered by a wavelet before and after
 /// (Karras 2020, appendix B). Beyond the border the image is mirrored once, and black beyond that: the margin is the largest that the
 /// published code chooses, so that no image depends on its neighbours in the batch. Images that the map leaves alone stay as they are.
-pub(super) fn warped<'g>(x: Tensor<'g>, map: &Affine<'g>) -> Tensor<'g> {
+pub(super) fn warped<'g>(x: Tensor<'g>, map: &Lookup<'g>) -> Tensor<'g> {
     let [h, w] = [x.dim(1), x.dim(2)];
     let margin = h.max(w) - 1;
     let fine = mirrored(x, margin).fir(fir(2, 1, SYM6.len() as i64 / 2, SYM6.len() as i64 / 2 - 1, 2.0, false));
     let looked_up = fine.sample(fine_grid(x.graph(), map, [h, w], [fine.dim(1), fine.dim(2)]));
     let coarse = looked_up.fir(fir(1, 2, -1, -1, 1.0, true));
-    per_image(map.moves()).select(coarse, x)
+    per_image(map.moves).select(coarse, x)
 }
 
 /// Where the fine grid of the output, with the reach of the filter on every side, is looked up in the fine image of extent `from`.
-fn fine_grid<'g>(graph: &'g Graph, map: &Affine<'g>, [h, w]: [usize; 2], from: [usize; 2]) -> Tensor<'g> {
+fn fine_grid<'g>(graph: &'g Graph, map: &Lookup<'g>, [h, w]: [usize; 2], from: [usize; 2]) -> Tensor<'g> {
     let out = [h, w].map(|side| 2 * (side + 2 * REACH));
     let [rows, columns] = places(graph, out);
     // Pixel j of the fine output lies (j + ½ − out/2)/2 pixels from the middle of the image; filters shift both ends by a quarter.
     let (y, x) = (rows + (1.0 - out[0] as f64 / 2.0), columns + (1.0 - out[1] as f64 / 2.0));
     let which = iota(graph, 2).reshape([1, 1, 1, 2]);
-    // Row of the map for y where `which` is 0, for x where it is 1.
-    let either = |column: usize| {
-        let [of_x, of_y] = [map.0[0][column], map.0[1][column]].map(per_image);
-        of_y * (which.scale(-1.0) + 1.0) + of_x * which
-    };
     let middle = |axis: usize| from[axis] as f64 / 2.0 - 1.0;
-    let origin = either(2).scale(2.0) + which.scale(middle(1) - middle(0)) + middle(0);
-    either(0) * x + either(1) * y + origin
+    let origin = map.middle.scale(2.0) + which.scale(middle(1) - middle(0)) + middle(0);
+    map.along_x * x + map.along_y * y + origin
 }

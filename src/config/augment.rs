@@ -27,10 +27,6 @@ pub struct AugmentConfig {
 impl Config {
     pub(super) fn check_augment(&self) -> Result<()> {
         let a = &self.augment;
-        for (key, p) in [("augment.p", Some(a.p)), ("augment.p_final", a.p_final)] {
-            self.require(p.is_none_or(|p| p <= 1.0), key, "must be at most 1")?;
-        }
-        self.require(a.target < 1.0, "augment.target", "must be below 1: no mean of signs is above that")?;
         if a.kind == AugmentKind::None {
             return Ok(());
         }

@@ -23,6 +23,8 @@ pub enum Kind {
     Positive,
     /// A decay rate: at least 0 and below 1.
     Decay,
+    /// A number from 0 to 1, both included.
+    Share,
     /// `true` or `false`; `"on"` and `"off"` mean the same.
     Switch,
     /// Any text but the empty one.
@@ -135,9 +137,9 @@ pub const KEYS: &[Key] = &[
     key("attack.kind", Kind::Choice(AttackKind::NAMES), "how the change is found"),
     key("augment.kind", Kind::Choice(AugmentKind::NAMES), "what the discriminator is shown instead of an image"),
     optional("augment.policy", Kind::Text, "diffaugment: color,translation,cutout; ada, fixed: blit ... bgcfnc; bgc"),
-    key("augment.p", Kind::AtLeast(0.0), "probability of each transform (fixed)"),
-    optional("augment.p_final", Kind::AtLeast(0.0), "the same after the burn-in"),
-    key("augment.target", Kind::AtLeast(0.0), "mean sign of D(x) on reals that the probability is steered by (ada)"),
+    key("augment.p", Kind::Share, "probability of each transform (fixed)"),
+    optional("augment.p_final", Kind::Share, "the same after the burn-in"),
+    key("augment.target", Kind::Share, "mean sign of D(x) on reals that the probability is steered by (ada)"),
     key("augment.interval", Kind::Count(1, 1000), "discriminator steps from one change of the probability to the next"),
     key("augment.speed_kimg", Kind::Positive, "thousands of images in which the probability can go from 0 to 1"),
     key("adversary.kind", Kind::Choice(AdversaryKind::NAMES), "who perturbs what the discriminator learns from"),
@@ -205,6 +207,7 @@ impl Kind {
             Kind::Seed => whole(value, 0, i64::MAX),
             Kind::AtLeast(low) => number(value, |v| v >= low, &format!("must be at least {low}")),
             Kind::Positive => number(value, |v| v > 0.0, "must be above 0"),
+            Kind::Share => number(value, |v| (0.0..=1.0).contains(&v), "must be at least 0 and at most 1"),
             Kind::Decay => number(value, |v| (0.0..1.0).contains(&v), "must be at least 0 and below 1"),
             Kind::Switch => match value {
                 Value::Boolean(_) => Ok(value.clone()),

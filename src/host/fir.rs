@@ -42,14 +42,35 @@ multiversion! {
         for (tap, y) in taps(spec, 0, o, h) {
             multiply_add(tap, &image[y * width..], filtered);
         }
-        out.fill(T::ZERO);
-        let ((reads, ends), mut from) = (columns, 0);
-        for (end, out) in ends.iter().zip(out.chunks_exact_mut(c)) {
-            for (tap, x) in &reads[from..*end] {
-                multiply_add(*tap, &filtered[*x * c..], out);
+        match c {
+            1 => across::<T, 1>(columns, filtered, out),
+            3 => across::<T, 3>(columns, filtered, out),
+            _ => {
+                out.fill(T::ZERO);
+                let ((reads, ends), mut from) = (columns, 0);
+                for (end, out) in ends.iter().zip(out.chunks_exact_mut(c)) {
+                    for (tap, x) in &reads[from..*end] {
+                        multiply_add(*tap, &filtered[*x * c..], out);
+                    }
+                    from = *end;
+                }
             }
-            from = *end;
         }
+    }
+}
+
+/// A row of images, whose few channels are added up in registers.
+#[inline(always)]
+fn across<T: Scalar, const C: usize>((reads, ends): (&[(T, usize)], &[usize]), filtered: &[T], out: &mut [T]) {
+    let mut from = 0;
+    for (end, out) in ends.iter().zip(out.chunks_exact_mut(C)) {
+        let mut sum = [T::ZERO; C];
+        for (tap, x) in &reads[from..*end] {
+            let pixel = &filtered[*x * C..][..C];
+            sum.iter_mut().zip(pixel).for_each(|(sum, &v)| *sum += *tap * v);
+        }
+        out.copy_from_slice(&sum);
+        from = *end;
     }
 }
 

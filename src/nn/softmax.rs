@@ -28,10 +28,10 @@ pub fn log_softmax(x: Tensor<'_>) -> Tensor<'_> {
     shifted - shifted.exp().sum(&[1]).log()
 }
 
-/// 0, 1, …, n−1 as `[n]`: digits to base 16.
+/// 0, 1, …, n−1 as `[n]`: digits to base 64, as many as a filter has taps.
 pub fn iota(graph: &Graph, n: usize) -> Tensor<'_> {
-    if n <= 2 {
-        return graph.constant(1.0, [1]).pad(&[n.max(1) - 1], [n.max(1)]).scale(n.max(1) as f64 - 1.0);
+    if n <= 1 {
+        return graph.constant(0.0, [1]);
     }
     // Place i of a row of ones has i ones before it.
     let taps = vec![Real(1.0); BASE];
@@ -48,7 +48,7 @@ pub fn iota(graph: &Graph, n: usize) -> Tensor<'_> {
 }
 
 /// Of [`iota`].
-const BASE: usize = 16;
+const BASE: usize = 64;
 
 /// Row n has 1 at column `labels[n]` (whole numbers below `classes`) and 0 elsewhere: `[N]` → `[N,classes]`.
 pub fn one_hot(labels: Tensor<'_>, classes: usize) -> Tensor<'_> {
