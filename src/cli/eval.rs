@@ -27,8 +27,7 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
     let run = RunFolder::open(&args.run)?;
     let config = Config::read(&run.config())?;
     let tells = games::victim_of(&config)?.is_some_and(|victim| victim.classes() >= 2);
-    let of_generator =
-        args.metrics.is_some() || args.samples.is_some() || args.neighbours.is_some() || args.labels.is_some();
+    let of_generator = args.metrics.is_some() || args.samples.is_some() || args.neighbours.is_some() || args.labels.is_some();
     if config.train.task == Task::Gan && (of_generator || !tells) {
         return eval_generator::eval(args, &run, &config);
     }

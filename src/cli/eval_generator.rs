@@ -160,9 +160,6 @@ fn sheet(evaluation: &mut Evaluation, latest: &Latest, path: &Path) -> Result<()
     }
     let columns = per_row * (2 + nearest) - 1;
     grid::write(path, &images, [cells, shape[1], shape[2], shape[3]], columns, grid::Scale::Auto)?;
-    output::line(format_args!(
-        "{}: {count} samples, each before its {nearest} nearest images of the data",
-        path.display()
-    ));
+    output::line(format_args!("{}: {count} samples, each before its {nearest} nearest images of the data", path.display()));
     Ok(())
 }

@@ -28,11 +28,7 @@ pub(super) fn eval(args: &EvalArgs, config: &Config, latest: &Latest) -> Result<
         return refuse("--metrics", "modes".into(), "is for runs on stacked-mnist at 32x32");
     }
     let Some(labels) = &args.labels else {
-        return refuse(
-            "--labels",
-            "is not set".into(),
-            "name a run of the preset mnist, whose classifier reads the digits",
-        );
+        return refuse("--labels", "is not set".into(), "name a run of the preset mnist, whose classifier reads the digits");
     };
     let mut config = config.clone();
     config.data.path = args.data.clone().or(config.data.path);
@@ -80,8 +76,7 @@ impl Reader {
         let data = &model.config.data;
         let reads = model.config.train.task == Task::Classifier && model.classes() == 10 && data.channels == 1;
         if !reads || ![28, SIDE].contains(&data.size) {
-            let hint =
-                "must be a run of a classifier of ten digits, grey, at 28 or 32: danskin train mnist --data mnist/";
+            let hint = "must be a run of a classifier of ten digits, grey, at 28 or 32: danskin train mnist --data mnist/";
             return Err(Error::setting("command line", "--labels", run.display(), hint));
         }
         Ok(Reader { side: data.size, model })

@@ -78,8 +78,7 @@ impl TrainJob {
         }
         let images = checkpoint::latest_good(&folder)?.images;
         // It may have been stopped before it had measured its last checkpoint.
-        let measured =
-            !Measuring::wanted(&self.config) || Measuring::has_measured(&run.metrics(), images as f64 / 1000.0)?;
+        let measured = !Measuring::wanted(&self.config) || Measuring::has_measured(&run.metrics(), images as f64 / 1000.0)?;
         Ok((images >= end && measured).then_some(images as f64 / 1000.0))
     }
 

@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use super::archive::Archive;
 use super::faces::SIZES;
 use super::idx::Idx;
+use super::stacked::Stack;
 use super::items::{EXTENSIONS, Items, is_image, walk};
 use super::labels::{self, Table};
-use super::stacked::Stack;
 use super::{DataSet, MAX_COUNT, Skipped, Source, Spec, Split, checksum, items};
 use crate::{Error, Result};
 
@@ -271,9 +271,7 @@ fn stacked(spec: &Spec, path: &Path, seed: u64, count: usize) -> Result<Index> {
         names.sort_unstable();
         match Idx::find(path, &names, spec.split) {
             Some(found) => found?,
-            None => {
-                return Err(Error::data(path, "holds no IDX files such as MNIST's, whose digits are to be stacked"));
-            }
+            None => return Err(Error::data(path, "holds no IDX files such as MNIST's, whose digits are to be stacked")),
         }
     } else if path.exists() {
         undivided(spec, path)?;

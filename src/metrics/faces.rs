@@ -19,8 +19,7 @@ impl Faces {
     /// # Errors
     /// A program that was built from a damaged file.
     pub fn new() -> Result<Faces> {
-        let weights =
-            Weights::parse(WEIGHTS).map_err(|reason| Error::checkpoint("assets/features.safetensors", reason))?;
+        let weights = Weights::parse(WEIGHTS).map_err(|reason| Error::checkpoint("assets/features.safetensors", reason))?;
         Ok(Faces { weights })
     }
 }

@@ -53,8 +53,9 @@ impl Weights {
     pub fn parse(bytes: &[u8]) -> Result<Weights, String> {
         let file = SafeTensors::deserialize(bytes).map_err(|e| format!("is damaged or no safetensors file ({e})"))?;
         let tensors = file.tensors().into_iter().filter(|(_, view)| view.dtype() == Dtype::F32);
-        let tensors = tensors
-            .map(|(name, view)| (name, (view.shape().to_vec(), bytemuck::pod_collect_to_vec::<u8, f32>(view.data()))));
+        let tensors = tensors.map(|(name, view)| {
+            (name, (view.shape().to_vec(), bytemuck::pod_collect_to_vec::<u8, f32>(view.data())))
+        });
         Ok(Weights { tensors: tensors.collect() })
     }
 

@@ -26,9 +26,7 @@ impl Gaussian {
         }
         if let Some(at) = features.values.iter().position(|v| !v.is_finite()) {
             let (image, value) = (at / d, features.values[at]);
-            return Err(Error::Check(format!(
-                "a feature of image {image} is {value}: the network's weights are damaged"
-            )));
+            return Err(Error::Check(format!("a feature of image {image} is {value}: the network's weights are damaged")));
         }
         let rows = DMatrix::from_row_iterator(n, d, features.values.iter().map(|v| f64::from(*v)));
         let mean = rows.row_mean();
@@ -104,8 +102,7 @@ mod tests {
         // The same in turned coordinates.
         let (s, c) = 0.7f64.sin_cos();
         let turn = DMatrix::from_row_slice(3, 3, &[c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0]);
-        let turned =
-            |g: &Gaussian| Gaussian { mean: &turn * &g.mean, covariance: &turn * &g.covariance * turn.transpose() };
+        let turned = |g: &Gaussian| Gaussian { mean: &turn * &g.mean, covariance: &turn * &g.covariance * turn.transpose() };
         close(frechet(&turned(&a), &turned(&b)), 10.0);
         // Singular ones.
         let flat = gaussian(&[0.0; 3], diagonal(&[1.0, 0.0, 0.0]));

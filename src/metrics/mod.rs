@@ -20,7 +20,7 @@ pub use extractor::{Extractor, FeatureGraph};
 pub use faces::Faces;
 pub use feature_network::{FeatureNetwork, Weights};
 pub use frechet::{Gaussian, frechet};
-pub use kid::{Kid, SUBSETS, kid};
+pub use kid::{SUBSETS, Kid, kid};
 pub use modes::{Modes, modes};
 pub use pairs::Pairs;
 pub use precision_recall::{NEIGHBOURS, PrecisionRecall, precision_recall};

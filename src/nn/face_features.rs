@@ -13,8 +13,7 @@ use crate::graph::Tensor;
 pub struct FaceFeatures;
 
 /// (channels, kernel, stride) of each convolution; padding 1.
-const STAGES: [(usize, usize, usize); 5] =
-    [(32, 4, 2), (64, 4, 2), (128, 4, 2), (128, 3, 1), (FaceFeatures::DIMS, 4, 2)];
+const STAGES: [(usize, usize, usize); 5] = [(32, 4, 2), (64, 4, 2), (128, 4, 2), (128, 3, 1), (FaceFeatures::DIMS, 4, 2)];
 
 impl FaceFeatures {
     /// Side of the square RGB images it reads.

@@ -309,8 +309,7 @@ struct Sources {
 /// The set that was named, or the run's own: of built-in faces another population beside, of a set that comes divided its test part.
 fn sources(config: &Config, options: &EvalOptions) -> Result<Sources> {
     let d = &config.data;
-    let open =
-        |source: data::Source, split| Index::new(&Spec { channels: d.channels, split, ..Spec::new(source, d.size) });
+    let open = |source: data::Source, split| Index::new(&Spec { channels: d.channels, split, ..Spec::new(source, d.size) });
     let own = options.data.is_none();
     let source = match &options.data {
         Some(path) => data::Source::Path(path.clone()),

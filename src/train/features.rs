@@ -114,8 +114,10 @@ impl FeatureTraining {
             let name = name.filter(|name| trunk(name))?.to_owned();
             Some(NamedTensor { name, ..tensor })
         });
-        let about =
-            format!("danskin features: {} thousand images of {COUNT} built-in faces, seed {SEED}", self.trainer.kimg());
+        let about = format!(
+            "danskin features: {} thousand images of {COUNT} built-in faces, seed {SEED}",
+            self.trainer.kimg()
+        );
         Ok(Checkpoint { tensors: tensors.collect(), meta: [("about".to_owned(), about)].into() })
     }
 }

@@ -63,8 +63,11 @@ impl Measuring {
                 (Measurer::Classifier(Box::new(validation)), about, config.checkpoint.every_kimg)
             }
             Task::Gan => {
-                let options =
-                    EvalOptions { metrics: config.eval.metrics.clone(), samples: config.eval.samples, data: None };
+                let options = EvalOptions {
+                    metrics: config.eval.metrics.clone(),
+                    samples: config.eval.samples,
+                    data: None,
+                };
                 let evaluation = Evaluation::new(config, &options, device, progress)?;
                 let about = evaluation.about();
                 (Measurer::Generator(Box::new(evaluation)), about, config.eval.every_kimg)
@@ -140,13 +143,7 @@ impl Measuring {
     /// What decides which checkpoint is best: the larger the better.
     fn score(&self, measured: &Measurement) -> Option<f64> {
         match &self.measurer {
-            Measurer::Classifier(_) => {
-                if self.robust {
-                    measured.robust
-                } else {
-                    measured.clean
-                }
-            }
+            Measurer::Classifier(_) => if self.robust { measured.robust } else { measured.clean },
             Measurer::Generator(_) => measured.fd.or(measured.kid).map(|distance| -distance),
         }
     }

@@ -115,8 +115,7 @@ fn features_on_a_device_are_those_of_the_graph_in_f64() {
             let mut extractor = Extractor::new(network.clone(), [size, size, channels], &device).unwrap();
             let found = extractor.features(&images).unwrap();
             assert_eq!((found.count(), found.dims), (5, network.dims()));
-            let wrong =
-                found.values.iter().zip(&truth).find(|(a, b)| (f64::from(**a) - *b).abs() > 1e-4 * (1.0 + b.abs()));
+            let wrong = found.values.iter().zip(&truth).find(|(a, b)| (f64::from(**a) - *b).abs() > 1e-4 * (1.0 + b.abs()));
             assert_eq!(wrong, None, "{size} {channels} on {}", device.describe());
         }
     }
@@ -244,8 +243,7 @@ fn evaluation_as_a_command() {
     done(dir.path(), &format!("{train} --out gan"));
     assert!(!dir.path().join("gan/metrics.jsonl").exists());
     let text = done(dir.path(), "eval gan --device host --samples 80 --metrics fd,pr --neighbours sheet.png");
-    for part in ["80 samples, features \"faces\"", "\nFD ", "\nprecision ", "\nrecall ", "\ngap ", "another population"]
-    {
+    for part in ["80 samples, features \"faces\"", "\nFD ", "\nprecision ", "\nrecall ", "\ngap ", "another population"] {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(!text.contains("KID") && !text.contains("FID"), "{text}");
@@ -260,10 +258,7 @@ fn evaluation_as_a_command() {
     let output = run(dir.path(), "eval gan --device host --data photos");
     let (text, warned) = (String::from_utf8_lossy(&output.stdout).into_owned(), stderr(&output));
     assert!(output.status.success() && text.contains("half of the set") && !text.contains("gap"), "{text}{warned}");
-    assert!(
-        warned.contains("photos has too few images for 2048: all sets are of 20") && warned.contains("singular"),
-        "{warned}"
-    );
+    assert!(warned.contains("photos has too few images for 2048: all sets are of 20") && warned.contains("singular"), "{warned}");
     done(dir.path(), "train ring8 --device host --kimg 0.2 --out ring");
     assert!(done(dir.path(), "eval ring --device host").contains(" of 8 modes, "));
     let before = tree(dir.path());

@@ -35,11 +35,7 @@ fn three_digits_make_an_image_and_its_label() {
         for (channel, digit) in [label / 100, label / 10 % 10, label % 10].into_iter().enumerate() {
             // Two pixels of black frame, then the digit.
             let at = |y: usize, x: usize| u32::from(image[(y * 32 + x) * 3 + channel]);
-            assert_eq!(
-                [at(1, 9), at(9, 30), at(2, 2), at(29, 29)],
-                [0, 0, 25 * digit, 255 - 25 * digit],
-                "{k} {channel}"
-            );
+            assert_eq!([at(1, 9), at(9, 30), at(2, 2), at(29, 29)], [0, 0, 25 * digit, 255 - 25 * digit], "{k} {channel}");
         }
     }
     // Drawn independently: about as often alike as chance has it, one in ten.
@@ -68,8 +64,7 @@ fn three_digits_make_an_image_and_its_label() {
 fn modes_are_counted_by_a_classifier_of_digits() {
     let dir = tempfile::tempdir().unwrap();
     mnist(&dir.path().join("mnist"));
-    let reads =
-        "train mnist --data mnist --device host --kimg 2 --batch 20 --set model.kind=lenet5 --set optim.lr=2e-3";
+    let reads = "train mnist --data mnist --device host --kimg 2 --batch 20 --set model.kind=lenet5 --set optim.lr=2e-3";
     done(dir.path(), &format!("{reads} --out reader"));
     let gan = "train stacked-mnist --data mnist --device host --kimg 0.016 --batch 8 --set data.count=300 --set model.g_width=8 \
                --set model.d_width=8";

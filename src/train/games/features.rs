@@ -13,32 +13,9 @@ use crate::train::stream;
 
 /// Factors that the features are to tell, by name. What a mirror image changes (turns, gazes, the side of the light) is not among them.
 const TOLD: [&str; 26] = [
-    "hair",
-    "hair_colour",
-    "beard",
-    "glasses",
-    "hat",
-    "clothes",
-    "backdrop",
-    "earrings",
-    "skin_tone",
-    "age",
-    "head_width",
-    "hair_volume",
-    "hair_shade",
-    "eye_open",
-    "smile",
-    "mouth_open",
-    "lipstick",
-    "accent_hue",
-    "clothes_hue",
-    "clothes_value",
-    "backdrop_hue",
-    "backdrop_value",
-    "light_contrast",
-    "light_warmth",
-    "pitch",
-    "zoom",
+    "hair", "hair_colour", "beard", "glasses", "hat", "clothes", "backdrop", "earrings", "skin_tone", "age", "head_width",
+    "hair_volume", "hair_shade", "eye_open", "smile", "mouth_open", "lipstick", "accent_hue", "clothes_hue", "clothes_value",
+    "backdrop_hue", "backdrop_value", "light_contrast", "light_warmth", "pitch", "zoom",
 ];
 /// A range is told by the quarter that a value lies in.
 const PARTS: usize = 4;
