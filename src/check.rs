@@ -223,6 +223,7 @@ fn feed(dag: &Dag) -> HashMap<String, Vec<f64>> {
                 n if n.ends_with(".labels") => (v.abs() * 3.0).floor().min(phases::CLASSES as f64 - 1.0),
                 n if n.starts_with("scalar/") && n.ends_with("_eps") => f64::from(0.06f32),
                 n if n.starts_with("scalar/attack_alpha") => f64::from(0.02f32),
+                n if n.starts_with("scalar/augment_p") || n.ends_with("augment_p") => f64::from(0.7f32),
                 n if n.starts_with("scalar/") => 1.0,
                 n if n.ends_with(".delta") => f64::from((0.02 * v) as f32),
                 n if ["real", "images", "shared/"].iter().any(|start| n.starts_with(start)) => {

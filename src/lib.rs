@@ -41,6 +41,7 @@
 #![warn(missing_docs)]
 
 pub mod attack;
+pub mod augment;
 pub mod autodiff;
 #[doc(hidden)]
 pub mod bench;

@@ -2,6 +2,7 @@
 
 use super::{Case, feed};
 use crate::Result;
+use crate::augment::{AdaTransforms, DiffAugment};
 use crate::loss;
 use crate::nn::{
     Activation, BothHeads, ClassHead, Dcgan, Discriminator, Generator, Lenet5, Mlp, MnistCnn, Model, Network,
@@ -9,7 +10,7 @@ use crate::nn::{
 };
 use crate::train::Game;
 use crate::train::game::{Adam, Average, Schedule, Sgd};
-use crate::train::games::{Adversary, Ascent, Classifier, Defence, Gan, GanAdversary, On};
+use crate::train::games::{Adversary, Ascent, Classifier, Defence, Gan, GanAdversary, GanAugment, On, Strength};
 use std::sync::Arc;
 
 /// Classes of every game that tells or is told them.
@@ -33,6 +34,7 @@ pub fn games() -> Vec<(&'static str, Gan)> {
         n_critic: 1,
         penalty_every: 1,
         adversary: GanAdversary::Off,
+        augment: GanAugment::Off,
         optimiser_g: Adam::new(2e-4, 0.5, 0.999).into(),
         optimiser_d: Adam::new(2e-4, 0.5, 0.999).into(),
         average: Average { half_life_kimg: Schedule::Constant(10.0), ramp: 0.05 },
@@ -45,10 +47,20 @@ pub fn games() -> Vec<(&'static str, Gan)> {
     let free = GanAdversary::Free { eps: 0.06, replays: 2 };
     let dat = GanAdversary::Dat { on: On::Both, eps: 0.1 };
     let alr = GanAdversary::Alr { on: On::Both, weight: 10.0 };
+    let diff = || GanAugment::Diff(DiffAugment::named(DiffAugment::POLICY).unwrap_or_default());
+    let ada = |set: &str, strength| GanAugment::Pipe(AdaTransforms::named(set).unwrap_or_default(), strength);
+    let steered = || Strength::Adaptive { target: 0.6, interval: 4, speed_kimg: 500.0 };
+    let fixed = || Strength::Fixed(Schedule::Constant(0.5));
     vec![
         ("dcgan ns", Gan { adversary: pgd(On::Reals), ..base(dcgan(true), loss::GanLoss::Ns) }),
         ("dcgan hinge r1", Gan { r1: gamma(), penalty_every: 2, ..base(dcgan(false), loss::GanLoss::Hinge) }),
-        ("r3gan rpgan r1 r2", Gan { r1: gamma(), r2: gamma(), ..base(r3gan, loss::GanLoss::Rpgan) }),
+        ("r3gan rpgan r1 r2", Gan { r1: gamma(), r2: gamma(), ..base(r3gan.clone(), loss::GanLoss::Rpgan) }),
+        ("dcgan ns diffaugment", Gan { augment: diff(), ..base(dcgan(true), loss::GanLoss::Ns) }),
+        ("dcgan ns ada", Gan { augment: ada("bgcfnc", steered()), ..base(dcgan(true), loss::GanLoss::Ns) }),
+        (
+            "r3gan rpgan r1 r2 augmented",
+            Gan { augment: ada("bgc", fixed()), r1: gamma(), r2: gamma(), ..base(r3gan, loss::GanLoss::Rpgan) },
+        ),
         ("sngan hinge", base(sngan, loss::GanLoss::Hinge)),
         ("mlp wgan-gp", Gan { gp: gamma(), penalty_every: 2, ..base(mlp.clone(), loss::GanLoss::Wgan) }),
         ("mlp ns free", Gan { adversary: free, ..base(mlp.clone(), loss::GanLoss::Ns) }),

@@ -209,6 +209,20 @@ choice! {
 }
 
 choice! {
+    /// How images are augmented before the discriminator of a GAN sees them.
+    AugmentKind {
+        /// Not at all.
+        None = "none",
+        /// Always, by a policy of a few transforms (Zhao 2020).
+        Diffaugment = "diffaugment",
+        /// Each transform with a probability that is steered (Karras 2020).
+        Ada = "ada",
+        /// Each transform with a probability that is set.
+        Fixed = "fixed",
+    }
+}
+
+choice! {
     /// What it perturbs.
     AdversaryOn {
         /// Images of the data.

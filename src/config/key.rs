@@ -4,8 +4,8 @@
 //! configuration come from. `Config`'s fields carry the same names (a test holds the two together).
 
 use super::choice::{
-    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, MetricKind,
-    ModelKind, OptimKind, PrecisionKind, RecomputeKind, Task,
+    AdversaryKind, AdversaryOn, AttackKind, AugmentKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule,
+    MetricKind, ModelKind, OptimKind, PrecisionKind, RecomputeKind, Task,
 };
 use super::quantity::{Amount, Grid};
 use toml::Value;
@@ -23,6 +23,8 @@ pub enum Kind {
     Positive,
     /// A decay rate: at least 0 and below 1.
     Decay,
+    /// A number from 0 to 1, both included.
+    Share,
     /// `true` or `false`; `"on"` and `"off"` mean the same.
     Switch,
     /// Any text but the empty one.
@@ -154,6 +156,13 @@ pub const KEYS: &[Key] = &[
     key("attack.eps", Kind::Amount, "largest change of a pixel: 0 to 1, or a fraction"),
     optional("attack.alpha", Kind::Amount, "change per step; 2.5 eps / steps unless given"),
     key("attack.kind", Kind::Choice(AttackKind::NAMES), "how the change is found"),
+    key("augment.kind", Kind::Choice(AugmentKind::NAMES), "what the discriminator is shown instead of an image"),
+    optional("augment.policy", Kind::Text, "diffaugment: color,translation,cutout; ada, fixed: blit ... bgcfnc; bgc"),
+    key("augment.p", Kind::Share, "probability of each transform (fixed)"),
+    optional("augment.p_final", Kind::Share, "the same after the burn-in"),
+    key("augment.target", Kind::Share, "mean sign of D(x) on reals that the probability is steered by (ada)"),
+    key("augment.interval", Kind::Count(1, 1000), "discriminator steps from one change of the probability to the next"),
+    key("augment.speed_kimg", Kind::Positive, "thousands of images in which the probability can go from 0 to 1"),
     key("adversary.kind", Kind::Choice(AdversaryKind::NAMES), "who perturbs what the discriminator learns from"),
     optional("adversary.on", Kind::Choice(AdversaryOn::NAMES), "what is changed: reals unless given; dat, alr: both"),
     optional("adversary.steps", Kind::Count(1, 1000), "gradient steps: of pgd attack.steps or 5, of robgan 5"),
@@ -224,6 +233,7 @@ impl Kind {
             Kind::Seed => whole(value, 0, i64::MAX),
             Kind::AtLeast(low) => number(value, |v| v >= low, &format!("must be at least {low}")),
             Kind::Positive => number(value, |v| v > 0.0, "must be above 0"),
+            Kind::Share => number(value, |v| (0.0..=1.0).contains(&v), "must be at least 0 and at most 1"),
             Kind::Decay => number(value, |v| (0.0..1.0).contains(&v), "must be at least 0 and below 1"),
             Kind::Switch => match value {
                 Value::Boolean(_) => Ok(value.clone()),

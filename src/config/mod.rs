@@ -5,6 +5,7 @@
 //! numbers that change while training.
 
 mod adversary;
+mod augment;
 mod choice;
 mod key;
 mod layers;
@@ -14,9 +15,10 @@ mod text;
 mod validate;
 
 pub use adversary::{AdversaryConfig, AdversaryInForce};
+pub use augment::AugmentConfig;
 pub use choice::{
-    AdversaryKind, AdversaryOn, AttackKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule, MetricKind,
-    ModelKind, OptimKind, PrecisionKind, RecomputeKind, Task,
+    AdversaryKind, AdversaryOn, AttackKind, AugmentKind, DataMode, DataSource, DefenceKind, LossKind, LrSchedule,
+    MetricKind, ModelKind, OptimKind, PrecisionKind, RecomputeKind, Task,
 };
 pub use key::{KEYS, Key, Kind};
 pub use layers::Overrides;
@@ -68,6 +70,8 @@ pub struct Config {
     pub ema: EmaConfig,
     /// Adversarial perturbation of the images that D sees.
     pub attack: AttackConfig,
+    /// What the discriminator of a GAN is shown instead of an image.
+    pub augment: AugmentConfig,
     /// Who perturbs what the discriminator of a GAN learns from.
     pub adversary: AdversaryConfig,
     /// How a classifier withstands attacks.

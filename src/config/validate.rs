@@ -24,6 +24,7 @@ impl Config {
         self.check_penalties()?;
         self.check_attack()?;
         self.check_adversary()?;
+        self.check_augment()?;
         self.check_schedule()?;
         self.check_parts()?;
         self.check_length()?;
@@ -279,6 +280,9 @@ impl Config {
         warn(attacks && reach < attack.radius(), "attack.alpha", short);
         for (unwise, key, hint) in self.adversary_warnings() {
             warn(unwise, key, &hint);
+        }
+        for (unwise, key, hint) in self.augment_warnings() {
+            warn(unwise, key, hint);
         }
         warnings
     }

@@ -12,27 +12,65 @@ pub fn fir<T: Scalar>(spec: &FirSpec, [n, h, w, c]: [usize; 4], x: &[T], out: &m
     if n * ho * wo * c == 0 {
         return;
     }
+    // What each column of the output reads, and where that ends: the same for all rows.
+    let mut reads = vec![];
+    let mut read = |o| {
+        reads.extend(taps(spec, 1, o, w));
+        reads.len()
+    };
+    let ends: Vec<usize> = (0..wo).map(&mut read).collect();
     out.par_chunks_mut(wo * c).enumerate().for_each(|(i, out)| {
         let image = &x[i / ho * h * w * c..][..h * w * c];
-        lanes.with(w * c, |scratch| row(spec, i % ho, [h, c], image, scratch, out));
+        lanes.with(w * c, |scratch| row(spec, i % ho, [h, c], (&reads, &ends), image, scratch, out));
     });
 }
 
 multiversion! {
     /// Row `o` of the output: the rows of the image that it needs, filtered along H into a row of scratch, and that
     /// filtered along W.
-    fn row<T: Scalar>(spec: &FirSpec, o: usize, extents: [usize; 2], image: &[T], filtered: &mut [T], out: &mut [T]) {
+    fn row<T: Scalar>(
+        spec: &FirSpec,
+        o: usize,
+        extents: [usize; 2],
+        columns: (&[(T, usize)], &[usize]),
+        image: &[T],
+        filtered: &mut [T],
+        out: &mut [T]
+    ) {
         let ([h, c], width) = (extents, filtered.len());
         filtered.fill(T::ZERO);
         for (tap, y) in taps(spec, 0, o, h) {
             multiply_add(tap, &image[y * width..], filtered);
         }
-        out.fill(T::ZERO);
-        for (column, out) in out.chunks_exact_mut(c).enumerate() {
-            for (tap, x) in taps(spec, 1, column, width / c) {
-                multiply_add(tap, &filtered[x * c..], out);
+        match c {
+            1 => across::<T, 1>(columns, filtered, out),
+            3 => across::<T, 3>(columns, filtered, out),
+            _ => {
+                out.fill(T::ZERO);
+                let ((reads, ends), mut from) = (columns, 0);
+                for (end, out) in ends.iter().zip(out.chunks_exact_mut(c)) {
+                    for (tap, x) in &reads[from..*end] {
+                        multiply_add(*tap, &filtered[*x * c..], out);
+                    }
+                    from = *end;
+                }
             }
         }
+    }
+}
+
+/// A row of images, whose few channels are added up in registers.
+#[inline(always)]
+fn across<T: Scalar, const C: usize>((reads, ends): (&[(T, usize)], &[usize]), filtered: &[T], out: &mut [T]) {
+    let mut from = 0;
+    for (end, out) in ends.iter().zip(out.chunks_exact_mut(C)) {
+        let mut sum = [T::ZERO; C];
+        for (tap, x) in &reads[from..*end] {
+            let pixel = &filtered[*x * C..][..C];
+            sum.iter_mut().zip(pixel).for_each(|(sum, &v)| *sum += *tap * v);
+        }
+        out.copy_from_slice(&sum);
+        from = *end;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rows of scores `[N,K]`: the largest of a row, softmax in the log domain, one-hot rows of labels.
 
-use crate::graph::{Graph, Tensor};
+use crate::graph::{FirSpec, Graph, Real, Tensor};
 
 /// Largest of each row of x `[N,K]`, as `[N,1]`, by halving. The gradient goes to the largest.
 pub fn row_max(x: Tensor<'_>) -> Tensor<'_> {
@@ -28,16 +28,27 @@ pub fn log_softmax(x: Tensor<'_>) -> Tensor<'_> {
     shifted - shifted.exp().sum(&[1]).log()
 }
 
-/// 0, 1, …, n−1 as `[n]`, by doubling.
+/// 0, 1, …, n−1 as `[n]`: digits to base 64, as many as a filter has taps.
 pub fn iota(graph: &Graph, n: usize) -> Tensor<'_> {
-    let mut ramp = graph.constant(0.0, [1]);
-    while ramp.dim(0) < n {
-        let have = ramp.dim(0);
-        let more = have.min(n - have);
-        ramp = Tensor::concat(&[ramp, ramp.slice(&[0], [more]) + have as f64], 0);
+    if n <= 1 {
+        return graph.constant(0.0, [1]);
     }
-    ramp
+    // Place i of a row of ones has i ones before it.
+    let taps = vec![Real(1.0); BASE];
+    let before = [BASE as i64 - 1, 0];
+    let counts =
+        graph.constant(1.0, [1, 1, BASE, 1]).fir(FirSpec { taps, up: 1, down: 1, pad: [before; 2], flip: true });
+    let digit = counts.reshape([BASE]) - 1.0;
+    if n <= BASE {
+        return digit.slice(&[0], [n]);
+    }
+    let high = iota(graph, n.div_ceil(BASE)).scale(BASE as f64);
+    let both = high.reshape([high.dim(0), 1]) + digit.reshape([1, BASE]);
+    both.reshape([high.dim(0) * BASE]).slice(&[0], [n])
 }
+
+/// Of [`iota`].
+const BASE: usize = 64;
 
 /// Row n has 1 at column `labels[n]` (whole numbers below `classes`) and 0 elsewhere: `[N]` → `[N,classes]`.
 pub fn one_hot(labels: Tensor<'_>, classes: usize) -> Tensor<'_> {

@@ -158,8 +158,10 @@ impl Builder {
         }
         if self.options.precision == Precision::F16 {
             let rounded = drafts.iter().filter(|d| !d.exact && half::may_round(&d.work));
+            let addresses: Vec<&Place> = drafts.iter().filter_map(half::addresses).collect();
+            let is_address = |v: usize| addresses.iter().any(|place| matches!(place, Place::Value(a) if *a == v));
             let values = rounded.flat_map(|d| &d.outputs).filter_map(|place| match place {
-                Place::Value(v) if self.lens[*v] >= half::LEAST => Some(*v),
+                Place::Value(v) if self.lens[*v] >= half::LEAST && !is_address(*v) => Some(*v),
                 _ => None,
             });
             self.half.extend(values);

@@ -1,8 +1,9 @@
 //! Half precision: which intermediate values are stored as 16-bit floats.
 //!
-//! Activations and their gradients are: the results of products, filters and chains. Statistics, sums, weight gradients and
-//! everything around gradient penalties stay in 32 bits, and so does all arithmetic.
+//! Activations and their gradients are: the results of products, filters and chains. Statistics, sums, weight gradients, addresses
+//! and everything around gradient penalties stay in 32 bits, and so does all arithmetic.
 
+use super::draft::{Draft, Place};
 use super::step::Work;
 use crate::graph::Dag;
 
@@ -15,6 +16,15 @@ pub(super) fn may_round(work: &Work) -> bool {
         work.product(),
         Work::Pointwise(_) | Work::MatMul { .. } | Work::Conv(_) | Work::ConvX(_) | Work::Fir { .. } | Work::Pad { .. }
     )
+}
+
+/// What of a step's operands says where another one is read: a rounded address is another place.
+pub(super) fn addresses(draft: &Draft) -> Option<&Place> {
+    let addressed = matches!(
+        draft.work,
+        Work::Gather { .. } | Work::ScatterAdd { .. } | Work::Sample { .. } | Work::SampleAdjoint { .. }
+    );
+    draft.inputs.get(1).filter(|_| addressed)
 }
 
 /// Nodes that `roots` need beyond what `beyond` need, and all that depend on those: a gradient penalty, and what its gradient

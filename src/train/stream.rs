@@ -26,6 +26,10 @@ pub const LIPSCHITZ_FAKES: u32 = 12;
 pub const EVALUATION: u32 = 14;
 /// Which images of a set a run is limited to.
 pub const SUBSET: u32 = 16;
+/// First of the streams of augmentation in the discriminator's step, see [`crate::augment::Draws`].
+pub const AUGMENT_D: u32 = 200;
+/// The same in the generator's step.
+pub const AUGMENT_G: u32 = 210;
 /// First of the thousand streams of an attack on a classifier.
 pub const ADVERSARY: u32 = 1000;
 /// Latents of samples; the step counter is the seed of each sample.

@@ -18,7 +18,7 @@ use danskin::nn::{Init, Network, network};
 use danskin::optim::Schedule;
 use danskin::train::checkpoint::{Checkpoint, Values};
 use danskin::train::game::{Adam, Average};
-use danskin::train::games::{Ascent, Gan, GanAdversary, On};
+use danskin::train::games::{Ascent, Gan, GanAdversary, GanAugment, On};
 use danskin::train::{Attacker, Judge, Measurement};
 use std::path::Path;
 use std::sync::Arc;
@@ -65,6 +65,7 @@ fn gan(discriminator: Arc<dyn Network>, adversary: GanAdversary, classes: usize)
         n_critic: 1,
         penalty_every: 1,
         adversary,
+        augment: GanAugment::Off,
         optimiser_g: Adam::new(1e-3, 0.5, 0.999).into(),
         optimiser_d: Adam::new(1e-3, 0.5, 0.999).into(),
         average: Average { half_life_kimg: Schedule::Constant(0.0), ramp: 0.0 },

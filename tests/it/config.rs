@@ -49,6 +49,8 @@ fn text_and_back_loses_nothing() {
         "attack.alpha=1/255",
         "attack.eps=0.25",
         "defence.beta=3",
+        "augment.policy=bgc",
+        "augment.p_final=0.5",
         "adversary.on=reals",
         "adversary.steps=3",
         "adversary.eps=4/255",
@@ -277,7 +279,7 @@ fn refusals_on_the_command_line() {
             "faces32",
             "sampler.kimg_between=3",
             "command line: sampler.kimg_between 3: no such setting; the sections are data, model, loss, optim, ema, \
-             attack, adversary, defence, validate, eval, train, log, sample, checkpoint, plan",
+             attack, augment, adversary, defence, validate, eval, train, log, sample, checkpoint, plan",
         ),
         ("faces32", "preset=ring8", "command line: preset ring8: is named without --set: danskin train NAME"),
     ] {
@@ -305,7 +307,7 @@ fn refusals_in_a_file() {
         ("preset = \"ring8\"\nbatch = 7", "batch 7: no such setting; did you mean train.batch?"),
         (
             "preset = \"ring8\"\n[trian]",
-            "[trian] is not known: no such section; there are data, model, loss, optim, ema, attack, adversary, defence, \
+            "[trian] is not known: no such section; there are data, model, loss, optim, ema, attack, augment, adversary, defence, \
              validate, eval, train, log, sample, checkpoint, plan",
         ),
         ("preset = \"ring8\"\n[train.batch]\nx = 1", "train.batch { x = 1 }: must be a whole number"),
@@ -390,7 +392,7 @@ fn another(key: &config::Key, now: Option<&toml::Value>) -> String {
         Kind::Count(low, high) => (if low + 5 > high { low } else { low + 5 }).to_string(),
         Kind::Seed => "12345".into(),
         Kind::AtLeast(_) | Kind::Positive => "777".into(),
-        Kind::Decay => "0.123".into(),
+        Kind::Decay | Kind::Share => "0.123".into(),
         Kind::Switch => (now != Some(&true.into())).to_string(),
         Kind::Text => "elsewhere".into(),
         Kind::Choice(words) => words.iter().find(|w| now.and_then(|v| v.as_str()) != Some(w)).unwrap().to_string(),

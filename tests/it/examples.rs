@@ -27,7 +27,7 @@ fn example(name: &str) -> PathBuf {
 /// Each checks its own result and ends with one line that starts with its name.
 #[test]
 fn examples_run_and_say_that_they_worked() {
-    for name in ["own_gan", "own_data", "attack", "two_critics"] {
+    for name in ["own_gan", "own_data", "attack", "augment", "two_critics"] {
         let output = Command::new(example(name)).env("DANSKIN_CACHE_DIR", "").output().unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{name}: {said}{}", String::from_utf8_lossy(&output.stderr));

@@ -13,6 +13,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("nn", &["graph", "autodiff"]),
     ("loss", &["graph", "autodiff", "nn"]),
     ("attack", &["graph", "autodiff", "nn", "loss"]),
+    ("augment", &["graph", "nn"]),
     ("plan", &["graph"]),
     ("host", &["graph", "plan", "philox"]),
     ("kernels", &["graph", "plan", "philox"]),
@@ -28,13 +29,13 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "train",
         &[
-            "graph", "autodiff", "nn", "loss", "attack", "plan", "philox", "optim", "config", "data", "grid",
-            "metrics", "device", "files", "page",
+            "graph", "autodiff", "nn", "loss", "attack", "augment", "plan", "philox", "optim", "config", "data",
+            "grid", "metrics", "device", "files", "page",
         ],
     ),
     ("robustness", &["attack", "train", "device", "data", "grid", "page", "config", "files"]),
     ("export", &["graph", "nn", "host", "config", "train"]),
-    ("check", &["graph", "nn", "loss", "plan", "philox", "host", "device", "train"]),
+    ("check", &["graph", "nn", "loss", "augment", "plan", "philox", "host", "device", "train"]),
     (
         "bench",
         &[

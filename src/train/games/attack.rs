@@ -76,8 +76,11 @@ pub const DELTA: &str = "delta";
 
 /// Whether a persistent tensor is of the training alone: whoever starts from the weights of another run starts it anew.
 pub fn belongs_to_run(state: &str) -> bool {
-    state.rsplit('.').next() == Some(DELTA)
+    state.rsplit('.').next().is_some_and(|name| name == DELTA || AUGMENT.contains(&name))
 }
+
+/// What the controller of augmentation carries on, likewise: the probability, the last r_t, and the signs and steps since then.
+pub const AUGMENT: [&str; 4] = ["augment_p", "augment_rt", "augment_signs", "augment_steps"];
 
 /// The batch whose labels are the classes that a targeted attack goes for.
 pub const TARGET: &str = "target";

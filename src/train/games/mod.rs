@@ -8,11 +8,14 @@ pub mod projection;
 
 pub use attack::Victim;
 pub use classifier::{Adversary, Classifier, Defence};
-pub use gan::{Ascent, Gan, GanAdversary, On};
+pub use gan::{Ascent, Gan, GanAdversary, GanAugment, On, Strength};
 pub use projection::Projection;
 
 use super::game::{Adam, Average, Game, Optimiser, Sgd};
-use crate::config::{AdversaryKind, Amount, Config, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, Task};
+use crate::augment::{AdaTransforms, DiffAugment};
+use crate::config::{
+    AdversaryKind, Amount, AugmentKind, Config, DefenceKind, LossKind, LrSchedule, ModelKind, OptimKind, Task,
+};
 use crate::graph::Tensor;
 use crate::loss::classifier::margin;
 use crate::nn::{
@@ -126,10 +129,39 @@ fn gan(config: &Config) -> Result<Gan> {
         n_critic: u64::from(l.n_critic),
         penalty_every: u64::from(l.penalty_every),
         adversary: GanAdversary::of(config),
+        augment: augment(config)?,
         optimiser_d: optimiser.clone().scaled(config.optim.lr_d_scale),
         optimiser_g: optimiser,
         average: average(config),
     })
+}
+
+/// What the discriminator is shown instead of images.
+fn augment(config: &Config) -> Result<GanAugment> {
+    let a = &config.augment;
+    let refuse = |hint: String| {
+        let policy = a.policy.clone().unwrap_or_default();
+        Err(Error::setting(config.place("augment.policy"), "augment.policy", policy, hint))
+    };
+    let strength = match a.kind {
+        AugmentKind::None => return Ok(GanAugment::Off),
+        AugmentKind::Diffaugment => {
+            let words = a.policy.as_deref().unwrap_or(DiffAugment::POLICY);
+            return match DiffAugment::named(words) {
+                Some(policy) => Ok(GanAugment::Diff(policy)),
+                None => refuse(format!("must be words of {} with commas between them", DiffAugment::POLICY)),
+            };
+        }
+        AugmentKind::Ada => Strength::Adaptive { target: a.target, interval: a.interval, speed_kimg: a.speed_kimg },
+        AugmentKind::Fixed => Strength::Fixed(course(config, a.p, a.p_final)),
+    };
+    let Some(on) = AdaTransforms::named(a.policy.as_deref().unwrap_or("bgc")) else {
+        return refuse(format!("must be one of {}", AdaTransforms::NAMES.join(", ")));
+    };
+    if config.data.size < on.least_side() {
+        return refuse(format!("is for images of {} and more: its filters reach that far", on.least_side()));
+    }
+    Ok(GanAugment::Pipe(on, strength))
 }
 
 /// Share of rows whose largest logit is the label's, as `[1]`; a tie counts half.

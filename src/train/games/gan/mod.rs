@@ -2,9 +2,11 @@
 //! that perturbs what the discriminator sees.
 
 mod adversary;
+mod augment;
 mod phases;
 
 pub use adversary::{Ascent, GanAdversary, On};
+pub use augment::{GanAugment, Strength};
 use phases::Verdict;
 
 use crate::Result;
@@ -50,6 +52,8 @@ pub struct Gan {
     pub penalty_every: u64,
     /// Who perturbs what the discriminator learns from.
     pub adversary: GanAdversary,
+    /// How images are augmented before the discriminator sees them, in both steps. Not together with an adversary.
+    pub augment: GanAugment,
     /// How the generator learns.
     pub optimiser_g: Optimiser,
     /// How the discriminator learns; lazy regularisation follows `penalty_every`.
@@ -90,6 +94,7 @@ impl Gan {
         };
         let mut phases = vec![];
         values.extend(self.adversary.values());
+        values.extend(self.augment.values());
         if let Some((starts, steps)) = self.adversary.attacks() {
             phases.extend(starts.then(|| phase("attack_start", Gan::attack_start)));
             phases.push(Phase { repeat: steps, ..phase("attack_step", Gan::attack_step) });

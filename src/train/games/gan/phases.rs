@@ -60,9 +60,13 @@ impl Gan {
     pub(super) fn discriminate(&self, p: &mut PhaseGraph, penalties: bool) -> Result<()> {
         let (d, labels) = (p.network("D")?, self.labels(p, "real"));
         let (real, fake) = self.shown(p, &d, labels)?;
+        let rows = p.rows();
+        let augment = self.augmentation(p, &d, stream::AUGMENT_D, 2 * rows);
         // Two passes: batch statistics of reals and fakes must not mix.
-        let of_real = self.judge(&d, real, labels, Mode::Train);
-        let (d_real, d_fake) = (of_real.logit, self.judge(&d, fake, labels, Mode::Train).logit);
+        let of_real = self.judge(&d, augment.apply(real, 0), labels, Mode::Train);
+        let (d_real, of_fake) = (of_real.logit, augment.apply(fake, rows));
+        let d_fake = self.judge(&d, of_fake, labels, Mode::Train).logit;
+        self.steer(p, &d, d_real);
         let mut loss = self.loss.d_loss(d_real, d_fake);
         p.log("d_loss", loss);
         p.log("d_real", d_real.mean_all());
@@ -74,7 +78,7 @@ impl Gan {
             p.log("robust_accuracy", accuracy(classes, labels));
             loss = loss + told;
         }
-        let critic = |x| self.judge(&d, x, labels, Mode::Train).logit;
+        let critic = |x| self.judge(&d, augment.apply(x, 0), labels, Mode::Train).logit;
         if let Some(steepness) = self.steepness(p, critic, (real, d_real), (fake, d_fake)) {
             loss = loss + steepness;
         }
@@ -105,8 +109,13 @@ impl Gan {
         let (batch, latents) = if fresh { ("real_g", stream::Z_G) } else { ("real", stream::Z_D) };
         let labels = self.labels(p, batch);
         let fake = self.fakes(p, &g, latents, labels);
-        let d_real = fresh.then(|| self.judge(&d, p.batch(batch), labels, Mode::Train).logit);
-        let of_fake = self.judge(&d, fake, labels, Mode::Train);
+        // Of a batch in parts each draws its own.
+        let rows = p.rows();
+        let count = rows * if fresh { 2 } else { 1 };
+        let augment = self.augmentation(p, &d, stream::AUGMENT_G, count);
+        let seen = |x| augment.apply(x, rows);
+        let d_real = fresh.then(|| self.judge(&d, seen(p.batch(batch)), labels, Mode::Train).logit);
+        let of_fake = self.judge(&d, augment.apply(fake, 0), labels, Mode::Train);
         let mut loss = self.loss.g_loss(of_fake.logit, d_real);
         p.log("g_loss", loss);
         if let Some((classes, labels)) = of_fake.classes.zip(labels) {
