@@ -15,6 +15,7 @@ mod eval;
 mod eval_generator;
 mod eval_modes;
 mod features;
+mod images;
 mod import;
 pub mod interrupt;
 pub mod job;

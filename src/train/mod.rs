@@ -13,6 +13,7 @@ pub mod games;
 mod init;
 mod measurement;
 mod measuring;
+mod pace;
 mod pictures;
 mod profile;
 mod reports;

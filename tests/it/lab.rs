@@ -2,7 +2,7 @@
 //! by node, in f64.
 
 use crate::goldens::{Golden, load};
-use danskin::attack::{ADVERSARIAL, Attack, FOOLED, Scene, States};
+use danskin::attack::{ADVERSARIAL, Attack, FOOLED, Scene, Stage, States};
 use danskin::graph::{Dag, Graph, Op};
 use danskin::host::{Rng, eval};
 use danskin::nn::{Mode, Network, Scope, Sequential, SequentialNetwork};
@@ -141,15 +141,20 @@ impl Lab {
                 memory.extend(stored.clone());
                 feeds.extend(stored);
                 // As a program counts: runs of what draws and runs again.
-                let again = attack.stages[stage].repeat > 1 || attack.stages[stage].looped && attack.times > 1;
-                let draws = dags[stage].nodes.iter().any(|node| matches!(node.op, Op::Rand { .. }));
-                round += u32::from(again && draws);
+                let Stage { repeat, looped, restarted, .. } = attack.stages[stage];
+                let again = repeat > 1 || looped && attack.times > 1 || restarted && attack.restarts > 1;
+                round += u32::from(again && draws(&dags[stage]));
             }
         }
         Run { memory, path }
     }
 
-    fn stage(&self, stage: &danskin::attack::Stage) -> Dag {
+    /// Whether any stage of an attack draws random numbers.
+    pub fn draws(&self, attack: &Attack) -> bool {
+        attack.stages.iter().any(|stage| draws(&self.stage(stage)))
+    }
+
+    fn stage(&self, stage: &Stage) -> Dag {
         let (graph, n) = (Graph::new(), self.labels.len());
         let scope = Scope::new(&graph, "");
         let images = graph.input("images", [&[n], SAMPLE.as_slice()].concat());
@@ -160,6 +165,10 @@ impl Lab {
         stage.run(&scene.towards(target));
         graph.freeze(&memory.stored())
     }
+}
+
+fn draws(dag: &Dag) -> bool {
+    dag.nodes.iter().any(|node| matches!(node.op, Op::Rand { .. }))
 }
 
 fn golden_tensor(golden: &Golden, spec: &danskin::nn::ParamSpec) -> Vec<f64> {

@@ -4,6 +4,7 @@ mod attack_runs;
 mod attacks;
 mod attacks_minimal;
 mod attacks_more;
+mod attacks_restarts;
 mod bad_input;
 mod bench;
 mod budgets;

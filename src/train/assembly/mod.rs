@@ -11,6 +11,7 @@ use crate::optim::Flat;
 use crate::plan::{Options, Precision, Program, Region, Work};
 use crate::{Error, Result};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// A network's flat buffers.
 #[derive(Clone, Debug)]
@@ -232,14 +233,11 @@ impl Assembly {
         let mut from = 0;
         while from < phases.len() {
             // Phases of a loop as one group, any other alone.
-            let found = self.game.loops.iter().find(|l| l.phases.first() == Some(&phases[from].name));
-            let (until, times) = found.map_or((from + 1, 1), |l| (from + l.phases.len(), l.times));
-            let mut group = vec![];
+            let until = from + self.loop_at(from, usize::MAX).map_or(1, |l| l.phases.len());
             for p in (from..until).filter(|&p| phases[p].when.is_due(step)) {
                 self.prepare(p, &mut drawn, &mut made, &mut order);
-                self.runs(p, &mut group);
             }
-            (0..times).for_each(|_| order.extend_from_slice(&group));
+            self.group(from..until, usize::MAX, step, &mut order);
             if let Some([_, first]) = self.rounds.filter(|_| (from..until).any(|p| self.phases[p].draws)) {
                 order.push((first, 1));
             }
@@ -247,6 +245,30 @@ impl Assembly {
         }
         order.extend(self.log.map(|log| (log, 1)));
         order
+    }
+
+    /// The longest loop of less than `below` phases that begins at phase `from`.
+    fn loop_at(&self, from: usize, below: usize) -> Option<&Loop> {
+        let begins = |l: &&Loop| l.phases.len() < below && l.phases.first() == Some(&self.game.phases[from].name);
+        self.game.loops.iter().filter(begins).max_by_key(|l| l.phases.len())
+    }
+
+    /// The runs of neighbouring phases, those of a loop of less than `below` of them as often as it says.
+    fn group(&self, phases: Range<usize>, below: usize, step: u64, order: &mut Vec<(usize, u32)>) {
+        let mut from = phases.start;
+        while from < phases.end {
+            let Some(l) = self.loop_at(from, below) else {
+                if self.game.phases[from].when.is_due(step) {
+                    self.runs(from, order);
+                }
+                from += 1;
+                continue;
+            };
+            let (until, mut once) = (from + l.phases.len(), vec![]);
+            self.group(from..until, l.phases.len(), step, &mut once);
+            (0..l.times).for_each(|_| order.extend_from_slice(&once));
+            from = until;
+        }
     }
 
     /// What has to run before phase `p` and has not run in this iteration: draws of batches, parts of phases that run ahead.
@@ -341,10 +363,18 @@ fn check(game: &Game, resident: Option<Resident>) -> Result<()> {
     for l in &game.loops {
         let from = game.phases.iter().position(|p| Some(&p.name) == l.phases.first());
         let named = |from: usize| game.phases[from..].iter().map(|p| &p.name).take(l.phases.len()).eq(&l.phases);
-        let inside = |other: &Loop| l.phases.iter().any(|name| other.phases.contains(name));
-        if !from.is_some_and(named) || game.loops.iter().filter(|other| inside(other)).count() > 1 {
+        let shared = |other: &Loop| l.phases.iter().filter(|name| other.phases.contains(name)).count();
+        // Apart, or the shorter of two whole inside the longer.
+        let fits = |other: &Loop| {
+            let (ours, theirs, both) = (l.phases.len(), other.phases.len(), shared(other));
+            both == 0 || ours != theirs && both == ours.min(theirs)
+        };
+        let others = game.loops.iter().filter(|other| !std::ptr::eq(*other, l));
+        if !from.is_some_and(named) || !others.into_iter().all(fits) {
             let names = l.phases.join(", ");
-            return refuse(format!("the loop over {names} must be over neighbouring phases, each in one loop alone"));
+            return refuse(format!(
+                "the loop over {names} must be over neighbouring phases, and lie apart from any other or inside it"
+            ));
         }
     }
     for phase in &game.phases {
