@@ -103,7 +103,8 @@ pub(super) fn nearest_boundary<'g>(
     (1..others).map(boundary).fold(boundary(0), |nearest, other| {
         let closer = (nearest.distance - other.distance).step();
         let slope = s.spread(closer).select(other.slope, nearest.slope);
-        let [gap, distance] = [(other.gap, nearest.gap), (other.distance, nearest.distance)].map(|(a, b)| closer.select(a, b));
+        let [gap, distance] =
+            [(other.gap, nearest.gap), (other.distance, nearest.distance)].map(|(a, b)| closer.select(a, b));
         Boundary { gap, slope, distance }
     })
 }

@@ -50,8 +50,7 @@ impl Square {
             self.loss.prepare(s);
             best::begin(s);
         };
-        let mut stages =
-            vec![Stage::new("begin", begin), Stage::new("start", move |s| self.start(s)).restarted()];
+        let mut stages = vec![Stage::new("begin", begin), Stage::new("start", move |s| self.start(s)).restarted()];
         if self.queries > 1 {
             stages.push(Stage::new("propose", move |s| self.propose(s)).repeat(self.queries - 1).restarted());
         }

@@ -124,12 +124,7 @@ const SMOOTHED: (i32, f64) = (7, 3.0);
 const NOISE: f64 = 0.12;
 
 /// An attack of the mifgsm family.
-fn accumulating(
-    name: &'static str,
-    o: &AttackOptions,
-    estimate: Estimate,
-    samples: Option<Samples>,
-) -> super::Attack {
+fn accumulating(name: &'static str, o: &AttackOptions, estimate: Estimate, samples: Option<Samples>) -> super::Attack {
     Ascent { momentum: Some(DECAY), estimate, samples, ..Ascent::new(name, o, 10).even(o) }.attack()
 }
 

@@ -8,8 +8,8 @@ use crate::data;
 use crate::device::Device;
 use crate::grid;
 use crate::robustness::{
-    AUTO, Examples, AttackListener, Matrix, Request, RobustnessReport, Store, Suite, TrainedModel, Trial, against_eps, against_steps,
-    auto, look, page, trial_file, triptych,
+    AUTO, AttackListener, Examples, Matrix, Request, RobustnessReport, Store, Suite, TrainedModel, Trial, against_eps,
+    against_steps, auto, look, page, trial_file, triptych,
 };
 use crate::train::run_folder::RunFolder;
 use crate::{Error, Result, files};

@@ -12,7 +12,13 @@ use std::path::Path;
 ///
 /// # Errors
 /// Those of [`data::load`]; a set that has no test part.
-pub fn load(config: &Config, path: Option<&Path>, test: bool, [size, channels]: [usize; 2], count: usize) -> Result<(DataSet, String)> {
+pub fn load(
+    config: &Config,
+    path: Option<&Path>,
+    test: bool,
+    [size, channels]: [usize; 2],
+    count: usize,
+) -> Result<(DataSet, String)> {
     let source = match path {
         Some(path) => data::Source::Path(path.into()),
         None if test => Feed::held_out(config, count)?,

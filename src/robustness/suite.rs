@@ -145,7 +145,13 @@ impl<'a> Suite<'a> {
     ///
     /// # Errors
     /// An attack that leaves the ball or the box, which would be a defect of this program; a device or a disk that fails.
-    pub fn run(&mut self, name: &str, standing: &[bool], store: Option<&Store>, progress: AttackListener) -> Result<Trial> {
+    pub fn run(
+        &mut self,
+        name: &str,
+        standing: &[bool],
+        store: Option<&Store>,
+        progress: AttackListener,
+    ) -> Result<Trial> {
         let known = store.map(|store| store.read(name, self.examples)).transpose()?.flatten();
         if let Some(trial) = known.as_ref().filter(|trial| trial.complete) {
             return Ok(trial.clone());

@@ -74,7 +74,8 @@ impl Validation {
 fn held_out(config: &Config) -> Result<(DataSet, &'static str)> {
     let d = &config.data;
     let source = Feed::held_out(config, config.validate.count)?;
-    let load = |split| data::load(&Spec { channels: d.channels, split, ..Spec::new(source.clone(), d.size) }, &|_, _| {});
+    let load =
+        |split| data::load(&Spec { channels: d.channels, split, ..Spec::new(source.clone(), d.size) }, &|_, _| {});
     if d.source == DataSource::Faces {
         return Ok((load(Split::Train)?, "another population"));
     }

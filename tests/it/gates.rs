@@ -123,7 +123,10 @@ fn one_step_gains() {
     let noise = found("noise");
     for name in &SINGLE[1..] {
         let one = found(name);
-        assert!(one.iter().zip(&noise).all(|(one, noise)| one >= noise) && one[1] > noise[1], "{name}: {one:?}, noise {noise:?}");
+        assert!(
+            one.iter().zip(&noise).all(|(one, noise)| one >= noise) && one[1] > noise[1],
+            "{name}: {one:?}, noise {noise:?}"
+        );
         assert!(one[2] > 0.6, "{name}: {one:?}");
     }
 }

@@ -133,6 +133,7 @@ impl Lab {
         feeds.insert("labels".into(), numbers(&self.labels));
         feeds.insert("eps".into(), vec![eps]);
         feeds.extend(self.target.iter().map(|target| ("target".to_owned(), numbers(target))));
+        let moves = moves_on(attack, &dags.iter().map(draws).collect::<Vec<_>>());
         let (mut round, mut path, mut memory) = (0, vec![], HashMap::new());
         for (stage, times) in attack.schedule() {
             for _ in 0..times {
@@ -140,10 +141,7 @@ impl Lab {
                 path.extend(stored.get(watch).cloned());
                 memory.extend(stored.clone());
                 feeds.extend(stored);
-                // As a program counts: runs of what draws and runs again.
-                let Stage { repeat, looped, restarted, .. } = attack.stages[stage];
-                let again = repeat > 1 || looped && attack.times > 1 || restarted && attack.restarts > 1;
-                round += u32::from(again && draws(&dags[stage]));
+                round += u32::from(moves[stage]);
             }
         }
         Run { memory, path }
@@ -165,6 +163,22 @@ impl Lab {
         stage.run(&scene.towards(target));
         graph.freeze(&memory.stored())
     }
+}
+
+/// As a program counts rounds: after each run of what draws and runs several times in a row; in a group that runs several times and holds
+/// nothing of that kind, after its last that draws.
+fn moves_on(attack: &Attack, draws: &[bool]) -> Vec<bool> {
+    let mut moves: Vec<bool> =
+        attack.stages.iter().zip(draws).map(|(stage, draws)| *draws && stage.repeat > 1).collect();
+    let groups: [(fn(&Stage) -> bool, u32); 2] =
+        [(|stage| stage.looped, attack.times), (|stage| stage.restarted, attack.restarts)];
+    for (inside, _) in groups.into_iter().filter(|(_, times)| *times > 1) {
+        let of_group = |k: &usize| inside(&attack.stages[*k]);
+        if !(0..moves.len()).filter(of_group).any(|k| moves[k]) {
+            (0..moves.len()).rev().filter(of_group).find(|k| draws[*k]).into_iter().for_each(|k| moves[k] = true);
+        }
+    }
+    moves
 }
 
 fn draws(dag: &Dag) -> bool {

@@ -109,7 +109,7 @@ pub struct Update {
 #[derive(Clone, Debug)]
 struct Planned {
     plan: usize,
-    /// Whether each of its runs draws random numbers of its own.
+    /// Whether what runs after each of its runs draws other random numbers.
     draws: bool,
     /// Batches it reads, by number.
     reads: Vec<usize>,

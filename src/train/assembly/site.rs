@@ -1,11 +1,11 @@
 //! A program while it is assembled: buffers first, with the places of what phases read and make, then the plans over them.
 
 use super::{Answer, Fed, Learner, Planned, Resident, Scaler, Training, Update};
-use crate::graph::Op;
+use crate::graph::{Node, Op};
 use crate::nn::{ParamSpec, StateSpec};
 use crate::optim::Flat;
 use crate::plan::{ALIGN, Builder, Class, Draw, Element, OPTIMISER_SCALARS, Options, Places, RNG, Region, Work};
-use crate::train::game::{self, Built, Game, Phase, Player};
+use crate::train::game::{self, Built, Game, Loop, Phase, Player};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
@@ -247,6 +247,7 @@ impl<'a> Site<'a> {
         log: &Log,
     ) -> Result<(Vec<Planned>, Vec<Update>)> {
         let (mut planned, mut updates, mut rests) = (vec![], vec![], HashMap::new());
+        let moves = self.moves_on();
         for (p, phase) in self.game.phases.iter().enumerate() {
             let dag = &self.phases[p].dag;
             let others: Vec<usize> =
@@ -270,10 +271,7 @@ impl<'a> Site<'a> {
                 Some((_, rest)) => self.b.resume(&phase.name, rest),
                 None => self.b.plan(&phase.name, dag, &self.leaves, &self.roots)?,
             };
-            let again =
-                phase.repeat > 1 || self.game.loops.iter().any(|l| l.times > 1 && l.phases.contains(&phase.name));
-            let draws = again && dag.nodes.iter().any(|node| matches!(node.op, Op::Rand { .. }));
-            planned.push(Planned { plan, draws, reads: reads(self.game, &self.phases[p]), ahead });
+            planned.push(Planned { plan, draws: moves[p], reads: reads(self.game, &self.phases[p]), ahead });
             for n in self.trained.iter().filter(|(phase, _)| *phase == p).map(|(_, n)| *n) {
                 let scalars = Site::slot(scalars, updates.len(), OPTIMISER_SCALARS);
                 let several = self.phases[p].trains.len() > 1;
@@ -285,6 +283,25 @@ impl<'a> Site<'a> {
             }
         }
         Ok((planned, updates))
+    }
+
+    /// Which phases move on to other random numbers whenever they have run: those that draw and run several times in a row, and of a loop in
+    /// which none does the last that draws. So the first time through a loop draws what a game without the loop would.
+    fn moves_on(&self) -> Vec<bool> {
+        let random = |node: &Node| matches!(node.op, Op::Rand { .. });
+        let draws: Vec<bool> = self.phases.iter().map(|built| built.dag.nodes.iter().any(random)).collect();
+        let phases = self.game.phases.iter();
+        let mut moves: Vec<bool> = phases.zip(&draws).map(|(phase, draws)| *draws && phase.repeat > 1).collect();
+        let mut loops: Vec<&Loop> = self.game.loops.iter().filter(|l| l.times > 1).collect();
+        loops.sort_by_key(|l| l.phases.len());
+        for l in loops {
+            let inside = |p: &usize| l.phases.contains(&self.game.phases[*p].name);
+            let numbers: Vec<usize> = (0..moves.len()).filter(inside).collect();
+            if !numbers.iter().any(|&p| moves[p]) {
+                numbers.iter().rev().find(|&&p| draws[p]).into_iter().for_each(|&p| moves[p] = true);
+            }
+        }
+        moves
     }
 
     /// The plan that draws a batch from the resident set.
