@@ -84,7 +84,7 @@ fn restarts_never_make_the_smallest_change_larger() {
         [("fab", Norm::Inf, 0.1), ("fab", Norm::Two, 1.0), ("fab-t", Norm::Inf, 0.1), ("fab-t", Norm::Two, 1.0)]
     {
         let size = |restarts: u32| {
-            let o = AttackOptions { steps: Some(8), norm: Some(norm), restarts: Some(restarts), ..options() };
+            let o = AttackOptions { steps: Some(30), norm: Some(norm), restarts: Some(restarts), ..options() };
             let run = lab.run(&attack(name, &o), eps, 5, ADVERSARIAL);
             assert_eq!(run.success(), 1.0, "{name}");
             sizes(norm, run.adversarial(), &lab.images)
