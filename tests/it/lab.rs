@@ -171,8 +171,7 @@ fn moves_on(attack: &Attack, draws: &[bool]) -> Vec<bool> {
     let mut moves: Vec<bool> =
         attack.stages.iter().zip(draws).map(|(stage, draws)| *draws && stage.repeat > 1).collect();
     type Group = (fn(&Stage) -> bool, u32);
-    let groups: [Group; 2] =
-        [(|stage| stage.looped, attack.times), (|stage| stage.restarted, attack.restarts)];
+    let groups: [Group; 2] = [(|stage| stage.looped, attack.times), (|stage| stage.restarted, attack.restarts)];
     for (inside, _) in groups.into_iter().filter(|(_, times)| *times > 1) {
         let of_group = |k: &usize| inside(&attack.stages[*k]);
         if !(0..moves.len()).filter(of_group).any(|k| moves[k]) {
