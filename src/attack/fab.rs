@@ -71,8 +71,9 @@ fn fab(name: &'static str, o: &AttackOptions, targets: bool) -> Result<Attack> {
         start.looped().restarted(),
         step.looped().restarted(),
         Stage::new("again", again).restarted(),
-        Stage::new("bracket", bracket),
-        Stage::new("search", move |s| search(s, norm)).repeat(FINAL),
+        // After each start, of the best so far: what a start has found never gets larger by a later one.
+        Stage::new("bracket", bracket).restarted(),
+        Stage::new("search", move |s| search(s, norm)).repeat(FINAL).restarted(),
     ];
     let times = if targets { others } else { 1 };
     Ok(Attack { times, restarts, ..Attack::new(name, Ball::Smallest(norm), stages) })
