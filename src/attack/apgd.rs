@@ -13,18 +13,21 @@ pub(super) const ENTRIES: &[Listing] = &[
         name: "apgd-ce",
         about: "auto-PGD on the cross-entropy (Croce & Hein 2020)",
         targets: true,
+        draws: true,
         make: |o| Apgd::new("apgd-ce", o, Loss::Ce).map(Apgd::attack),
     },
     Listing {
         name: "apgd-dlr",
         about: "auto-PGD on the difference of logits ratio (Croce & Hein 2020)",
         targets: true,
+        draws: true,
         make: |o| Apgd::new("apgd-dlr", o, Loss::Dlr).map(Apgd::attack),
     },
     Listing {
         name: "apgd-t",
         about: "auto-PGD towards each of the nine nearest classes in turn, on the targeted ratio (Croce & Hein 2020)",
         targets: false,
+        draws: true,
         make: |o| {
             if o.classes < 4 {
                 let hint = "the targeted ratio wants four classes: use apgd-ce";
@@ -112,7 +115,7 @@ impl Apgd {
             Stage::new("step", move |s| self.ascend(s)).repeat(self.steps).looped(),
         ];
         let times = self.restarts * self.nearest.unwrap_or(1);
-        Attack { name: self.name, ball: Ball::Radius(self.norm), stages, times }
+        Attack { times, ..Attack::new(self.name, Ball::Radius(self.norm), stages) }
     }
 
     fn begin(&self, s: &Scene) {

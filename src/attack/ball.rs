@@ -35,9 +35,13 @@ pub enum Norm {
 /// A random point of the ball of radius `eps` `[1]` around `x0` [N, …], inside `bounds`; uniform in the ball before that.
 /// Reads random streams `stream` and, for [`Norm::Two`], `stream + 1`.
 pub fn start<'g>(norm: Norm, x0: Tensor<'g>, eps: Tensor<'g>, bounds: Bounds, stream: u32) -> Tensor<'g> {
-    let graph = x0.graph();
-    let shape = x0.shape();
-    let delta = match norm {
+    (x0 + offset(norm, x0, stream) * everywhere(eps, x0)).clamp(bounds.lo, bounds.hi).detach()
+}
+
+/// A random change of each example of `x0`, uniform in the ball of radius 1. Reads random streams as [`start`] does.
+pub(super) fn offset<'g>(norm: Norm, x0: Tensor<'g>, stream: u32) -> Tensor<'g> {
+    let (graph, shape) = (x0.graph(), x0.shape());
+    match norm {
         Norm::Inf => graph.rand(Dist::Uniform, stream, &shape).scale(2.0) - 1.0,
         Norm::Two => {
             let direction = graph.rand(Dist::Normal, stream, &shape);
@@ -47,8 +51,7 @@ pub fn start<'g>(norm: Norm, x0: Tensor<'g>, eps: Tensor<'g>, bounds: Bounds, st
             let radius = graph.rand(Dist::Uniform, stream + 1, one_an_example).pow(1.0 / elements);
             direction * (reciprocal_length(direction) * radius)
         }
-    };
-    (x0 + delta * everywhere(eps, x0)).clamp(bounds.lo, bounds.hi).detach()
+    }
 }
 
 /// One step: from `x_adv` along `gradient` by `alpha` `[1]`, then back into the ball of radius `eps` `[1]` around `x0` and

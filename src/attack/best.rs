@@ -5,6 +5,9 @@ use crate::graph::Tensor;
 
 /// Where the score of that example is kept, `[N,1]`.
 pub(super) const SCORE: &str = "score";
+/// Where a search is, and the score of that: what starts anew goes on from there, not from the best of earlier starts.
+const HERE: &str = "x";
+const HERE_SCORE: &str = "x_score";
 /// Below every score: what any example beats.
 const LEAST: f64 = -1e30;
 
@@ -30,6 +33,24 @@ pub(super) fn meet_where<'g>(s: &Scene<'_, 'g>, x: Tensor<'g>, fools: Tensor<'g>
     s.store(SCORE, better.select(score, best));
     s.store(FOOLED, fooled);
     fooled.detach()
+}
+
+/// A search sets out from `x`, whose score `[N,1]` is known.
+pub(super) fn set_out<'g>(s: &Scene<'_, 'g>, x: Tensor<'g>, score: Tensor<'g>) {
+    s.store(HERE, x);
+    s.store(HERE_SCORE, score);
+}
+
+/// Where the search is.
+pub(super) fn here<'g>(s: &Scene<'_, 'g>) -> Tensor<'g> {
+    s.load_images(HERE)
+}
+
+/// The search goes on from `x` where that has a higher score `[N,1]` than where it is. One that is over goes nowhere.
+pub(super) fn climb<'g>(s: &Scene<'_, 'g>, x: Tensor<'g>, score: Tensor<'g>) {
+    let before = s.load_each(HERE_SCORE);
+    let higher = (score - before).step();
+    set_out(s, s.spread(higher).select(x, here(s)), higher.select(score, before));
 }
 
 /// `x` where nothing that fools the model is known yet, else the example that does: a search that is over stays where it is.

@@ -15,18 +15,21 @@ pub(super) const ENTRIES: &[Listing] = &[
         name: "cw2",
         about: "Adam on distance and margin in tanh space, nine searches for c, Euclidean (Carlini & Wagner 2017)",
         targets: true,
+        draws: false,
         make: cw2,
     },
     Listing {
         name: "ead",
         about: "shrinking steps on the elastic net, which keeps the least elastic net (Chen 2018)",
         targets: true,
+        draws: false,
         make: |o| elastic("ead", o, Rule::ElasticNet),
     },
     Listing {
         name: "ead-l1",
         about: "shrinking steps on the elastic net, which keeps the least sum of changes (Chen 2018)",
         targets: true,
+        draws: false,
         make: |o| elastic("ead-l1", o, Rule::Sum),
     },
 ];
@@ -64,7 +67,7 @@ fn searched(
         Stage::new("step", step).repeat(o.steps.unwrap_or(STEPS)).looped(),
         Stage::new("end", |s| constant::next(s, s.load_each(SUCCESS))).looped(),
     ];
-    Ok(Attack { name, ball: Ball::Smallest(Norm::Two), stages, times: SEARCHES })
+    Ok(Attack { times: SEARCHES, ..Attack::new(name, Ball::Smallest(Norm::Two), stages) })
 }
 
 /// Squared distance of `x` from `from` plus c·max(z_y − max over i ≠ y of zᵢ, 0), `[N,1]`; with a target t, max(max over i ≠ t of zᵢ − z_t, 0).

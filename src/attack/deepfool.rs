@@ -1,7 +1,7 @@
 //! DeepFool (Moosavi-Dezfooli, Fawzi & Frossard 2016): steps to the nearest of the linearised class boundaries.
 
 use super::apgd::{NEAREST, list_targets, next_target};
-use super::ball::Norm;
+use super::ball::{Norm, dot};
 use super::smallest::{self, length, reciprocal, wants_classes};
 use super::{Attack, AttackOptions, Ball, FOOLED, Listing, Scene, Stage};
 use crate::error::Result;
@@ -13,6 +13,7 @@ pub(super) const ENTRIES: &[Listing] = &[Listing {
     name: "deepfool",
     about: "steps to the nearest linearised boundary, Euclidean (Moosavi-Dezfooli 2016)",
     targets: false,
+    draws: false,
     make: deepfool,
 }];
 
@@ -34,7 +35,7 @@ fn deepfool(o: &AttackOptions) -> Result<Attack> {
             look(s, s.load_images("x"));
         }),
     ];
-    Ok(Attack { name: "deepfool", ball: Ball::Smallest(Norm::Two), stages, times: 1 })
+    Ok(Attack::new("deepfool", Ball::Smallest(Norm::Two), stages))
 }
 
 /// Where the class that is `number`-th nearest for the image is kept.
@@ -42,13 +43,18 @@ fn class(number: u32) -> String {
     format!("class_{number}")
 }
 
-fn begin(s: &Scene, classes: usize, others: u32) {
-    smallest::begin(s);
+/// Keeps the nearest classes for the image, whose boundaries [`nearest_boundary`] compares.
+pub(super) fn list_nearest(s: &Scene, classes: usize, others: u32) {
     list_targets(s);
     for number in 0..others {
         let class_of_each = next_target(s, classes, classes as u32 - 1);
         s.store(&class(number), class_of_each);
     }
+}
+
+fn begin(s: &Scene, classes: usize, others: u32) {
+    smallest::begin(s);
+    list_nearest(s, classes, others);
     s.store("x", s.images);
     s.store("change", s.graph().constant(0.0, s.images.shape()));
 }
@@ -65,27 +71,50 @@ fn at<'g>(logits: Tensor<'g>, class: Tensor<'g>) -> Tensor<'g> {
     (one_hot(class, logits.dim(1)) * logits).sum(&[1])
 }
 
-/// The step to the boundary at distance |z_k − z_y|/‖∇(z_k − z_y)‖ that is the least over the classes k.
+/// The boundary of a class, linearised at a point.
+#[derive(Clone, Copy)]
+pub(super) struct Boundary<'g> {
+    /// z_k − z_y, `[N,1]`.
+    pub(super) gap: Tensor<'g>,
+    /// Its gradient.
+    pub(super) slope: Tensor<'g>,
+    /// |gap| over the dual norm of the gradient: how far it is, `[N,1]`.
+    distance: Tensor<'g>,
+}
+
+/// The nearest to `x` in this norm of the boundaries of the classes that [`list_nearest`] keeps.
+pub(super) fn nearest_boundary<'g>(
+    s: &Scene<'_, 'g>,
+    norm: Norm,
+    x: Tensor<'g>,
+    logits: Tensor<'g>,
+    others: u32,
+) -> Boundary<'g> {
+    let label = at(logits, s.labels);
+    let boundary = |number: u32| {
+        let gap = at(logits, s.load(&class(number), [s.rows()])) - label;
+        let slope = s.gradient(gap, x);
+        let steepness = match norm {
+            Norm::Inf => dot(slope, slope.sign()),
+            Norm::Two => length(Norm::Two, slope),
+        };
+        Boundary { gap, slope, distance: gap.abs() * reciprocal(steepness) }
+    };
+    (1..others).map(boundary).fold(boundary(0), |nearest, other| {
+        let closer = (nearest.distance - other.distance).step();
+        let slope = s.spread(closer).select(other.slope, nearest.slope);
+        let [gap, distance] =
+            [(other.gap, nearest.gap), (other.distance, nearest.distance)].map(|(a, b)| closer.select(a, b));
+        Boundary { gap, slope, distance }
+    })
+}
+
+/// The step to the nearest boundary.
 fn step(s: &Scene, others: u32) {
     let (x, change) = (s.load_images("x"), s.load_images("change"));
     let logits = look(s, x);
-    let label = at(logits, s.labels);
-    let mut nearest: Option<(Tensor, Tensor, Tensor)> = None;
-    for number in 0..others {
-        let gap = at(logits, s.load(&class(number), [s.rows()])) - label;
-        let gradient = s.gradient(gap, x);
-        let per_length = reciprocal(length(Norm::Two, gradient));
-        let distance = gap.abs() * per_length;
-        nearest = Some(match nearest {
-            None => (distance, gradient, per_length),
-            Some((least, slope, scale)) => {
-                let closer = (least - distance).step();
-                let slope = s.spread(closer).select(gradient, slope);
-                (closer.select(distance, least), slope, closer.select(per_length, scale))
-            }
-        });
-    }
-    let Some((distance, slope, per_length)) = nearest else { return };
+    let Boundary { slope, distance, .. } = nearest_boundary(s, Norm::Two, x, logits, others);
+    let per_length = reciprocal(length(Norm::Two, slope));
     let onward = change + slope * s.spread((distance + FLOOR * s.bounds.width()) * per_length);
     let moved = (s.images + onward.scale(OVERSHOOT)).clamp(s.bounds.lo, s.bounds.hi);
     s.store("change", onward);

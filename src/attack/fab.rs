@@ -3,19 +3,30 @@
 
 use super::apgd::{NEAREST, list_targets, next_target, target};
 use super::ball::{Bounds, Norm, dot};
+use super::deepfool::{list_nearest, nearest_boundary};
 use super::smallest::{self, length, reciprocal, wants_classes};
 use super::{ADVERSARIAL, Attack, AttackOptions, Ball, Listing, Loss, Scene, Stage};
 use crate::error::Result;
-use crate::graph::Tensor;
+use crate::graph::{Dist, Tensor};
 use crate::nn::softmax::one_hot;
 
 /// The attacks of this file.
-pub(super) const ENTRIES: &[Listing] = &[Listing {
-    name: "fab-t",
-    about: "projections onto the linearised boundary of each of the nine nearest classes in turn (Croce & Hein 2020b)",
-    targets: false,
-    make: fab,
-}];
+pub(super) const ENTRIES: &[Listing] = &[
+    Listing {
+        name: "fab",
+        about: "projections onto the nearest of nine linearised boundaries, drawn towards the image (Croce & Hein 2020b)",
+        targets: false,
+        draws: true,
+        make: |o| fab("fab", o, false),
+    },
+    Listing {
+        name: "fab-t",
+        about: "fab that goes for each of the nine nearest classes in turn, at a ninth of the gradients",
+        targets: false,
+        draws: true,
+        make: |o| fab("fab-t", o, true),
+    },
+];
 
 /// Largest weight of the projection of the image.
 const WEIGHT: f64 = 0.1;
@@ -26,35 +37,78 @@ const BACKWARD: f64 = 0.9;
 /// Steps of the final search on the way from the image to the best example.
 const FINAL: u32 = 3;
 
-/// One hundred steps towards each class unless others were asked for. Every search sets out from the image: there are no restarts.
-fn fab(o: &AttackOptions) -> Result<Attack> {
-    wants_classes("fab-t", o)?;
-    let (classes, norm) = (o.classes, o.norm.unwrap_or(Norm::Inf));
-    let begin = |s: &Scene| {
+/// How far from the image later searches set out, as a share of the radius.
+const START: f64 = 0.5;
+/// 0 in the first search of each class, then 1, `[1]`.
+const AGAIN: &str = "again";
+
+/// One hundred steps (towards each class, with `targets`) unless others were asked for. The first search sets out from the image, as the
+/// authors' does, each restart from a random point half of the radius away.
+fn fab(name: &'static str, o: &AttackOptions, targets: bool) -> Result<Attack> {
+    wants_classes(name, o)?;
+    let (classes, norm, restarts) = (o.classes, o.norm.unwrap_or(Norm::Inf), o.restarts.unwrap_or(1));
+    let others = NEAREST.min(classes as u32 - 1);
+    let begin = move |s: &Scene| {
         smallest::begin(s);
-        list_targets(s);
+        match targets {
+            true => list_targets(s),
+            false => list_nearest(s, classes, others),
+        }
+        s.store(AGAIN, s.graph().constant(0.0, [1]));
     };
     let start = move |s: &Scene| {
-        next_target(s, classes, classes as u32 - 1);
-        s.store("x", s.images);
+        if targets {
+            // Every search goes through the same classes.
+            next_target(s, classes, others);
+        }
+        s.store("x", if restarts > 1 { away(s, norm) } else { s.images });
     };
+    let again = |s: &Scene| s.store(AGAIN, s.graph().constant(1.0, [1]));
+    let step = move |s: &Scene| step(s, norm, (!targets).then_some(others));
+    let [start, step] = [Stage::new("start", start), Stage::new("step", step).repeat(o.steps.unwrap_or(100))];
     let stages = vec![
         Stage::new("begin", begin),
-        Stage::new("start", start).looped(),
-        Stage::new("step", move |s| step(s, norm)).repeat(o.steps.unwrap_or(100)).looped(),
-        Stage::new("bracket", bracket),
-        Stage::new("search", move |s| search(s, norm)).repeat(FINAL),
+        start.looped().restarted(),
+        step.looped().restarted(),
+        Stage::new("again", again).restarted(),
+        // After each start, of the best so far: what a start has found never gets larger by a later one.
+        Stage::new("bracket", bracket).restarted(),
+        Stage::new("search", move |s| search(s, norm)).repeat(FINAL).restarted(),
     ];
-    Ok(Attack { name: "fab-t", ball: Ball::Smallest(norm), stages, times: NEAREST.min(classes as u32 - 1) })
+    let times = if targets { others } else { 1 };
+    Ok(Attack { times, restarts, ..Attack::new(name, Ball::Smallest(norm), stages) })
 }
 
-/// Moves to a mixture of the projections of x and of the image onto the boundary between label and target, linearised at x.
-fn step(s: &Scene, norm: Norm) {
-    let x = s.load_images("x");
-    let logits = s.logits(x);
+/// Where a search sets out: at first the image, then a random point at a distance from it, within the box.
+fn away<'g>(s: &Scene<'_, 'g>, norm: Norm) -> Tensor<'g> {
+    let way = match norm {
+        Norm::Inf => s.random(Dist::Uniform, 0, s.images.shape()).scale(2.0) - 1.0,
+        Norm::Two => s.random(Dist::Normal, 0, s.images.shape()),
+    };
+    let far = (s.eps * s.load(AGAIN, [1])).scale(START);
+    let change = way * s.spread(reciprocal(length(norm, way))) * s.everywhere(far);
+    (s.images + change).clamp(s.bounds.lo, s.bounds.hi)
+}
+
+/// The gap between label and target at x, `[N,1]`, with its gradient.
+fn towards_target<'g>(s: &Scene<'_, 'g>, x: Tensor<'g>, logits: Tensor<'g>) -> (Tensor<'g>, Tensor<'g>) {
     let between = one_hot(target(s), logits.dim(1)) - one_hot(s.labels, logits.dim(1));
     let gap = (between * logits).sum(&[1]);
-    let slope = s.gradient(gap, x);
+    (gap, s.gradient(gap, x))
+}
+
+/// Moves to a mixture of the projections of x and of the image onto a boundary, linearised at x: that of the target, or the nearest to x of
+/// the nearest classes' boundaries, where their number is given.
+fn step(s: &Scene, norm: Norm, nearest: Option<u32>) {
+    let x = s.load_images("x");
+    let logits = s.logits(x);
+    let (gap, slope) = match nearest {
+        None => towards_target(s, x, logits),
+        Some(others) => {
+            let boundary = nearest_boundary(s, norm, x, logits, others);
+            (boundary.gap, boundary.slope)
+        }
+    };
 
     // The boundary is where gap + slope·(z − x) = 0; what is missing there, seen from x and from the image.
     let missing = -gap;

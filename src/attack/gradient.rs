@@ -1,6 +1,6 @@
 //! Attacks that follow the gradient within a ball of given radius.
 
-use super::ball::{example_axes, project};
+use super::ball::{example_axes, project, reciprocal_length};
 use super::best;
 use super::{ADVERSARIAL, Attack, AttackOptions, Ball, FOOLED, Keep, Listing, Loss, Norm, Scene, Stage, step};
 use crate::graph::{Dist, Tensor};
@@ -11,24 +11,28 @@ pub(super) const ENTRIES: &[Listing] = &[
         name: "noise",
         about: "x + U(±ε): the control that every attack must beat",
         targets: false,
+        draws: true,
         make: |o| Ok(Ascent { start: Start::Random, ..Ascent::new("noise", o, 0) }.attack()),
     },
     Listing {
         name: "fgsm",
         about: "one step of ε along the gradient's sign (Goodfellow 2014)",
         targets: true,
+        draws: false,
         make: |o| Ok(Ascent { alpha: Alpha::Share(1.0), ..Ascent::new("fgsm", o, 1) }.attack()),
     },
     Listing {
         name: "rfgsm",
         about: "half of ε along random signs, the other half along the gradient's (Tramèr 2018)",
         targets: true,
+        draws: true,
         make: |o| Ok(Ascent { start: Start::Signs, alpha: Alpha::Share(0.5), ..Ascent::new("rfgsm", o, 1) }.attack()),
     },
     Listing {
         name: "ffgsm",
         about: "a random start, then one sign step of 1.25 ε (Wong 2020)",
         targets: true,
+        draws: true,
         make: |o| {
             // In training the start may lie outside of the box, as published: a step from inside it would end at the border of the
             // ball in nearly every dark pixel, and a network that sees nothing else learns to withstand nothing else.
@@ -40,18 +44,21 @@ pub(super) const ENTRIES: &[Listing] = &[
         name: "bim",
         about: "sign steps from the image (Kurakin 2016)",
         targets: true,
+        draws: false,
         make: |o| Ok(Ascent::new("bim", o, 10).attack()),
     },
     Listing {
         name: "pgd",
         about: "projected steps from a random start, of the sign or in the Euclidean ball (Madry 2018)",
         targets: true,
+        draws: true,
         make: |o| Ok(Ascent { start: Start::Random, ..Ascent::new("pgd", o, 40) }.attack()),
     },
     Listing {
         name: "mifgsm",
         about: "sign steps along an accumulated gradient (Dong 2018)",
         targets: true,
+        draws: false,
         make: |o| Ok(Ascent { momentum: Some(1.0), ..Ascent::new("mifgsm", o, 10).even(o) }.attack()),
     },
 ];
@@ -65,7 +72,7 @@ pub(super) enum Start {
     Random,
     /// Uniformly in the ball of the maximum norm, whether in the box or not: the first step comes back to it.
     Unboxed,
-    /// Half of ε along random signs.
+    /// Half of ε along random signs; in the Euclidean ball, in a random direction.
     Signs,
     /// A thousandth of the box away, normally distributed: where the loss has no gradient at the image itself.
     Near,
@@ -111,7 +118,7 @@ pub(super) struct Ascent {
     /// Decay of the accumulated gradient, where it accumulates.
     pub(super) momentum: Option<f64>,
     pub(super) estimate: Estimate,
-    /// An attack with samples knows no restarts: its steps are the loop.
+    /// With samples, the steps are a loop.
     pub(super) samples: Option<Samples>,
     pub(super) restarts: u32,
     pub(super) keep: Keep,
@@ -145,6 +152,7 @@ impl Ascent {
 
     pub(super) fn attack(self) -> Attack {
         let (name, ball, keep, steps) = (self.name, Ball::Radius(self.norm), self.keep, self.steps);
+        let (samples, restarts) = (self.samples, self.restarts);
         let stage = |name: &'static str, run: for<'g> fn(&Ascent, &Scene<'_, 'g>)| {
             let ascent = self.clone();
             Stage::new(name, move |s| run(&ascent, s))
@@ -152,23 +160,21 @@ impl Ascent {
         let [start, step, end] =
             [stage("start", Ascent::start), stage("step", Ascent::ascend), stage("end", Ascent::end)];
         let end = (keep == Keep::Best).then_some(end);
-        let mut stages = vec![stage("begin", Ascent::begin)];
-        let times = match self.samples {
+        let mut stages = vec![stage("begin", Ascent::begin), start.restarted()];
+        let times = match samples {
             None => {
-                stages.push(start.looped());
-                stages.extend((steps > 0).then(|| step.repeat(steps).looped()));
-                stages.extend(end.map(Stage::looped));
-                self.restarts
+                stages.extend((steps > 0).then(|| step.repeat(steps).restarted()));
+                1
             }
             Some(samples) => {
-                let sample = stage("sample", samples.add).repeat(samples.count).looped();
-                stages.push(start);
-                stages.extend(if samples.before { [sample, step.looped()] } else { [step.looped(), sample] });
-                stages.extend(end);
+                let sample = stage("sample", samples.add).repeat(samples.count).looped().restarted();
+                let step = step.looped().restarted();
+                stages.extend(if samples.before { [sample, step] } else { [step, sample] });
                 steps
             }
         };
-        Attack { name, ball, stages, times }
+        stages.extend(end.map(Stage::restarted));
+        Attack { times, restarts, ..Attack::new(name, ball, stages) }
     }
 
     fn begin(&self, s: &Scene) {
@@ -188,7 +194,13 @@ impl Ascent {
                 let uniform = s.random(Dist::Uniform, 0, s.images.shape()).scale(2.0) - 1.0;
                 s.images + uniform * s.radius()
             }
-            Start::Signs => (s.images + normal().sign() * s.radius().scale(0.5)).clamp(s.bounds.lo, s.bounds.hi),
+            Start::Signs => {
+                let way = match self.norm {
+                    Norm::Inf => normal().sign(),
+                    Norm::Two => normal() * reciprocal_length(normal()),
+                };
+                (s.images + way * s.radius().scale(0.5)).clamp(s.bounds.lo, s.bounds.hi)
+            }
             Start::Near => {
                 let near = s.images + normal().scale(1e-3 * (s.bounds.hi - s.bounds.lo));
                 project(self.norm, near, s.images, s.eps, s.bounds)

@@ -16,6 +16,7 @@ pub(super) const ENTRIES: &[Listing] = &[Listing {
     name: "lbfgs",
     about: "L-BFGS in the box on distance and cross-entropy, towards a class or the nearest other (Szegedy 2013)",
     targets: true,
+    draws: false,
     make: lbfgs,
 }];
 
@@ -48,7 +49,7 @@ fn lbfgs(o: &AttackOptions) -> Result<Attack> {
         Stage::new("step", step).repeat(o.steps.unwrap_or(60)).looped(),
         Stage::new("end", |s| constant::next(s, s.load_each("success"))).looped(),
     ];
-    Ok(Attack { name: "lbfgs", ball: Ball::Smallest(Norm::Two), stages, times: SEARCHES })
+    Ok(Attack { times: SEARCHES, ..Attack::new("lbfgs", Ball::Smallest(Norm::Two), stages) })
 }
 
 /// What is minimised, `[N,1]`, with its gradient, and whether `x` fools the model.

@@ -15,12 +15,14 @@ pub(super) const ENTRIES: &[Listing] = &[
         name: "ddn",
         about: "normalised steps on a sphere that shrinks where it fools and grows where not (Rony 2019)",
         targets: true,
+        draws: true,
         make: ddn,
     },
     Listing {
         name: "fmn",
         about: "normalised steps in a ball that shrinks where it fools, in either norm (Pintor 2021)",
         targets: true,
+        draws: false,
         make: fmn,
     },
 ];
@@ -57,8 +59,10 @@ fn annealed(
 ) -> Result<Attack> {
     wants_classes(name, o)?;
     let steps = o.steps.unwrap_or(100);
-    let begin = move |s: &Scene| {
+    let begin = |s: &Scene| {
         smallest::begin(s);
+    };
+    let start = move |s: &Scene| {
         s.store("x", s.images);
         s.store(RADIUS, s.each(radius * s.bounds.width()));
         s.store("cosine", s.graph().constant(1.0, [1]));
@@ -72,8 +76,12 @@ fn annealed(
         s.store("sine", sine.scale(right) + cosine.scale(up));
         step(s, (cosine + 1.0).scale(0.5));
     };
-    let stages = vec![Stage::new("begin", begin), Stage::new("step", step).repeat(steps)];
-    Ok(Attack { name, ball: Ball::Smallest(norm), stages, times: 1 })
+    let stages = vec![
+        Stage::new("begin", begin),
+        Stage::new("start", start).restarted(),
+        Stage::new("step", step).repeat(steps).restarted(),
+    ];
+    Ok(Attack { restarts: o.restarts.unwrap_or(1), ..Attack::new(name, Ball::Smallest(norm), stages) })
 }
 
 /// From one value to another, `[1]`.

@@ -58,12 +58,14 @@ pub struct Stage {
     pub repeat: u32,
     /// Whether it belongs to the group of neighbouring stages that runs [`Attack::times`] times.
     pub looped: bool,
+    /// Whether it belongs to the group of neighbouring stages that runs [`Attack::restarts`] times; looped stages may lie inside it.
+    pub restarted: bool,
 }
 
 impl Stage {
     /// A stage that runs once.
     pub fn new(name: &'static str, build: impl for<'g> Fn(&Scene<'_, 'g>) + Send + Sync + 'static) -> Stage {
-        Stage { name, build: Arc::new(build), repeat: 1, looped: false }
+        Stage { name, build: Arc::new(build), repeat: 1, looped: false, restarted: false }
     }
 
     /// Builds its graph: loads from the scene's memory and stores there.
@@ -81,6 +83,11 @@ impl Stage {
     pub fn looped(self) -> Stage {
         Stage { looped: true, ..self }
     }
+
+    /// The same, in the group that runs anew with each restart.
+    pub fn restarted(self) -> Stage {
+        Stage { restarted: true, ..self }
+    }
 }
 
 /// An attack: what runs, and how often.
@@ -92,20 +99,33 @@ pub struct Attack {
     pub ball: Ball,
     /// In the order in which they run.
     pub stages: Vec<Stage>,
-    /// How many times the looped stages run as a group: restarts, target classes, tries of a constant.
+    /// How many times the looped stages run as a group: target classes, tries of a constant, steps of many samples.
     pub times: u32,
+    /// How many times the restarted stages do.
+    pub restarts: u32,
 }
 
 impl Attack {
+    /// An attack whose groups of stages run once.
+    pub fn new(name: &'static str, ball: Ball, stages: Vec<Stage>) -> Attack {
+        Attack { name, ball, stages, times: 1, restarts: 1 }
+    }
+
     /// The stages in the order in which they run, as (number, times in a row).
     pub fn schedule(&self) -> Vec<(usize, u32)> {
+        let numbers: Vec<usize> = (0..self.stages.len()).collect();
+        let restarted = |number: usize| self.stages[number].restarted;
+        let looped = |number: usize| self.stages[number].looped;
         let mut order = vec![];
-        let mut from = 0;
-        while from < self.stages.len() {
-            let looped = self.stages[from..].iter().take_while(|stage| stage.looped).count();
-            let (until, times) = if looped > 0 { (from + looped, self.times) } else { (from + 1, 1) };
-            (0..times).for_each(|_| order.extend((from..until).map(|stage| (stage, self.stages[stage].repeat))));
-            from = until;
+        for group in numbers.chunk_by(|&a, &b| restarted(a) == restarted(b)) {
+            let mut once = vec![];
+            for inner in group.chunk_by(|&a, &b| looped(a) && looped(b)) {
+                let runs = inner.iter().map(|&stage| (stage, self.stages[stage].repeat));
+                let times = if looped(inner[0]) { self.times } else { 1 };
+                (0..times).for_each(|_| once.extend(runs.clone()));
+            }
+            let times = if restarted(group[0]) { self.restarts } else { 1 };
+            (0..times).for_each(|_| order.extend_from_slice(&once));
         }
         order
     }
@@ -158,8 +178,10 @@ pub struct AttackOptions {
     pub steps: Option<u32>,
     /// Length of a step in units of the images.
     pub alpha: Option<f64>,
-    /// Times that it starts anew.
+    /// Times that it starts, each time with other random numbers; of all, the best example is kept.
     pub restarts: Option<u32>,
+    /// Pixels that onepixel changes; one unless given.
+    pub pixels: Option<u32>,
     /// Norm of the ball, where the attack knows several.
     pub norm: Option<Norm>,
     /// What it raises.
@@ -183,6 +205,8 @@ pub struct Listing {
     pub about: &'static str,
     /// Whether it can go for a class.
     pub targets: bool,
+    /// Whether it draws random numbers, so that it may find something else where it starts anew.
+    pub draws: bool,
     /// Makes it.
     pub make: fn(&AttackOptions) -> Result<Attack>,
 }
@@ -222,10 +246,14 @@ pub fn named(name: &str, options: &AttackOptions) -> Result<Attack> {
     if let Some(loss) = options.loss {
         loss.check(name, options.classes)?;
     }
-    for (key, count) in [("steps", options.steps), ("restarts", options.restarts)] {
+    for (key, count) in [("steps", options.steps), ("restarts", options.restarts), ("pixels", options.pixels)] {
         if count == Some(0) {
             return Err(refused(name, key, 0, "must be at least 1"));
         }
+    }
+    if let Some(restarts) = options.restarts.filter(|restarts| *restarts > 1 && !entry.draws) {
+        let hint = "this attack draws no random numbers and would find the same again: leave it out";
+        return Err(refused(name, "restarts", restarts, hint));
     }
     if options.alpha.is_some_and(|alpha| alpha <= 0.0 || !alpha.is_finite()) {
         return Err(refused(name, "alpha", options.alpha.unwrap_or(0.0), "must be above 0"));

@@ -1,4 +1,5 @@
-//! One pixel (Su 2019): differential evolution of where a pixel is and what colour it takes.
+//! One pixel (Su 2019): differential evolution of where a pixel is and what colour it takes; or of several, of which the last covers
+//! those before it where they meet.
 //!
 //! Each query asks about one child of each example. As published, a child is r₁ + ½(r₂ − r₃) of three others, without crossover, and
 //! takes the place of its father where it is fitter; what falls out of its range is drawn anew.
@@ -15,7 +16,7 @@ const POPULATION: u32 = 400;
 const TURNS: u32 = 30;
 /// Weight of the difference of two others.
 const WEIGHT: f64 = 0.5;
-/// Every individual, `[N,P,2+C]`: row, column and colour as shares of their ranges.
+/// Every individual, `[N,P,D·(2+C)]`: row, column and colour of each of its D pixels, as shares of their ranges.
 const PEOPLE: &str = "people";
 /// What each is worth, `[N,P]`.
 const FITNESS: &str = "fitness";
@@ -27,7 +28,9 @@ const TURN: &str = "turn";
 pub(super) struct OnePixel {
     loss: Loss,
     queries: u32,
+    restarts: u32,
     population: usize,
+    pixels: usize,
     extents: [usize; 3],
 }
 
@@ -36,25 +39,36 @@ impl OnePixel {
         let queries = o.steps.unwrap_or(100 * POPULATION);
         // A child has three parents that differ, and a father.
         let population = (queries / TURNS).clamp(4, POPULATION) as usize;
-        OnePixel { loss: searched(o), queries, population, extents }
+        let (restarts, pixels) = (o.restarts.unwrap_or(1), o.pixels.unwrap_or(1) as usize);
+        OnePixel { loss: searched(o), queries, restarts, population, pixels, extents }
     }
 
     pub(super) fn attack(self) -> Attack {
         let stages = vec![
             Stage::new("begin", move |s| self.begin(s)),
-            Stage::new("query", move |s| self.query(s)).repeat(self.queries),
+            Stage::new("start", move |s| self.start(s)).restarted(),
+            Stage::new("query", move |s| self.query(s)).repeat(self.queries).restarted(),
         ];
-        Attack { name: "onepixel", ball: Ball::Pixels, stages, times: 1 }
+        Attack { restarts: self.restarts, ..Attack::new("onepixel", Ball::Pixels, stages) }
     }
 
-    /// Places everywhere, colours around the middle of the box, as published.
     fn begin(&self, s: &Scene) {
         self.loss.prepare(s);
         best::begin(s);
-        let (rows, people) = (s.rows(), self.population);
-        let place = s.random(Dist::Uniform, 0, [rows, people, 2]);
-        let colour = s.random(Dist::Normal, 1, [rows, people, self.extents[2]]).scale(0.5) + 0.5;
-        s.store(PEOPLE, Tensor::concat(&[place, colour.clamp(0.0, 1.0)], 2));
+    }
+
+    /// Numbers of an individual.
+    fn genes(&self) -> usize {
+        self.pixels * (2 + self.extents[2])
+    }
+
+    /// Places everywhere, colours around the middle of the box, as published.
+    fn start(&self, s: &Scene) {
+        let (rows, people, pixels) = (s.rows(), self.population, self.pixels);
+        let place = s.random(Dist::Uniform, 0, [rows, people, pixels, 2]);
+        let colour = s.random(Dist::Normal, 1, [rows, people, pixels, self.extents[2]]).scale(0.5) + 0.5;
+        let individual = Tensor::concat(&[place, colour.clamp(0.0, 1.0)], 3);
+        s.store(PEOPLE, individual.reshape([rows, people, self.genes()]));
         s.store(FITNESS, s.graph().constant(-1e30, [rows, people]));
         for name in [QUERY, TURN] {
             s.store(name, s.graph().constant(0.0, [1]));
@@ -62,7 +76,7 @@ impl OnePixel {
     }
 
     fn query(&self, s: &Scene) {
-        let (rows, count, genes) = (s.rows(), self.population, 2 + self.extents[2]);
+        let (rows, count, genes) = (s.rows(), self.population, self.genes());
         let people = s.load(PEOPLE, [rows, count, genes]);
         let fitness = s.load(FITNESS, [rows, count]);
         let (query, turn) = (s.load(QUERY, [1]), s.load(TURN, [1]));
@@ -85,7 +99,7 @@ impl OnePixel {
         s.store(TURN, wrapped(turn + 1.0, count));
     }
 
-    /// A child of three different individuals of each example, `[N,2+C]`.
+    /// A child of three different individuals of each example, `[N,D·(2+C)]`.
     fn child<'g>(&self, s: &Scene<'_, 'g>, people: Tensor<'g>) -> Tensor<'g> {
         let (rows, count) = (s.rows(), self.population);
         let whole = |which, below: usize| floor(s.random(Dist::Uniform, which, [rows]).scale(below as f64), below);
@@ -96,24 +110,27 @@ impl OnePixel {
         let third = third + (third - second + 0.5).step();
         let pick = |number: Tensor<'g>| (people * one_hot(number, count).reshape([rows, count, 1])).sum(&[1]);
         let [r1, r2, r3] = [first, wrapped(first + second, count), wrapped(first + third, count)].map(pick);
-        let child = (r1 + (r2 - r3).scale(WEIGHT)).reshape([rows, 2 + self.extents[2]]);
+        let child = (r1 + (r2 - r3).scale(WEIGHT)).reshape([rows, self.genes()]);
         let anew = s.random(Dist::Uniform, 5, child.shape());
         let outside = (-child).step() + (child - 1.0).step();
         outside.select(anew, child)
     }
 
-    /// The images with the pixel of each individual.
+    /// The images with the pixels of each individual.
     fn image<'g>(&self, s: &Scene<'_, 'g>, individual: Tensor<'g>) -> Tensor<'g> {
-        let [height, width, channels] = self.extents;
-        let at = |gene: usize, extent: usize| {
-            floor(individual.slice(&[0, gene], [s.rows(), 1]).scale(extent as f64), extent).reshape([s.rows(), 1, 1, 1])
-        };
+        let ([height, width, channels], rows) = (self.extents, s.rows());
         let [row, column] = rows_and_columns(s.graph(), [height, width]);
         let differs = |a: Tensor<'g>, b: Tensor<'g>| (a - b).sign().abs();
-        let elsewhere = differs(row, at(0, height)).max(differs(column, at(1, width)));
-        let colour = individual.slice(&[0, 2], [s.rows(), channels]).reshape([s.rows(), 1, 1, channels]);
-        let colour = colour.scale(s.bounds.hi - s.bounds.lo) + s.bounds.lo;
-        elsewhere.select(s.images, colour).detach()
+        let painted = (0..self.pixels).fold(s.images, |image, pixel| {
+            let gene = pixel * (2 + channels);
+            let at = |gene: usize, extent: usize| {
+                floor(individual.slice(&[0, gene], [rows, 1]).scale(extent as f64), extent).reshape([rows, 1, 1, 1])
+            };
+            let elsewhere = differs(row, at(gene, height)).max(differs(column, at(gene + 1, width)));
+            let colour = individual.slice(&[0, gene + 2], [rows, channels]).reshape([rows, 1, 1, channels]);
+            elsewhere.select(image, colour.scale(s.bounds.width()) + s.bounds.lo)
+        });
+        painted.detach()
     }
 }
 

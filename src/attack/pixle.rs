@@ -1,12 +1,14 @@
 //! Pixle (Pomponi 2022): the pixels of a random patch of the image are copied to random places, again and again.
 //!
+//! What is published as restarts are the rounds here: a restart of this program sets out from the image again.
+//!
 //! The patches of one round all change the same picture; the next round goes on from the best one. Where two pixels of a patch would come
 //! to the same place neither does: which one is written last has no meaning where all are written at once.
 
 use super::best;
 use super::grid::{floor, within};
 use super::query::searched;
-use super::{ADVERSARIAL, Attack, AttackOptions, Ball, Loss, Scene, Stage};
+use super::{Attack, AttackOptions, Ball, Loss, Scene, Stage};
 use crate::graph::{Dist, Tensor};
 use crate::nn::softmax::iota;
 
@@ -17,12 +19,15 @@ const PATCHES: u32 = 10;
 const SIDES: [usize; 2] = [2, 10];
 /// What the patches of a round change.
 const BASE: &str = "base";
+/// Score of the image itself, `[N,1]`.
+const CLEAN: &str = "clean_score";
 
 #[derive(Clone, Copy)]
 pub(super) struct Pixle {
     loss: Loss,
     rounds: u32,
     patches: u32,
+    restarts: u32,
     extents: [usize; 3],
 }
 
@@ -30,24 +35,31 @@ impl Pixle {
     pub(super) fn new(o: &AttackOptions, extents: [usize; 3]) -> Pixle {
         let queries = o.steps.unwrap_or(ROUNDS * PATCHES);
         let patches = PATCHES.min(queries);
-        Pixle { loss: searched(o), rounds: queries / patches, patches, extents }
+        Pixle { loss: searched(o), rounds: queries / patches, patches, restarts: o.restarts.unwrap_or(1), extents }
     }
 
     pub(super) fn attack(self) -> Attack {
         let stages = vec![
             Stage::new("begin", move |s| self.begin(s)),
-            Stage::new("patch", move |s| self.patch(s)).repeat(self.patches).looped(),
-            Stage::new("update", |s| s.store(BASE, s.load_images(ADVERSARIAL))).looped(),
+            Stage::new("start", Pixle::start).restarted(),
+            Stage::new("patch", move |s| self.patch(s)).repeat(self.patches).looped().restarted(),
+            Stage::new("update", |s| s.store(BASE, best::here(s))).looped().restarted(),
         ];
-        Attack { name: "pixle", ball: Ball::Pixels, stages, times: self.rounds }
+        let (times, restarts) = (self.rounds, self.restarts);
+        Attack { times, restarts, ..Attack::new("pixle", Ball::Pixels, stages) }
     }
 
     /// The image itself is what a patch has to beat.
     fn begin(&self, s: &Scene) {
         self.loss.prepare(s);
         best::begin(s);
-        self.meet(s, s.images);
+        let score = self.meet(s, s.images);
+        s.store(CLEAN, score);
+    }
+
+    fn start(s: &Scene) {
         s.store(BASE, s.images);
+        best::set_out(s, s.images, s.load_each(CLEAN));
     }
 
     fn patch(&self, s: &Scene) {
@@ -59,7 +71,9 @@ impl Pixle {
         let table = s.images.reshape([rows * pixels, channels]);
         let moved = table.gather((source + first).reshape([rows * pixels])).reshape(s.images.shape());
         let other = (wanted - 1.0).sign().abs().reshape([rows, height, width, 1]);
-        self.meet(s, best::unless_fooled(s, other.select(s.load_images(BASE), moved)).detach());
+        let x = best::unless_fooled(s, other.select(s.load_images(BASE), moved)).detach();
+        let score = self.meet(s, x);
+        best::climb(s, x, score);
     }
 
     /// For each pixel `[N,H·W]`: the sum of the numbers of the pixels that come there, and how many they are.
@@ -90,8 +104,11 @@ impl Pixle {
         [comes * source, comes].map(|v| v.sum(&[2]).reshape([rows, pixels]))
     }
 
-    fn meet<'g>(&self, s: &Scene<'_, 'g>, x: Tensor<'g>) {
+    /// Looks at `x` and returns its score.
+    fn meet<'g>(&self, s: &Scene<'_, 'g>, x: Tensor<'g>) -> Tensor<'g> {
         let logits = s.logits(x);
-        best::meet(s, x, logits, self.loss.each(s, logits));
+        let score = self.loss.each(s, logits);
+        best::meet(s, x, logits, score);
+        score
     }
 }

@@ -6,8 +6,7 @@ use super::grid::extents;
 use super::onepixel::OnePixel;
 use super::pixle::Pixle;
 use super::square::Square;
-use super::{Attack, AttackOptions, Ball, Listing, Loss, Norm, Scene, Stage, refused};
-use crate::error::Result;
+use super::{Attack, AttackOptions, Ball, Listing, Loss, Norm, Scene, Stage};
 use crate::graph::{Dist, Tensor};
 
 /// The attacks of this file, and those that have one of their own.
@@ -16,24 +15,28 @@ pub(super) const ENTRIES: &[Listing] = &[
         name: "square",
         about: "a random search over squares on the border of the ball, steps are queries (Andriushchenko 2020)",
         targets: true,
+        draws: true,
         make: |o| Ok(Square::new(o, extents("square", o)?).attack()),
     },
     Listing {
         name: "spsa",
         about: "Adam along gradients estimated from 128 pairs of queries in random directions (Uesato 2018)",
         targets: true,
-        make: |o| Spsa::new(o).map(Spsa::attack),
+        draws: true,
+        make: |o| Ok(Spsa::new(o).attack()),
     },
     Listing {
         name: "onepixel",
-        about: "one pixel, found by differential evolution, steps are queries (Su 2019)",
+        about: "one pixel or so many (--pixels), found by differential evolution, steps are queries (Su 2019)",
         targets: true,
+        draws: true,
         make: |o| Ok(OnePixel::new(o, extents("onepixel", o)?).attack()),
     },
     Listing {
         name: "pixle",
         about: "pixels of random patches copied elsewhere in the image, steps are queries (Pomponi 2022)",
         targets: true,
+        draws: true,
         make: |o| Ok(Pixle::new(o, extents("pixle", o)?).attack()),
     },
 ];
@@ -48,8 +51,10 @@ pub(super) fn searched(o: &AttackOptions) -> Loss {
 /// Simultaneous perturbation stochastic approximation.
 #[derive(Clone, Copy)]
 struct Spsa {
+    norm: Norm,
     loss: Loss,
     steps: u32,
+    restarts: u32,
     /// Step size of Adam in units of the images.
     alpha: f64,
 }
@@ -64,25 +69,28 @@ const BETAS: [f64; 2] = [0.9, 0.999];
 const FLOOR: f64 = 1e-8;
 
 impl Spsa {
-    fn new(o: &AttackOptions) -> Result<Spsa> {
-        if o.norm == Some(Norm::Two) {
-            return Err(refused("spsa", "norm", "2", "it is known for balls of the largest change: use square"));
-        }
-        Ok(Spsa { loss: searched(o), steps: o.steps.unwrap_or(100), alpha: o.alpha.unwrap_or(RATE) })
+    fn new(o: &AttackOptions) -> Spsa {
+        let (norm, restarts) = (o.norm.unwrap_or(Norm::Inf), o.restarts.unwrap_or(1));
+        Spsa { norm, loss: searched(o), steps: o.steps.unwrap_or(100), restarts, alpha: o.alpha.unwrap_or(RATE) }
     }
 
     fn attack(self) -> Attack {
         let stages = vec![
             Stage::new("begin", move |s| self.begin(s)),
-            Stage::new("sample", move |s| self.sample(s)).repeat(PAIRS).looped(),
-            Stage::new("step", move |s| self.step(s)).looped(),
+            Stage::new("start", Spsa::start).restarted(),
+            Stage::new("sample", move |s| self.sample(s)).repeat(PAIRS).looped().restarted(),
+            Stage::new("step", move |s| self.step(s)).looped().restarted(),
         ];
-        Attack { name: "spsa", ball: Ball::Radius(Norm::Inf), stages, times: self.steps }
+        let (times, restarts) = (self.steps, self.restarts);
+        Attack { times, restarts, ..Attack::new("spsa", Ball::Radius(self.norm), stages) }
     }
 
     fn begin(&self, s: &Scene) {
         self.loss.prepare(s);
         best::begin(s);
+    }
+
+    fn start(s: &Scene) {
         s.store("x", s.images);
         for name in ["sum", "mean", "square"] {
             s.store(name, s.graph().constant(0.0, s.images.shape()));
@@ -112,7 +120,7 @@ impl Spsa {
         let left_square = s.load("left_square", [1]).scale(BETAS[1]);
         let whole = |left: Tensor<'g>| (-left + 1.0).pow(-1.0).reshape(vec![1; x.shape().len()]);
         let direction = mean * whole(left) * ((square * whole(left_square)).sqrt() + FLOOR).pow(-1.0);
-        let moved = project(Norm::Inf, x + direction.scale(self.alpha), s.images, s.eps, s.bounds);
+        let moved = project(self.norm, x + direction.scale(self.alpha), s.images, s.eps, s.bounds);
 
         let logits = s.logits(moved);
         best::meet(s, moved, logits, self.loss.each(s, logits));

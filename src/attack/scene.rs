@@ -185,6 +185,11 @@ impl<'a, 'g> Scene<'a, 'g> {
         super::start(norm, self.images, self.eps, self.bounds, self.stream + which)
     }
 
+    /// A random change, uniform in the ball of radius 1, whatever the box says; reads the streams `which` and `which + 1`.
+    pub(super) fn random_offset(&self, norm: Norm, which: u32) -> Tensor<'g> {
+        super::ball::offset(norm, self.images, self.stream + which)
+    }
+
     /// Whether logits are what the attack wants, per example `[N,1]`: 1 where the class is another than the label or, with a
     /// target, is the target.
     pub fn fooled(&self, logits: Tensor<'g>) -> Tensor<'g> {

@@ -16,12 +16,14 @@ pub(super) const ENTRIES: &[Listing] = &[
         name: "jsma",
         about: "pairs of elements set to white by a saliency map of the logits, towards a class (Papernot 2016)",
         targets: true,
+        draws: false,
         make: |o| jsma(o),
     },
     Listing {
         name: "sparsefool",
         about: "deepfool's boundary, reached along as few coordinates as it takes (Modas 2019)",
         targets: false,
+        draws: false,
         make: |o| sparsefool(o),
     },
 ];
@@ -46,7 +48,7 @@ fn jsma(o: &AttackOptions) -> Result<Attack> {
             meet_goal(s, s.load_images("x"));
         }),
     ];
-    Ok(Attack { name: "jsma", ball: Ball::Pixels, stages, times: 1 })
+    Ok(Attack::new("jsma", Ball::Pixels, stages))
 }
 
 /// The target is the goal; without one, the class that the model holds for the next likely.
@@ -124,7 +126,7 @@ fn sparsefool(o: &AttackOptions) -> Result<Attack> {
         Stage::new("deepfool", move |s| deepfool(s, nearest)).repeat(DEEP).looped(),
         Stage::new("sparse", few_coordinates).looped(),
     ];
-    Ok(Attack { name: "sparsefool", ball: Ball::Pixels, stages, times: o.steps.unwrap_or(20) })
+    Ok(Attack { times: o.steps.unwrap_or(20), ..Attack::new("sparsefool", Ball::Pixels, stages) })
 }
 
 /// A step to the nearest of the linearised boundaries to the nearest classes, for examples that are not across one.

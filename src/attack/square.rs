@@ -7,7 +7,7 @@ use super::ball::{project, reciprocal_length};
 use super::best;
 use super::grid::{floor, rows_and_columns, within};
 use super::query::searched;
-use super::{ADVERSARIAL, Attack, AttackOptions, Ball, Loss, Norm, Scene, Stage};
+use super::{Attack, AttackOptions, Ball, Loss, Norm, Scene, Stage};
 use crate::graph::{Dist, Tensor};
 use crate::nn::softmax::iota;
 
@@ -25,6 +25,7 @@ pub(super) struct Square {
     norm: Norm,
     loss: Loss,
     queries: u32,
+    restarts: u32,
     extents: [usize; 3],
 }
 
@@ -41,20 +42,22 @@ impl Square {
         let (norm, queries) = (o.norm.unwrap_or(Norm::Inf), o.steps.unwrap_or(5000));
         // As published: the margin away from the label, the cross-entropy towards a target.
         let loss = if o.targeted { o.loss.unwrap_or(Loss::Ce) } else { searched(o) };
-        Square { norm, loss, queries, extents }
+        Square { norm, loss, queries, restarts: o.restarts.unwrap_or(1), extents }
     }
 
     pub(super) fn attack(self) -> Attack {
-        let mut stages = vec![Stage::new("start", move |s| self.start(s))];
+        let begin = move |s: &Scene| {
+            self.loss.prepare(s);
+            best::begin(s);
+        };
+        let mut stages = vec![Stage::new("begin", begin), Stage::new("start", move |s| self.start(s)).restarted()];
         if self.queries > 1 {
-            stages.push(Stage::new("propose", move |s| self.propose(s)).repeat(self.queries - 1));
+            stages.push(Stage::new("propose", move |s| self.propose(s)).repeat(self.queries - 1).restarted());
         }
-        Attack { name: "square", ball: Ball::Radius(self.norm), stages, times: 1 }
+        Attack { restarts: self.restarts, ..Attack::new("square", Ball::Radius(self.norm), stages) }
     }
 
     fn start(&self, s: &Scene) {
-        self.loss.prepare(s);
-        best::begin(s);
         s.store(QUERY, s.graph().constant(1.0, [1]));
         let change = match self.norm {
             // Vertical stripes of ±ε.
@@ -64,11 +67,12 @@ impl Square {
                 tiles * reciprocal_length(tiles) * s.radius()
             }
         };
-        self.meet(s, s.images + change);
+        let (x, score) = self.meet(s, s.images + change);
+        best::set_out(s, x, score);
     }
 
     fn propose(&self, s: &Scene) {
-        let x = s.load_images(ADVERSARIAL);
+        let x = best::here(s);
         let query = s.load(QUERY, [1]);
         s.store(QUERY, query + 1.0);
         let side = self.side(query);
@@ -76,7 +80,8 @@ impl Square {
             Norm::Inf => self.repainted(s, x, side),
             Norm::Two => s.images + self.moved_budget(s, x - s.images, side),
         };
-        self.meet(s, proposal);
+        let (x, score) = self.meet(s, proposal);
+        best::climb(s, x, score);
     }
 
     /// A window of ±ε of each channel. As in the authors' code no query is spent on what is there already: then the signs are turned.
@@ -88,12 +93,14 @@ impl Square {
         differs.select(painted, x - change)
     }
 
-    /// Looks at a proposal, brought back into the ball and the box.
-    fn meet<'g>(&self, s: &Scene<'_, 'g>, proposal: Tensor<'g>) {
+    /// Looks at a proposal, brought back into the ball and the box: returns it with its score.
+    fn meet<'g>(&self, s: &Scene<'_, 'g>, proposal: Tensor<'g>) -> (Tensor<'g>, Tensor<'g>) {
         let x = project(self.norm, proposal, s.images, s.eps, s.bounds);
         let x = best::unless_fooled(s, x).detach();
         let logits = s.logits(x);
-        best::meet(s, x, logits, self.loss.each(s, logits));
+        let score = self.loss.each(s, logits);
+        best::meet(s, x, logits, score);
+        (x, score)
     }
 
     /// Random signs from stream 0.

@@ -2,11 +2,10 @@
 //!
 //! Most were made so that their examples fool other models too. All are [`Ascent`]s with another [`Estimate`] of the gradient.
 
-use super::ball::example_axes;
+use super::ball::{example_axes, reciprocal_length};
 use super::gradient::{Ascent, Estimate, MOMENTUM, SUM, Samples, Start, gradient_at};
 use super::grid::{extents, floor, several_classes, within};
-use super::{AttackOptions, Listing, Loss, Norm, Scene, refused};
-use crate::error::Result;
+use super::{AttackOptions, Listing, Loss, Norm, Scene};
 use crate::graph::{Dist, FirSpec, Real, Tensor};
 use crate::nn::softmax::{iota, log_softmax, one_hot, row_max};
 
@@ -16,30 +15,35 @@ pub(super) const ENTRIES: &[Listing] = &[
         name: "nifgsm",
         about: "mifgsm that looks at the gradient one step of its momentum ahead (Lin 2020)",
         targets: true,
-        make: |o| accumulating("nifgsm", o, ahead, None),
+        draws: false,
+        make: |o| Ok(accumulating("nifgsm", o, ahead, None)),
     },
     Listing {
         name: "sinifgsm",
         about: "nifgsm with the mean gradient of five copies, each half as bright as the one before (Lin 2020)",
         targets: true,
-        make: |o| accumulating("sinifgsm", o, of_darker_copies, None),
+        draws: false,
+        make: |o| Ok(accumulating("sinifgsm", o, of_darker_copies, None)),
     },
     Listing {
         name: "vmifgsm",
         about: "mifgsm tuned by how the gradient varies around the last example, of 20 neighbours (Wang & He 2021)",
         targets: true,
-        make: |o| accumulating("vmifgsm", o, tuned_here, Some(NEIGHBOURS)),
+        draws: true,
+        make: |o| Ok(accumulating("vmifgsm", o, tuned_here, Some(NEIGHBOURS))),
     },
     Listing {
         name: "vnifgsm",
         about: "nifgsm tuned by how the gradient varies around the last example, of 20 neighbours (Wang & He 2021)",
         targets: true,
-        make: |o| accumulating("vnifgsm", o, tuned_ahead, Some(NEIGHBOURS)),
+        draws: true,
+        make: |o| Ok(accumulating("vnifgsm", o, tuned_ahead, Some(NEIGHBOURS))),
     },
     Listing {
         name: "difgsm",
         about: "sign steps that look, half of the time, at the image resized and padded at random (Xie 2019)",
         targets: true,
+        draws: true,
         make: |o| {
             extents("difgsm", o)?;
             Ok(Ascent { estimate: of_moved_copies, ..Ascent::new("difgsm", o, 10).even(o) }.attack())
@@ -49,6 +53,7 @@ pub(super) const ENTRIES: &[Listing] = &[
         name: "tifgsm",
         about: "sign steps along the gradient smoothed by a Gaussian of 15 × 15 pixels (Dong 2019)",
         targets: true,
+        draws: false,
         make: |o| {
             extents("tifgsm", o)?;
             Ok(Ascent { estimate: smoothed, ..Ascent::new("tifgsm", o, 10).even(o) }.attack())
@@ -58,6 +63,7 @@ pub(super) const ENTRIES: &[Listing] = &[
         name: "tpgd",
         about: "pgd away from what the model says of the image itself, without the label (TRADES, Zhang 2019)",
         targets: false,
+        draws: true,
         make: |o| {
             several_classes("tpgd", o)?;
             Ok(Ascent { start: Start::Near, loss: Loss::Kl, ..Ascent::new("tpgd", o, 10) }.attack())
@@ -67,6 +73,7 @@ pub(super) const ENTRIES: &[Listing] = &[
         name: "eotpgd",
         about: "pgd along the mean gradient of 20 looks at a model that draws random numbers (Liu 2019)",
         targets: true,
+        draws: true,
         make: |o| {
             let samples = Some(Samples { count: 20, before: true, add: add_gradient });
             Ok(Ascent { start: Start::Random, estimate: sum, samples, ..Ascent::new("eotpgd", o, 10) }.attack())
@@ -76,12 +83,14 @@ pub(super) const ENTRIES: &[Listing] = &[
         name: "upgd",
         about: "pgd from the image along an accumulated gradient, of any loss (torchattacks; no paper)",
         targets: true,
+        draws: false,
         make: |o| Ok(Ascent { momentum: Some(1.0), ..Ascent::new("upgd", o, 10) }.attack()),
     },
     Listing {
         name: "jitter",
         about: "pgd on the distance of scaled, noisy predictions to the label, small changes first (Schwinn 2021)",
         targets: true,
+        draws: true,
         make: |o| {
             several_classes("jitter", o)?;
             Ok(Ascent { start: Start::Random, estimate: of_jitter, ..Ascent::new("jitter", o, 10) }.attack())
@@ -91,6 +100,7 @@ pub(super) const ENTRIES: &[Listing] = &[
         name: "pgd-rs",
         about: "pgd on the mean prediction under noise, for models smoothed by noise (SmoothAdv, Salman 2019)",
         targets: true,
+        draws: true,
         make: |o| {
             several_classes("pgd-rs", o)?;
             let samples = Some(Samples { count: 8, before: true, add: add_prediction });
@@ -113,23 +123,21 @@ const SMOOTHED: (i32, f64) = (7, 3.0);
 /// Noise of pgd-rs as a share of the box: the least of those published.
 const NOISE: f64 = 0.12;
 
-/// An attack of the mifgsm family. Their steps are of the sign: how far to look ahead is known for no other.
-fn accumulating(
-    name: &'static str,
-    o: &AttackOptions,
-    estimate: Estimate,
-    samples: Option<Samples>,
-) -> Result<super::Attack> {
-    if o.norm == Some(Norm::Two) {
-        return Err(refused(name, "norm", "2", "its steps are of the sign alone: use mifgsm"));
-    }
-    Ok(Ascent { momentum: Some(DECAY), estimate, samples, ..Ascent::new(name, o, 10).even(o) }.attack())
+/// An attack of the mifgsm family.
+fn accumulating(name: &'static str, o: &AttackOptions, estimate: Estimate, samples: Option<Samples>) -> super::Attack {
+    Ascent { momentum: Some(DECAY), estimate, samples, ..Ascent::new(name, o, 10).even(o) }.attack()
 }
 
-/// Where the next step would end if the momentum alone made it: x + α·μ·g.
+/// Ahead along the momentum: x + α·μ·g, as published for steps of the sign. In the Euclidean ball, where the gradient's size does not
+/// count, x + α·μ·g/‖g‖₂: where the next step would end if the momentum alone made it.
 fn look_ahead<'g>(a: &Ascent, s: &Scene<'_, 'g>, x: Tensor<'g>) -> Tensor<'g> {
     let length = a.length(s).scale(DECAY).reshape(vec![1; x.shape().len()]);
-    (x + s.load_images(MOMENTUM) * length).detach()
+    let momentum = s.load_images(MOMENTUM);
+    let way = match a.norm {
+        Norm::Inf => momentum,
+        Norm::Two => momentum * reciprocal_length(momentum),
+    };
+    (x + way * length).detach()
 }
 
 fn ahead<'g>(a: &Ascent, s: &Scene<'_, 'g>, x: Tensor<'g>) -> Tensor<'g> {
@@ -161,8 +169,7 @@ fn tuned<'g>(s: &Scene<'_, 'g>, x: Tensor<'g>, gradient: Tensor<'g>) -> Tensor<'
 }
 
 fn add_neighbour(a: &Ascent, s: &Scene) {
-    let offset = s.random(Dist::Uniform, 10, s.images.shape()).scale(2.0) - 1.0;
-    let x = (s.load_images("centre") + offset * s.radius().scale(NEIGHBOURHOOD)).detach();
+    let x = (s.load_images("centre") + s.random_offset(a.norm, 10) * s.radius().scale(NEIGHBOURHOOD)).detach();
     s.store(SUM, s.load_images(SUM) + gradient_at(a, s, x).scale(1.0 / f64::from(NEIGHBOURS.count)));
 }
 

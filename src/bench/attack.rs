@@ -85,5 +85,5 @@ fn passes(steps: u32, loss: Loss) -> Attack {
         // Stored, so that the work is done; the images stay as they are.
         s.store("gradient", s.gradient(loss.each(s, s.logits(x)), x));
     });
-    Attack { name: "none", ball: Ball::Radius(Norm::Inf), stages: vec![begin, pass.repeat(steps)], times: 1 }
+    Attack::new("none", Ball::Radius(Norm::Inf), vec![begin, pass.repeat(steps)])
 }

@@ -338,7 +338,8 @@ pub struct EvalArgs {
     /// Images to compare with, for a classifier with labels: a folder, archive or IDX files; those the run learns unless given.
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
-    /// The test part of a set that comes divided, such as MNIST's t10k files; of a classifier.
+    /// Of a classifier: images that the run does not learn from, another population of built-in faces, the test part of a set that comes
+    /// divided, such as MNIST's t10k files.
     #[arg(long)]
     pub test: bool,
     /// What is measured of generated images: fd (Fréchet distance), kid, pr (precision and recall); modes, of a run on stacked-mnist.

@@ -2,16 +2,16 @@
 
 use super::attack_args::{self, AttackArgs};
 use super::device::DeviceChoice;
-use super::{commands, interrupt, output, startup};
+use super::{commands, images, interrupt, output, startup};
 use crate::attack::{AttackOptions, Norm, entries};
-use crate::data::{self, Spec, Split};
+use crate::data;
 use crate::device::Device;
 use crate::grid;
 use crate::robustness::{
-    AUTO, Examples, Matrix, Request, RobustnessReport, Store, Suite, TrainedModel, Trial, against_eps, against_steps,
-    auto, look, page, trial_file, triptych,
+    AUTO, AttackListener, Examples, Matrix, Request, RobustnessReport, Store, Suite, TrainedModel, Trial, against_eps,
+    against_steps, auto, look, page, trial_file, triptych,
 };
-use crate::train::{Feed, run_folder::RunFolder};
+use crate::train::run_folder::RunFolder;
 use crate::{Error, Result, files};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,8 +65,8 @@ fn options(request: &Request, model: &TrainedModel) -> Result<AttackOptions> {
     let norm = attack_args::norm(&request.norm)?;
     let alpha = request.alpha.as_deref().map(|text| attack_args::length("--alpha", text, norm)).transpose()?;
     let loss = attack_args::loss(request.loss.as_deref())?;
-    let (steps, restarts) = (request.steps, request.restarts);
-    Ok(AttackOptions { norm: Some(norm), alpha, loss, steps, restarts, ..model.options() })
+    let (steps, restarts, pixels) = (request.steps, request.restarts, request.pixels);
+    Ok(AttackOptions { norm: Some(norm), alpha, loss, steps, restarts, pixels, ..model.options() })
 }
 
 fn suite<'a>(
@@ -94,7 +94,7 @@ fn evaluate(
     store: Option<Store>,
 ) -> Result<()> {
     attack_args::length("--eps", &request.eps, attack_args::norm(&request.norm)?)?;
-    let (examples, name) = images(request, model)?;
+    let (examples, name) = pictures(request, model)?;
     let device = startup::open(args.device, &args.tuning)?;
     let mut suite = suite(request, model, &examples, &device)?;
     let out = match &store {
@@ -117,8 +117,15 @@ fn evaluate(
     }
     report.warnings.compare(&report.trials, suite.eps, request.steps, suite.options.alpha);
     if !args.transfer.is_empty() && !stop.load(Ordering::Relaxed) {
-        report.transfer = transfer(args, request, model, &mut suite, &report)?;
-        report.matrix = matrix(args, request, model, &examples, &device, &report)?;
+        let bar = output::attack_bar("transfer");
+        let progress = &mut |attack: &str, done: f64, total: usize| {
+            bar.set_message(format!("transfer, {attack}"));
+            output::attacked(&bar, done, total);
+            !stop.load(Ordering::Relaxed)
+        };
+        report.transfer = transfer(args, request, model, &mut suite, &report, progress)?;
+        report.matrix = matrix(args, request, model, &examples, &device, &report, progress)?;
+        bar.finish_and_clear();
     }
     report.picture = shown(&mut suite, &report)?;
     report.warnings.0.iter().for_each(output::warning);
@@ -134,32 +141,23 @@ fn evaluate(
 }
 
 /// The images that are attacked, and what they are called.
-fn images(request: &Request, model: &TrainedModel) -> Result<(Examples, String)> {
-    let source = match &request.data {
-        Some(path) => data::Source::Path(path.clone()),
-        None => Feed::source(&model.config)?,
-    };
-    let split = if request.test { Split::Test } else { Split::Train };
+fn pictures(request: &Request, model: &TrainedModel) -> Result<(Examples, String)> {
     let [size, _, channels] = model.victim.sample[..] else {
         return Err(Error::setting(&model.name, "model", format!("{:?}", model.victim.sample), "does not take images"));
     };
-    let spec = Spec { channels, split, ..Spec::new(source, size) };
-    let bar = output::counter("data");
-    let set = data::load(&spec, &|done, total| output::count(&bar, done, total));
-    bar.finish_and_clear();
-    let set = set?;
-    let examples = Examples::of(&set, request.count, model.only_class(), model.classes())?;
-    Ok((examples, set.name))
+    let form = [size, channels];
+    let (set, name) = images::load(&model.config, request.data.as_deref(), request.test, form, request.count)?;
+    Ok((Examples::of(&set, request.count, model.only_class(), model.classes())?, name))
 }
 
 /// Every attack in turn, behind a bar.
 fn trials(suite: &mut Suite, names: &[String], store: &Store, stop: &AtomicBool) -> Result<Vec<Trial>> {
     let mut trials: Vec<Trial> = vec![];
     for name in names {
-        let bar = output::counter(name);
-        let progress = &mut |attack: &str, done: usize, total: usize| {
+        let bar = output::attack_bar(name);
+        let progress = &mut |attack: &str, done: f64, total: usize| {
             bar.set_message(attack.to_owned());
-            output::count(&bar, done, total);
+            output::attacked(&bar, done, total);
             !stop.load(Ordering::Relaxed)
         };
         let found = if name == "auto" {
@@ -198,9 +196,9 @@ fn extras(args: &AttackArgs, suite: &mut Suite, report: &mut RobustnessReport, s
     if args.no_curves || suite.target.is_some() || suite.eps == 0.0 {
         return Ok(());
     }
-    let bar = output::counter("curves");
-    let progress = &mut |_: &str, done: usize, total: usize| {
-        output::count(&bar, done, total);
+    let bar = output::attack_bar("curves");
+    let progress = &mut |_: &str, done: f64, total: usize| {
+        output::attacked(&bar, done, total);
         !stop.load(Ordering::Relaxed)
     };
     report.against_eps = against_eps(suite, progress)?;
@@ -211,13 +209,14 @@ fn extras(args: &AttackArgs, suite: &mut Suite, report: &mut RobustnessReport, s
     Ok(())
 }
 
-/// Accuracy of every model on the examples made for every model, by the strongest attack named.
+/// Accuracy of every model on the examples made for every model, by the strongest attack named; nothing where it was stopped.
 fn transfer(
     args: &AttackArgs,
     request: &Request,
     model: &TrainedModel,
     suite: &mut Suite,
     report: &RobustnessReport,
+    progress: AttackListener,
 ) -> Result<Vec<(String, Vec<f64>)>> {
     let strongest = report.trials.iter().min_by(|a, b| a.accuracy().total_cmp(&b.accuracy()));
     let Some(trial) = strongest else { return Ok(vec![]) };
@@ -227,7 +226,11 @@ fn transfer(
     for other in &others {
         let mut theirs = self::suite(request, other, examples, &device)?;
         let standing = theirs.clean.clone();
-        made.push(theirs.run(&trial.attack, &standing, None, &mut |_, _, _| true)?.adversarial);
+        let theirs = theirs.run(&trial.attack, &standing, None, progress)?;
+        if !theirs.complete {
+            return Ok(vec![]);
+        }
+        made.push(theirs.adversarial);
     }
     let mut rows = vec![];
     for judged in std::iter::once(model).chain(&others) {
@@ -242,7 +245,8 @@ fn transfer(
     Ok(rows)
 }
 
-/// What every attack leaves of every model, with PGD in the norm that no attack named has, and the worst case of each model.
+/// What every attack leaves of every model, with PGD in the norm that no attack named has, and the worst case of each model; nothing where
+/// it was stopped.
 fn matrix(
     args: &AttackArgs,
     request: &Request,
@@ -250,6 +254,7 @@ fn matrix(
     examples: &Examples,
     device: &Device,
     report: &RobustnessReport,
+    progress: AttackListener,
 ) -> Result<Matrix> {
     let names: Vec<String> = report.trials.iter().map(|trial| trial.attack.clone()).collect();
     let other = match report.norm {
@@ -266,7 +271,9 @@ fn matrix(
     for judged in std::iter::once(model).chain(&others) {
         let mut suite = self::suite(request, judged, examples, device)?;
         let (mut row, mut worst) = (vec![suite.accuracy()], suite.clean.clone());
+        let mut whole = true;
         let mut add = |trial: &Trial| {
+            whole &= trial.complete;
             worst.iter_mut().zip(&trial.robust).for_each(|(worst, robust)| *worst &= robust);
             row.push(trial.accuracy());
         };
@@ -275,13 +282,16 @@ fn matrix(
             let standing = suite.clean.clone();
             match judged.name == model.name {
                 true => add(known),
-                false => add(&suite.run(name, &standing, None, &mut |_, _, _| true)?),
+                false => add(&suite.run(name, &standing, None, progress)?),
             }
         }
         (suite.norm, suite.eps) = (other, eps);
         suite.options.alpha = None;
         let standing = suite.clean.clone();
-        add(&suite.run("pgd", &standing, None, &mut |_, _, _| true)?);
+        add(&suite.run("pgd", &standing, None, progress)?);
+        if !whole {
+            return Ok(Matrix::default());
+        }
         row.push(worst.iter().filter(|is| **is).count() as f64 / examples.len() as f64);
         rows.push((judged.name.clone(), row));
     }

@@ -2,7 +2,7 @@
 
 use super::args::TuningArgs;
 use super::device::DeviceChoice;
-use crate::attack::{Loss, Norm};
+use crate::attack::{Loss, Norm, entries};
 use crate::robustness::Request;
 use crate::{Error, Result};
 use clap::{Args, value_parser};
@@ -17,7 +17,8 @@ pub struct AttackArgs {
     /// List the attacks.
     #[arg(long)]
     pub list: bool,
-    /// Attacks in order, by name; auto is the ensemble apgd-ce, apgd-t, fab-t, square. noise,fgsm,pgd,apgd-ce unless given.
+    /// Attacks in order, by name; auto is the ensemble apgd-ce, apgd-t, fab-t, square. Unless given noise,fgsm,pgd,apgd-ce, but
+    /// for those that know no --target or no --restarts.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub attack: Vec<String>,
     /// Radius of the ball, on pixels from 0 to 1: 8/255, 0.3.
@@ -32,9 +33,12 @@ pub struct AttackArgs {
     /// Length of a step, like --eps.
     #[arg(long, value_name = "ALPHA")]
     pub alpha: Option<String>,
-    /// Times that an attack starts anew.
+    /// Times that an attack starts, each with other random numbers; the best example is kept. Refused by attacks that draw none.
     #[arg(long, value_parser = value_parser!(u32).range(1..=10_000))]
     pub restarts: Option<u32>,
+    /// Pixels that onepixel changes; one unless given.
+    #[arg(long, value_parser = value_parser!(u32).range(1..=4096))]
+    pub pixels: Option<u32>,
     /// What attacks raise: ce, margin, dlr, kl; of a discriminator bce, hinge, wgan.
     #[arg(long)]
     pub loss: Option<String>,
@@ -44,7 +48,8 @@ pub struct AttackArgs {
     /// Images with labels: a folder, archive or IDX files; those the run learns from unless given.
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
-    /// The test part of a set that comes divided, such as MNIST's t10k files.
+    /// Images that the run does not learn from: another population of built-in faces, the test part of a set that comes divided, such as
+    /// MNIST's t10k files.
     #[arg(long)]
     pub test: bool,
     /// How many images, from the first.
@@ -94,9 +99,13 @@ const USUAL: [&str; 4] = ["noise", "fgsm", "pgd", "apgd-ce"];
 impl AttackArgs {
     /// What is asked for, as it is kept beside the report.
     pub fn request(&self) -> Request {
+        let restarts = self.restarts.unwrap_or(1) > 1;
+        let follows = |name: &&str| {
+            let known = entries().find(|entry| entry.name == *name);
+            known.is_none_or(|known| (known.targets || self.target.is_none()) && (known.draws || !restarts))
+        };
         let attacks = match self.attack.as_slice() {
-            // Noise goes for no class.
-            [] => USUAL[usize::from(self.target.is_some())..].iter().map(|name| name.to_string()).collect(),
+            [] => USUAL.into_iter().filter(follows).map(str::to_owned).collect(),
             named => named.to_vec(),
         };
         Request {
@@ -111,6 +120,7 @@ impl AttackArgs {
             steps: self.steps,
             alpha: self.alpha.clone(),
             restarts: self.restarts,
+            pixels: self.pixels,
             loss: self.loss.clone(),
             target: self.target.clone(),
             batch: self.batch as usize,

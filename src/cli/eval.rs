@@ -3,13 +3,13 @@
 
 use super::args::EvalArgs;
 use super::device::DeviceChoice;
-use super::{commands, eval_generator, export, output, startup};
+use super::{commands, eval_generator, export, images, output, startup};
 use crate::config::{Config, Task};
-use crate::data::{self, DataSet, Spec, Split};
+use crate::data::{self, DataSet};
 use crate::robustness::TrainedModel;
 use crate::train::checkpoint::{NamedTensor, Values};
 use crate::train::run_folder::RunFolder;
-use crate::train::{Feed, Judge, games};
+use crate::train::{Judge, games};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -52,20 +52,9 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
     }
     let model = TrainedModel::open(&args.run, args.checkpoint.as_deref())?;
     model.warnings.iter().for_each(output::warning);
-    let source = match &args.data {
-        Some(path) => data::Source::Path(path.clone()),
-        None => Feed::source(&config)?,
-    };
-    let split = if args.test { Split::Test } else { Split::Train };
-    let spec = Spec { channels: config.data.channels, split, ..Spec::new(source, config.data.size) };
-    let bar = output::counter("data");
-    let set = data::load(&spec, &|done, total| output::count(&bar, done, total));
-    bar.finish_and_clear();
-    let set = set?;
-    let known = model.classes();
-    let Some(labels) = &set.labels else {
-        return Err(Error::data(&set.name, "its images have no labels to compare with"));
-    };
+    let d = &config.data;
+    let (set, name) = images::load(&config, args.data.as_deref(), args.test, [d.size, d.channels], d.count)?;
+    let (known, labels) = (model.classes(), images::labels(&set)?);
     if let Some(label) = labels.iter().find(|label| **label as usize >= known) {
         return Err(Error::data(&set.name, format!("has the label {label}, and the run knows {known} classes from 0")));
     }
@@ -85,7 +74,7 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
         save_logits(file, &set, labels, &mut judge)?;
     }
     let share = 100.0 * right as f64 / set.count as f64;
-    output::line(format_args!("accuracy {share:.2} %: {right} of {} images of {}", set.count, set.name));
+    output::line(format_args!("accuracy {share:.2} %: {right} of {} images of {name}", set.count));
     Ok(())
 }
 

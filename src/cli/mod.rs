@@ -18,6 +18,7 @@ mod eval_generator;
 mod eval_modes;
 mod export;
 mod features;
+mod images;
 mod import;
 pub mod interrupt;
 pub mod job;

@@ -40,6 +40,22 @@ pub fn note(bar: &ProgressBar, text: String) {
     bar.set_message(text);
 }
 
+/// A bar for an attack on images, which moves within a batch; shown where stdout is a terminal.
+pub fn attack_bar(what: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout()).with_message(what.to_owned());
+    match ProgressStyle::with_template("{msg} {bar:32} {prefix} images  ETA {eta}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// Moves an [`attack_bar`]: so many images, with a share of those under way, are done of so many.
+pub fn attacked(bar: &ProgressBar, done: f64, total: usize) {
+    bar.set_length(1000 * total as u64);
+    bar.set_position((1000.0 * done) as u64);
+    bar.set_prefix(format!("{done:.0}/{total}"));
+}
+
 /// Bytes with a binary unit: `1.50 GiB`.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];

@@ -1,6 +1,6 @@
 //! Accuracy against the radius, and loss and accuracy against steps: an attack that is to be believed has monotone curves.
 
-use super::suite::{Listener, Suite, share};
+use super::suite::{AttackListener, Suite, share};
 use crate::Result;
 use crate::attack::{AttackOptions, Norm};
 
@@ -32,7 +32,7 @@ const STEPS: u32 = 20;
 ///
 /// # Errors
 /// A device that fails.
-pub fn against_eps(suite: &mut Suite, progress: Listener) -> Result<Vec<EpsPoint>> {
+pub fn against_eps(suite: &mut Suite, progress: AttackListener) -> Result<Vec<EpsPoint>> {
     let (own, options) = (suite.eps, suite.options.clone());
     suite.options = AttackOptions { steps: Some(STEPS), ..suite.model_options() };
     let mut attacker = suite.attacker(suite.attack("pgd")?)?;
@@ -63,7 +63,7 @@ pub fn against_eps(suite: &mut Suite, progress: Listener) -> Result<Vec<EpsPoint
 ///
 /// # Errors
 /// A device that fails.
-pub fn against_steps(suite: &mut Suite, most: u32, progress: Listener) -> Result<Vec<StepPoint>> {
+pub fn against_steps(suite: &mut Suite, most: u32, progress: AttackListener) -> Result<Vec<StepPoint>> {
     let options = suite.options.clone();
     let mut curve = vec![];
     let mut steps = 1;

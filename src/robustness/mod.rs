@@ -23,5 +23,5 @@ pub use picture::triptych;
 pub use recipes::{REPRODUCTIONS, Reproduction, Variant};
 pub use report::{Matrix, RobustnessReport};
 pub use store::{Request, Store, trial_file};
-pub use suite::{AUTO, Suite, Trial, auto};
+pub use suite::{AUTO, AttackListener, Suite, Trial, auto};
 pub use warnings::{Findings, look};

@@ -21,7 +21,7 @@ pub struct Request {
     pub checkpoint: Option<String>,
     /// Images, where they are not those that the run learns from.
     pub data: Option<PathBuf>,
-    /// Whether the test part of the set is attacked.
+    /// Whether images are attacked that the run does not learn from.
     pub test: bool,
     /// How many images.
     pub count: usize,
@@ -35,8 +35,11 @@ pub struct Request {
     pub steps: Option<u32>,
     /// Length of a step as it was written.
     pub alpha: Option<String>,
-    /// Times that attacks start anew.
+    /// Times that attacks start.
     pub restarts: Option<u32>,
+    /// Pixels that onepixel changes.
+    #[serde(default)]
+    pub pixels: Option<u32>,
     /// What attacks raise.
     pub loss: Option<String>,
     /// A class, or `least-likely`.

@@ -73,8 +73,8 @@ pub struct Suite<'a> {
     pub target: Option<Vec<u32>>,
 }
 
-/// Hears (attack, images done, images in all) and says whether to go on.
-pub type Listener<'p> = &'p mut dyn FnMut(&str, usize, usize) -> bool;
+/// Hears (attack, images done with a share of those under way, images in all) and says whether to go on.
+pub type AttackListener<'p> = &'p mut dyn FnMut(&str, f64, usize) -> bool;
 
 impl<'a> Suite<'a> {
     /// Looks at all images as they are.
@@ -145,7 +145,13 @@ impl<'a> Suite<'a> {
     ///
     /// # Errors
     /// An attack that leaves the ball or the box, which would be a defect of this program; a device or a disk that fails.
-    pub fn run(&mut self, name: &str, standing: &[bool], store: Option<&Store>, progress: Listener) -> Result<Trial> {
+    pub fn run(
+        &mut self,
+        name: &str,
+        standing: &[bool],
+        store: Option<&Store>,
+        progress: AttackListener,
+    ) -> Result<Trial> {
         let known = store.map(|store| store.read(name, self.examples)).transpose()?.flatten();
         if let Some(trial) = known.as_ref().filter(|trial| trial.complete) {
             return Ok(trial.clone());
@@ -168,7 +174,7 @@ impl<'a> Suite<'a> {
     ///
     /// # Errors
     /// As [`Suite::run`].
-    pub fn run_on(&mut self, attacker: &mut Attacker, standing: &[bool], progress: Listener) -> Result<Trial> {
+    pub fn run_on(&mut self, attacker: &mut Attacker, standing: &[bool], progress: AttackListener) -> Result<Trial> {
         self.go_on(attacker, standing, None, progress)
     }
 
@@ -178,7 +184,7 @@ impl<'a> Suite<'a> {
         attacker: &mut Attacker,
         standing: &[bool],
         known: Option<Trial>,
-        progress: Listener,
+        progress: AttackListener,
     ) -> Result<Trial> {
         let (name, ball) = (attacker.attack().name, attacker.attack().ball);
         let all: Vec<usize> = (0..self.examples.len()).filter(|&k| standing[k]).collect();
@@ -198,8 +204,8 @@ impl<'a> Suite<'a> {
         let target = self.target.as_ref().map(|target| numbers.iter().map(|&k| target[k]).collect::<Vec<u32>>());
         let (from, before) = (Instant::now(), attacker.submissions());
         let total = all.len();
-        let go_on = &mut |done: usize| progress(name, done_before + done, total);
-        let found = attacker.run(&picked.images, &picked.labels, target.as_deref(), self.eps, go_on)?;
+        let go_on = &mut |done: f64| progress(name, done_before as f64 + done, total);
+        let found = attacker.run_watched(&picked.images, &picked.labels, target.as_deref(), self.eps, go_on)?;
         trial.attacked = done_before + found.fooled.len();
         trial.seconds += from.elapsed().as_secs_f64();
         trial.passes = attacker.passes();
@@ -268,7 +274,7 @@ impl<'a> Suite<'a> {
 ///
 /// # Errors
 /// As [`Suite::run`]; a model of fewer than four classes, on which the ensemble is not defined.
-pub fn auto(suite: &mut Suite, store: Option<&Store>, progress: Listener) -> Result<Vec<Trial>> {
+pub fn auto(suite: &mut Suite, store: Option<&Store>, progress: AttackListener) -> Result<Vec<Trial>> {
     let mut standing = suite.clean.clone();
     let mut trials = vec![];
     for name in AUTO {

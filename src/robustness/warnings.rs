@@ -99,7 +99,7 @@ impl Suite<'_> {
             s.store(FOOLED, s.fooled(logits));
             s.store("frozen", frozen(gradient));
         });
-        let look = Attack { name: "gradient", ball: Ball::Radius(Norm::Inf), stages: vec![stage], times: 1 };
+        let look = Attack::new("gradient", Ball::Radius(Norm::Inf), vec![stage]);
         let mut attacker = self.attacker(look)?;
         let (examples, batch) = (self.examples(), attacker.batch());
         let whole = examples.len() / batch * batch;

@@ -1,10 +1,12 @@
 //! An attack on a device: images and labels in, adversarial examples out.
 //!
-//! A batch is one submission, whatever the attack does in between. Nothing learns, and nothing is read back before the end.
+//! A batch is one submission, whatever the attack does in between: more only where the device's watchdog asks for it, or a person who
+//! waits ([`Attacker::run_watched`]). Nothing learns, and nothing is read back before the end.
 
 use super::assembly::Assembly;
 use super::checkpoint::Checkpoint;
 use super::games::attack::{IMAGES, NAME, Passes, TARGET, Victim, evaluation};
+use super::pace::Pace;
 use super::state::{fresh_weights, take_weights};
 use super::trainer::RNG_WORDS;
 use crate::attack::{ADVERSARIAL, Attack, Ball, FOOLED, Norm, Stage};
@@ -29,6 +31,7 @@ pub struct Attacker {
     assembly: Assembly,
     device: Box<dyn Executor>,
     schedule: Vec<(usize, u32)>,
+    pace: Pace,
     passes: Passes,
     seed: u64,
     targeted: bool,
@@ -60,7 +63,9 @@ impl Attacker {
         let (assembly, device) = (fitted.planned, fitted.executor);
         let schedule = assembly.schedule(0);
         let elems = victim.sample.iter().product();
-        Ok(Attacker { attack, assembly, device, schedule, passes, seed, targeted, elems, batches: 0, submissions: 0 })
+        let pace = Pace::new(&assembly.program.plans, &schedule);
+        let (batches, submissions) = (0, 0);
+        Ok(Attacker { attack, assembly, device, schedule, pace, passes, seed, targeted, elems, batches, submissions })
     }
 
     /// Fills the model with weights as they are at the start of a training of this seed.
@@ -109,7 +114,7 @@ impl Attacker {
         self.device.counters()
     }
 
-    /// Submissions so far: one per batch, more only where the device's watchdog asks for it.
+    /// Submissions so far: one per batch, more only where the device's watchdog asks for it, or whoever watches a slow one.
     pub fn submissions(&self) -> u64 {
         self.submissions
     }
@@ -154,14 +159,47 @@ impl Attacker {
         eps: f64,
         done: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Found> {
+        self.all(images, labels, target, eps, false, &mut |images| done(images as usize))
+    }
+
+    /// The same with the same bits, for a person who waits: a batch of more than half a second goes to the device in parts, and `heard`
+    /// hears after each how many images are done, with a share of those under way. A batch in which it says stop is not among what was found.
+    ///
+    /// # Errors
+    /// Those of [`Attacker::run`].
+    pub fn run_watched(
+        &mut self,
+        images: &[f32],
+        labels: &[u32],
+        target: Option<&[u32]>,
+        eps: f64,
+        heard: &mut dyn FnMut(f64) -> bool,
+    ) -> Result<Found> {
+        self.all(images, labels, target, eps, true, heard)
+    }
+
+    fn all(
+        &mut self,
+        images: &[f32],
+        labels: &[u32],
+        target: Option<&[u32]>,
+        eps: f64,
+        watched: bool,
+        heard: &mut dyn FnMut(f64) -> bool,
+    ) -> Result<Found> {
         self.check(images, labels, target)?;
         self.write_radius(eps)?;
         let mut found = Found::default();
         for from in (0..labels.len()).step_by(self.batch()) {
             let until = labels.len().min(from + self.batch());
             let target = target.map(|target| &target[from..until]);
-            self.batch_of(&images[from * self.elems..until * self.elems], &labels[from..until], target, &mut found)?;
-            if !done(until) {
+            self.feed(&images[from * self.elems..until * self.elems], &labels[from..until], target)?;
+            let within: &mut dyn FnMut(f64) -> bool = &mut |share| heard(from as f64 + share * (until - from) as f64);
+            if !self.attack_batch(watched.then_some(within))? {
+                break;
+            }
+            self.collect(until - from, &mut found)?;
+            if !heard(until as f64) {
                 break;
             }
         }
@@ -194,8 +232,8 @@ impl Attacker {
         self.device.write(self.assembly.scalars, &scalars)
     }
 
-    /// One batch; a short one is filled up with its last image.
-    fn batch_of(&mut self, images: &[f32], labels: &[u32], target: Option<&[u32]>, found: &mut Found) -> Result<()> {
+    /// Hands a batch to the device; a short one is filled up with its last image.
+    fn feed(&mut self, images: &[f32], labels: &[u32], target: Option<&[u32]>) -> Result<()> {
         let (batch, rows) = (self.batch(), labels.len());
         let mut padded = images.to_vec();
         (rows..batch).for_each(|_| padded.extend_from_slice(&images[(rows - 1) * self.elems..]));
@@ -211,11 +249,29 @@ impl Attacker {
             }
         }
         let (low, high) = (self.seed as u32, (self.seed >> 32) as u32);
-        self.device.write_u32(RNG_WORDS, &[low, high, self.batches, 0])?;
+        self.device.write_u32(RNG_WORDS, &[low, high, self.batches, 0])
+    }
+
+    /// Attacks the batch that is there, in parts where somebody listens; returns whether it came to the end.
+    fn attack_batch(&mut self, heard: Option<&mut dyn FnMut(f64) -> bool>) -> Result<bool> {
+        let end = self.region(FOOLED)?;
+        let (device, submissions) = (&mut self.device, &mut self.submissions);
+        let mut run = |schedule: &[(usize, u32)], waits: bool| {
+            let before = device.counters().submissions;
+            device.run(schedule)?;
+            *submissions += device.counters().submissions - before;
+            // A device runs ahead of the host: reading anything waits for it.
+            if waits { device.read(end).map(drop) } else { Ok(()) }
+        };
+        match heard {
+            None => run(&self.schedule, false).map(|()| true),
+            Some(heard) => self.pace.run(&self.schedule, |part| run(part, true), heard),
+        }
+    }
+
+    /// Takes what was found of the batch's first images.
+    fn collect(&mut self, rows: usize, found: &mut Found) -> Result<()> {
         self.batches += 1;
-        let before = self.device.counters().submissions;
-        self.device.run(&self.schedule)?;
-        self.submissions += self.device.counters().submissions - before;
         let adversarial = self.device.read(self.region(ADVERSARIAL)?)?;
         let fooled = self.device.read(self.region(FOOLED)?)?;
         found.adversarial.extend_from_slice(&adversarial[..rows * self.elems]);
@@ -260,7 +316,7 @@ impl Judge {
             s.store(ADVERSARIAL, s.images);
             s.store(FOOLED, s.fooled(logits));
         });
-        let attack = Attack { name: "none", ball: Ball::Radius(Norm::Inf), stages: vec![look], times: 1 };
+        let attack = Attack::new("none", Ball::Radius(Norm::Inf), vec![look]);
         Ok(Judge { attacker: Attacker::new(attack, victim, batch, false, 0, device)?, classes: victim.classes() })
     }
 

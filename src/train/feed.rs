@@ -120,6 +120,18 @@ impl Feed {
         Feed { crop, ..self }
     }
 
+    /// Where images come from that a run of this configuration does not learn from: `count` built-in faces of another population; else
+    /// the place of its own, whose test part they are ([`data::Split::Test`]).
+    ///
+    /// # Errors
+    /// Those of [`Feed::source`].
+    pub fn held_out(config: &Config, count: usize) -> Result<data::Source> {
+        Ok(match Feed::source(config)? {
+            data::Source::Faces { seed, label, .. } => data::Source::Faces { seed: seed.wrapping_add(1), count, label },
+            other => other,
+        })
+    }
+
     /// Where the images of a configuration come from.
     ///
     /// # Errors

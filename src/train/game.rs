@@ -159,7 +159,8 @@ pub struct Phase {
     pub ahead: Option<Ahead>,
 }
 
-/// Neighbouring phases that run one after another, and that several times: restarts of an attack, one try per class.
+/// Neighbouring phases that run one after another, and that several times: restarts of an attack, one try per class. A loop may lie
+/// inside another.
 #[derive(Clone, Debug)]
 pub struct Loop {
     /// Their names, in the order of the game.

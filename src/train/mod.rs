@@ -15,6 +15,7 @@ mod init;
 mod latents;
 mod measurement;
 mod measuring;
+mod pace;
 mod pictures;
 mod profile;
 mod projector;

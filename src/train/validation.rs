@@ -84,24 +84,15 @@ impl Validation {
 /// comes divided; of any other set the images of the run itself, which is said.
 fn held_out(config: &Config) -> Result<(DataSet, &'static str)> {
     let d = &config.data;
-    let spec = |source, split| Spec { channels: d.channels, split, ..Spec::new(source, d.size) };
-    let quiet = &|_, _| {};
-    match (d.source, &d.path) {
-        (DataSource::Faces, _) => {
-            let (seed, count, label) = (d.seed.wrapping_add(1), config.validate.count, d.label.clone());
-            Ok((
-                data::load(&spec(data::Source::Faces { seed, count, label }, Split::Train), quiet)?,
-                "another population",
-            ))
-        }
-        (_, Some(_)) => {
-            let source = Feed::source(config)?;
-            match data::load(&spec(source.clone(), Split::Test), quiet) {
-                Ok(set) => Ok((set, "the test part")),
-                // What is wrong with the set as such is said by the second try.
-                Err(_) => Ok((data::load(&spec(source, Split::Train), quiet)?, "the set it learns from")),
-            }
-        }
-        (_, None) => Err(Error::setting(config.place("data.path"), "data.path", "is not set", "give --data PATH")),
+    let source = Feed::held_out(config, config.validate.count)?;
+    let load =
+        |split| data::load(&Spec { channels: d.channels, split, ..Spec::new(source.clone(), d.size) }, &|_, _| {});
+    if d.source == DataSource::Faces {
+        return Ok((load(Split::Train)?, "another population"));
+    }
+    match load(Split::Test) {
+        Ok(set) => Ok((set, "the test part")),
+        // What is wrong with the set as such is said by the second try.
+        Err(_) => Ok((load(Split::Train)?, "the set it learns from")),
     }
 }

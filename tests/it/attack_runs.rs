@@ -174,6 +174,7 @@ fn bad_words_are_refused_and_nothing_is_written() {
         ("attack run --data images --loss bce", "use ce"),
         ("attack run --data images --target 10", "a class from 0 to 9"),
         ("attack run --data images --attack noise --target 3", "knows no targets"),
+        ("attack run --data images --attack fgsm --restarts 3", "attack fgsm: restarts 3: this attack draws no random"),
         ("attack run --data flat", "no labels"),
         ("attack nowhere", "is not a run folder"),
         ("attack run --image net.toml", "net.toml"),
@@ -200,9 +201,39 @@ fn a_discriminator_is_attacked_too() {
     let dir = tempfile::tempdir().unwrap();
     let small = "--set data.count=64 --set model.g_width=4 --set model.d_width=4 --batch 8 --kimg 0.16 --set sample.every_kimg=0";
     ok(dir.path(), &format!("train faces32 {small} --device host --out gan"));
-    let said = ok(
-        dir.path(),
-        "attack gan --attack noise,pgd --steps 5 --count 16 --eps 4/255 --no-curves --device host --out r",
-    );
-    assert!(said.contains("16 images of faces"), "{said}");
+    let attack = "attack gan --attack noise,pgd --steps 5 --count 16 --eps 4/255 --no-curves --device host";
+    // It has seen these; with --test it has not.
+    for (words, part) in [("--out r", "training images"), ("--out t --test", "another population")] {
+        let said = ok(dir.path(), &format!("{attack} {words}"));
+        assert!(said.contains(&format!("16 images of faces ({part})")), "{said}");
+    }
+    let read = |name: &str| fs::read(dir.path().join(name)).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&read("r/report.json")).unwrap();
+    assert_eq!(report["data"], "faces (training images)");
+    let page = String::from_utf8(read("r/report.html")).unwrap();
+    assert!(page.contains("faces (training images)"));
+    // Every byte of the seen images is another one's.
+    let images = |folder: &str| {
+        let bytes = read(&format!("{folder}/examples/pgd.safetensors"));
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        file.tensor("adversarial").unwrap().data().to_vec()
+    };
+    assert_ne!(images("r"), images("t"));
+}
+
+/// The command on WGSL: what the host reports; restarts leave out what draws nothing of the attacks that nobody named.
+#[test]
+fn a_run_is_attacked_on_wgsl() {
+    let dir = workshop(8);
+    let asked = "attack run --data images --restarts 2 --steps 3 --eps 0.05 --batch 8 --no-curves";
+    for device in ["host", "vulkan"] {
+        ok(dir.path(), &format!("{asked} --device {device} --out {device}"));
+    }
+    let table = |folder: &str| accuracies(&fs::read_to_string(dir.path().join(folder).join("attacks.csv")).unwrap());
+    let rows = table("vulkan");
+    assert_eq!(rows.iter().map(|row| row.0.as_str()).collect::<Vec<_>>(), ["none", "noise", "pgd", "apgd-ce"]);
+    assert!(rows[3].2 < rows[0].2, "nothing was fooled: {rows:?}");
+    assert_eq!(rows, table("host"));
+    let json = fs::read_to_string(dir.path().join("vulkan/report.json")).unwrap();
+    assert!(json.contains("Vulkan") || json.contains("vulkan"), "{json}");
 }

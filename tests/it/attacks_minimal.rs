@@ -10,9 +10,10 @@ use danskin::attack::{ADVERSARIAL, AttackOptions, Bounds, FOOLED, Norm, to_bound
 use danskin::device::Device;
 use danskin::graph::Graph;
 use danskin::train::Attacker;
+use std::collections::HashMap;
 use std::path::Path;
 
-const NAMES: [&str; 8] = ["deepfool", "cw2", "ead", "ead-l1", "lbfgs", "fab-t", "ddn", "fmn"];
+const NAMES: [&str; 9] = ["deepfool", "cw2", "ead", "ead-l1", "lbfgs", "fab", "fab-t", "ddn", "fmn"];
 
 fn steps(steps: u32) -> AttackOptions {
     AttackOptions { steps: Some(steps), ..options() }
@@ -102,6 +103,38 @@ fn changes_are_no_larger_than_elsewhere() {
     }
 }
 
+/// Untargeted FAB and the authors' code on the same images with the same steps, alone and with two restarts.
+#[test]
+fn fab_finds_no_larger_changes_than_its_authors_code() {
+    let golden = load("attacks_fab");
+    let mut means = HashMap::new();
+    for (name, norm, restarts, eps) in [
+        ("inf", Norm::Inf, 1, 0.1),
+        ("2", Norm::Two, 1, 1.0),
+        ("inf restarts", Norm::Inf, 3, 0.1),
+        ("2 restarts", Norm::Two, 3, 1.0),
+    ] {
+        let expected = golden.array(&format!("{name} size")).1.clone();
+        let lab = Lab::new(expected.len());
+        let o = AttackOptions { restarts: Some(restarts), ..in_norm(norm, steps(50)) };
+        let found = lab.run(&attack("fab", &o), eps, 0, ADVERSARIAL);
+        assert_eq!(found.success(), 1.0, "{name}");
+        let size = sizes(norm, found.adversarial(), &lab.images);
+        let mean = |sizes: &[f64]| sizes.iter().sum::<f64>() / sizes.len() as f64;
+        let (our_mean, their_mean) = (mean(&size), mean(&expected));
+        let (ours, theirs) = (median(size), median(expected));
+        println!("fab {name}: median {ours:.4} and {theirs:.4} elsewhere, mean {our_mean:.4} and {their_mean:.4}");
+        let before = means.insert(norm, our_mean);
+        assert!(before.is_none_or(|once| our_mean < 0.999 * once), "{name}: restarts find nothing");
+        // Random starts are other ones.
+        let slack = if restarts > 1 { 1.01 } else { 1.0 };
+        assert!(
+            ours <= theirs * slack && our_mean <= their_mean * slack,
+            "{name}: {ours} {theirs} {our_mean} {their_mean}"
+        );
+    }
+}
+
 /// What the model gets wrong already is left as it is, and counts as found.
 #[test]
 fn misclassified_images_are_left_alone() {
@@ -145,7 +178,8 @@ fn the_best_change_only_shrinks() {
 #[test]
 fn more_steps_find_smaller_changes() {
     let lab = Lab::new(12);
-    for (name, few, many) in [("cw2", 25, 80), ("lbfgs", 15, 60), ("fab-t", 5, 40), ("ddn", 15, 100), ("fmn", 15, 100)]
+    for (name, few, many) in
+        [("cw2", 25, 80), ("lbfgs", 15, 60), ("fab", 5, 40), ("fab-t", 5, 40), ("ddn", 15, 100), ("fmn", 15, 100)]
     {
         let size = |n: u32| {
             let attack = attack(name, &steps(n));

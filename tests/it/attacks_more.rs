@@ -213,8 +213,6 @@ fn families_refuse_what_makes_no_sense() {
         let message = named(name, &o).err().unwrap_or_else(|| panic!("{name}: {part}")).to_string();
         assert!(message.contains(part), "{message}");
     };
-    says("nifgsm", euclidean(options()), "use mifgsm");
-    says("spsa", euclidean(options()), "use square");
     says("difgsm", AttackOptions { sample: vec![144], ..options() }, "for images");
     says("square", AttackOptions { sample: vec![144], ..options() }, "for images");
     says("jsma", AttackOptions { classes: 1, ..options() }, "tell classes apart");

@@ -2,7 +2,7 @@
 //! by node, in f64.
 
 use crate::goldens::{Golden, load};
-use danskin::attack::{ADVERSARIAL, Attack, FOOLED, Scene, States};
+use danskin::attack::{ADVERSARIAL, Attack, FOOLED, Scene, Stage, States};
 use danskin::graph::{Dag, Graph, Op};
 use danskin::host::{Rng, eval};
 use danskin::nn::{Mode, Network, Scope, Sequential, SequentialNetwork};
@@ -133,6 +133,7 @@ impl Lab {
         feeds.insert("labels".into(), numbers(&self.labels));
         feeds.insert("eps".into(), vec![eps]);
         feeds.extend(self.target.iter().map(|target| ("target".to_owned(), numbers(target))));
+        let moves = moves_on(attack, &dags.iter().map(draws).collect::<Vec<_>>());
         let (mut round, mut path, mut memory) = (0, vec![], HashMap::new());
         for (stage, times) in attack.schedule() {
             for _ in 0..times {
@@ -140,16 +141,18 @@ impl Lab {
                 path.extend(stored.get(watch).cloned());
                 memory.extend(stored.clone());
                 feeds.extend(stored);
-                // As a program counts: runs of what draws and runs again.
-                let again = attack.stages[stage].repeat > 1 || attack.stages[stage].looped && attack.times > 1;
-                let draws = dags[stage].nodes.iter().any(|node| matches!(node.op, Op::Rand { .. }));
-                round += u32::from(again && draws);
+                round += u32::from(moves[stage]);
             }
         }
         Run { memory, path }
     }
 
-    fn stage(&self, stage: &danskin::attack::Stage) -> Dag {
+    /// Whether any stage of an attack draws random numbers.
+    pub fn draws(&self, attack: &Attack) -> bool {
+        attack.stages.iter().any(|stage| draws(&self.stage(stage)))
+    }
+
+    fn stage(&self, stage: &Stage) -> Dag {
         let (graph, n) = (Graph::new(), self.labels.len());
         let scope = Scope::new(&graph, "");
         let images = graph.input("images", [&[n], SAMPLE.as_slice()].concat());
@@ -160,6 +163,26 @@ impl Lab {
         stage.run(&scene.towards(target));
         graph.freeze(&memory.stored())
     }
+}
+
+/// As a program counts rounds: after each run of what draws and runs several times in a row; in a group that runs several times and holds
+/// nothing of that kind, after its last that draws.
+fn moves_on(attack: &Attack, draws: &[bool]) -> Vec<bool> {
+    let mut moves: Vec<bool> =
+        attack.stages.iter().zip(draws).map(|(stage, draws)| *draws && stage.repeat > 1).collect();
+    type Group = (fn(&Stage) -> bool, u32);
+    let groups: [Group; 2] = [(|stage| stage.looped, attack.times), (|stage| stage.restarted, attack.restarts)];
+    for (inside, _) in groups.into_iter().filter(|(_, times)| *times > 1) {
+        let of_group = |k: &usize| inside(&attack.stages[*k]);
+        if !(0..moves.len()).filter(of_group).any(|k| moves[k]) {
+            (0..moves.len()).rev().filter(of_group).find(|k| draws[*k]).into_iter().for_each(|k| moves[k] = true);
+        }
+    }
+    moves
+}
+
+fn draws(dag: &Dag) -> bool {
+    dag.nodes.iter().any(|node| matches!(node.op, Op::Rand { .. }))
 }
 
 fn golden_tensor(golden: &Golden, spec: &danskin::nn::ParamSpec) -> Vec<f64> {

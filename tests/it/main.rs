@@ -5,6 +5,7 @@ mod attack_runs;
 mod attacks;
 mod attacks_minimal;
 mod attacks_more;
+mod attacks_restarts;
 mod augment;
 mod bad_input;
 mod bench;

@@ -214,7 +214,8 @@ fn a_classifier_of_pytorch_is_imported_and_counted() {
     assert!(text.starts_with(&format!("run: {} tensors of c.safetensors\n", tensors.len())), "{text}");
     assert!(!text.contains("danskin sample"), "a classifier draws nothing: {text}");
     let right = "accuracy 75.00 %: 18 of 24 images of set\n";
-    assert_eq!(done(dir, "eval run --device host --data set"), right);
+    let learnt = "accuracy 75.00 %: 18 of 24 images of set (training images)\n";
+    assert_eq!(done(dir, "eval run --device host --data set"), learnt);
     // The set of the run, unless another is named; its path was written in full.
     assert!(done(dir, "eval run --device host").starts_with("accuracy 75.00 %: 18 of 24 images of "));
 
@@ -228,7 +229,7 @@ fn a_classifier_of_pytorch_is_imported_and_counted() {
     let sentence = refused(dir, "train --resume later --device host");
     assert!(sentence.starts_with("error: later/config.toml: data.path is not set: name the folder"), "{sentence}");
     done(dir, "train --resume later --device host --data set --kimg 0.064");
-    assert!(done(dir, "eval later --device host").ends_with(" of 24 images of set\n"));
+    assert!(done(dir, "eval later --device host").ends_with(" of 24 images of set (training images)\n"));
 
     let sentence = refused(dir, "eval run --device host --data many");
     assert_eq!(sentence, "error: many: has the label 3, and the run knows 3 classes from 0\n");
@@ -314,9 +315,9 @@ fn a_classifier_learns_and_goes_on_to_the_same_bits() {
     let train = "train --config net.toml --device host";
     let text = done(dir, &format!("{train} --out whole"));
     assert!(text.contains("accuracy "), "{text}");
-    for data in ["set", "other"] {
+    for (data, what) in [("set", "set (training images)"), ("other", "other")] {
         let text = done(dir, &format!("eval whole --device host --data {data}"));
-        assert!(share(&text) > 90.0 && text.ends_with(&format!(" of 40 images of {data}\n")), "{text}");
+        assert!(share(&text) > 90.0 && text.ends_with(&format!(" of 40 images of {what}\n")), "{text}");
     }
     // Before it has learnt, it knows less.
     let text = done(dir, "eval whole --device host --data other --checkpoint 0");
@@ -365,9 +366,9 @@ fn a_classifier_learns_idx_files() {
     fs::write(dir.join("net.toml"), STRIPES).unwrap();
     done(dir, "train --config net.toml --device host --out run");
     let text = done(dir, "eval run --device host");
-    assert!(share(&text) > 90.0 && text.contains(" of 40 images of "), "{text}");
+    assert!(share(&text) > 90.0 && text.ends_with(" of 40 images of set (training images)\n"), "{text}");
     let text = done(dir, "eval run --device host --test");
-    assert!(share(&text) > 90.0 && text.contains(" of 20 images of "), "{text}");
+    assert!(share(&text) > 90.0 && text.ends_with(" of 20 images of set (test part)\n"), "{text}");
 }
 
 #[test]
@@ -383,7 +384,9 @@ fn a_classifier_tells_factors_of_the_built_in_faces() {
     fs::write(dir.join("net.toml"), &text).unwrap();
     done(dir, "train --config net.toml --device host --out run");
     let text = done(dir, "eval run --device host");
-    assert!(text.starts_with("accuracy ") && text.contains(" of 32 images of "), "{text}");
+    assert!(text.starts_with("accuracy ") && text.ends_with(" of 32 images of faces (training images)\n"), "{text}");
+    let unseen = done(dir, "eval run --device host --test");
+    assert!(unseen.ends_with(" of 32 images of faces (another population)\n"), "{unseen}");
     let sentence = refused(dir, "train --config net.toml --device host --out new --set data.label=monocle");
     assert!(sentence.contains("monocle") && sentence.contains("glasses"), "{sentence}");
     assert!(!dir.join("new").exists());

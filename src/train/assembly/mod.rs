@@ -11,6 +11,7 @@ use crate::optim::Flat;
 use crate::plan::{Options, Precision, Program, Region, Work};
 use crate::{Error, Result};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// A network's flat buffers.
 #[derive(Clone, Debug)]
@@ -111,7 +112,7 @@ pub struct Update {
 struct Planned {
     /// By part of a batch.
     plans: Vec<usize>,
-    /// Whether each of its runs draws random numbers of its own.
+    /// Whether what runs after each of its runs draws other random numbers.
     draws: bool,
     /// Batches it reads, by number.
     reads: Vec<usize>,
@@ -256,31 +257,25 @@ impl Assembly {
         order
     }
 
-    /// The end of the group of phases that begins with phase `from`, and how many times it runs: the phases of a loop, any other alone.
-    fn group(&self, from: usize) -> (usize, u32) {
-        let phases = &self.game.phases;
-        let found = self.game.loops.iter().find(|l| l.phases.first() == Some(&phases[from].name));
-        found.map_or((from + 1, 1), |l| (from + l.phases.len(), l.times))
+    /// The end of the group of phases that begins with phase `from`: the phases of a loop, any other alone.
+    fn group_end(&self, from: usize) -> usize {
+        from + self.loop_at(from, usize::MAX).map_or(1, |l| l.phases.len())
     }
 
     /// The end of what runs part by part from phase `from` on: up to the next phase in iteration `step` that a network learns from.
     fn section(&self, from: usize, step: u64) -> usize {
-        let (mut until, _) = self.group(from);
+        let mut until = self.group_end(from);
         let learns = |p: usize| self.updates.iter().any(|u| u.phase == p) && self.game.phases[p].when.is_due(step);
         while self.game.parts() > 1 && until < self.game.phases.len() && !learns(until - 1) {
-            until = self.group(until).0;
+            until = self.group_end(until);
         }
         until
     }
 
     /// The runs of the group that begins with phase `from` on part `part` of the batch; returns where the next begins.
     fn runs_of_group(&self, from: usize, part: usize, step: u64, order: &mut Vec<(usize, u32)>) -> usize {
-        let (until, times) = self.group(from);
-        let mut group = vec![];
-        for p in (from..until).filter(|&p| self.game.phases[p].when.is_due(step)) {
-            self.runs(p, part, &mut group);
-        }
-        (0..times).for_each(|_| order.extend_from_slice(&group));
+        let until = self.group_end(from);
+        self.group(from..until, usize::MAX, part, step, order);
         if let Some([_, first]) = self.rounds.filter(|_| (from..until).any(|p| self.phases[p].draws)) {
             order.push((first, 1));
         }
@@ -290,6 +285,30 @@ impl Assembly {
     /// The optimisers of the networks that learn from phase `p`.
     fn learns(&self, p: usize) -> impl Iterator<Item = (usize, u32)> {
         self.updates.iter().filter(move |u| u.phase == p).flat_map(|u| &u.plans).map(|&plan| (plan, 1))
+    }
+
+    /// The longest loop of less than `below` phases that begins at phase `from`.
+    fn loop_at(&self, from: usize, below: usize) -> Option<&Loop> {
+        let begins = |l: &&Loop| l.phases.len() < below && l.phases.first() == Some(&self.game.phases[from].name);
+        self.game.loops.iter().filter(begins).max_by_key(|l| l.phases.len())
+    }
+
+    /// The runs of neighbouring phases on part `part` of the batch, those of a loop of less than `below` of them as often as it says.
+    fn group(&self, phases: Range<usize>, below: usize, part: usize, step: u64, order: &mut Vec<(usize, u32)>) {
+        let mut from = phases.start;
+        while from < phases.end {
+            let Some(l) = self.loop_at(from, below) else {
+                if self.game.phases[from].when.is_due(step) {
+                    self.runs(from, part, order);
+                }
+                from += 1;
+                continue;
+            };
+            let (until, mut once) = (from + l.phases.len(), vec![]);
+            self.group(from..until, l.phases.len(), part, step, &mut once);
+            (0..l.times).for_each(|_| order.extend_from_slice(&once));
+            from = until;
+        }
     }
 
     /// What has to run before phase `p` and has not run in this iteration: draws of batches, parts of phases that run ahead.
@@ -389,10 +408,18 @@ fn check(game: &Game, resident: Option<Resident>) -> Result<()> {
     for l in &game.loops {
         let from = game.phases.iter().position(|p| Some(&p.name) == l.phases.first());
         let named = |from: usize| game.phases[from..].iter().map(|p| &p.name).take(l.phases.len()).eq(&l.phases);
-        let inside = |other: &Loop| l.phases.iter().any(|name| other.phases.contains(name));
-        if !from.is_some_and(named) || game.loops.iter().filter(|other| inside(other)).count() > 1 {
+        let shared = |other: &Loop| l.phases.iter().filter(|name| other.phases.contains(name)).count();
+        // Apart, or the shorter of two whole inside the longer.
+        let fits = |other: &Loop| {
+            let (ours, theirs, both) = (l.phases.len(), other.phases.len(), shared(other));
+            both == 0 || ours != theirs && both == ours.min(theirs)
+        };
+        let others = game.loops.iter().filter(|other| !std::ptr::eq(*other, l));
+        if !from.is_some_and(named) || !others.into_iter().all(fits) {
             let names = l.phases.join(", ");
-            return refuse(format!("the loop over {names} must be over neighbouring phases, each in one loop alone"));
+            return refuse(format!(
+                "the loop over {names} must be over neighbouring phases, and lie apart from any other or inside it"
+            ));
         }
     }
     for phase in &game.phases {

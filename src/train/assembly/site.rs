@@ -1,11 +1,11 @@
 //! A program while it is assembled: buffers first, with the places of what phases read and make, then the plans over them.
 
 use super::{Answer, Fed, Learner, Planned, Resident, Scaler, Training, Update};
-use crate::graph::Op;
+use crate::graph::{Node, Op};
 use crate::nn::{Init, ParamSpec, StateSpec};
 use crate::optim::Flat;
 use crate::plan::{ALIGN, Builder, Class, Draw, Element, OPTIMISER_SCALARS, Options, Places, RNG, Region, Work};
-use crate::train::game::{self, Built, Game, Phase, Player};
+use crate::train::game::{self, Built, Game, Loop, Phase, Player};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
@@ -255,8 +255,8 @@ impl<'a> Site<'a> {
         log: &Log,
     ) -> Result<(Vec<Planned>, Vec<Update>)> {
         let (mut planned, mut updates, mut rests) = (vec![], vec![], HashMap::new());
+        let moves = self.moves_on();
         for (p, phase) in self.game.phases.iter().enumerate() {
-            let dag = &self.phases[p].dag;
             let others: Vec<usize> =
                 (0..self.game.phases.len()).filter(|&other| runs_ahead_of(self.game, other, phase)).collect();
             let first: Vec<usize> = others.iter().copied().filter(|other| !rests.contains_key(other)).collect();
@@ -280,10 +280,7 @@ impl<'a> Site<'a> {
                     .map(|part| self.plan_part(p, part, learners, log))
                     .collect::<Result<Vec<_>>>()?,
             };
-            let again =
-                phase.repeat > 1 || self.game.loops.iter().any(|l| l.times > 1 && l.phases.contains(&phase.name));
-            let draws = again && dag.nodes.iter().any(|node| matches!(node.op, Op::Rand { .. }));
-            planned.push(Planned { plans, draws, reads: reads(self.game, &self.phases[p]), ahead });
+            planned.push(Planned { plans, draws: moves[p], reads: reads(self.game, &self.phases[p]), ahead });
             for n in self.trained.iter().filter(|(phase, _)| *phase == p).map(|(_, n)| *n) {
                 let scalars = Site::slot(scalars, updates.len(), OPTIMISER_SCALARS);
                 let several = self.phases[p].trains.len() > 1;
@@ -323,6 +320,25 @@ impl<'a> Site<'a> {
         }
         let built = part.checked_sub(1).map_or(&self.phases[p], |other| &self.rest[other][p]);
         self.b.plan(&format!("{}.{}", phase.name, part + 1), &built.dag, &leaves, &roots)
+    }
+
+    /// Which phases move on to other random numbers whenever they have run: those that draw and run several times in a row, and of a loop in
+    /// which none does the last that draws. So the first time through a loop draws what a game without the loop would.
+    fn moves_on(&self) -> Vec<bool> {
+        let random = |node: &Node| matches!(node.op, Op::Rand { .. });
+        let draws: Vec<bool> = self.phases.iter().map(|built| built.dag.nodes.iter().any(random)).collect();
+        let phases = self.game.phases.iter();
+        let mut moves: Vec<bool> = phases.zip(&draws).map(|(phase, draws)| *draws && phase.repeat > 1).collect();
+        let mut loops: Vec<&Loop> = self.game.loops.iter().filter(|l| l.times > 1).collect();
+        loops.sort_by_key(|l| l.phases.len());
+        for l in loops {
+            let inside = |p: &usize| l.phases.contains(&self.game.phases[*p].name);
+            let numbers: Vec<usize> = (0..moves.len()).filter(inside).collect();
+            if !numbers.iter().any(|&p| moves[p]) {
+                numbers.iter().rev().find(|&&p| draws[p]).into_iter().for_each(|&p| moves[p] = true);
+            }
+        }
+        moves
     }
 
     /// The plan that draws a batch from the resident set.

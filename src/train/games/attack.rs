@@ -1,6 +1,6 @@
 //! Attacks on a network that learns nothing: as phases of any game, and as a game of their own.
 
-use crate::attack::{self, Attack, Bounds, Memory, Norm, Scene};
+use crate::attack::{self, Attack, Bounds, Memory, Norm, Scene, Stage};
 use crate::autodiff::grad;
 use crate::graph::{Shape, Tensor};
 use crate::nn::{Mode, Network};
@@ -36,8 +36,8 @@ pub type Passes = Arc<Mutex<Vec<(u64, u64)>>>;
 pub struct Mounted {
     /// One for each stage: `NAME_begin`, …
     pub phases: Vec<Phase>,
-    /// The group of them that runs several times.
-    pub looped: Option<Loop>,
+    /// The groups of them that run several times: the steps or tries of one start, inside the restarts.
+    pub loops: Vec<Loop>,
     /// What each costs.
     pub passes: Passes,
 }
@@ -64,10 +64,13 @@ pub fn mount(attack: &Attack, victim: &Victim, name: &str, batch: &str, targeted
         });
         phases.push(Phase { repeat, ..phase });
     }
-    let names =
-        phases.iter().zip(&attack.stages).filter(|(_, stage)| stage.looped).map(|(phase, _)| phase.name.clone());
-    let looped = Loop { phases: names.collect(), times: attack.times };
-    Mounted { phases, looped: (!looped.phases.is_empty()).then_some(looped), passes }
+    let group = |is_in: fn(&Stage) -> bool, times: u32| {
+        let inside = phases.iter().zip(&attack.stages).filter(|(_, stage)| is_in(stage));
+        Loop { phases: inside.map(|(phase, _)| phase.name.clone()).collect(), times }
+    };
+    let loops = [group(|stage| stage.looped, attack.times), group(|stage| stage.restarted, attack.restarts)];
+    let loops = loops.into_iter().filter(|l| !l.phases.is_empty()).collect();
+    Mounted { phases, loops, passes }
 }
 
 /// The change of images that free training carries on, as a persistent tensor of a network: part of a run's checkpoints, and no part of
@@ -107,7 +110,7 @@ impl<'g> Memory<'g> for Shared<'_, '_, 'g> {
 
 /// A game that attacks batches of images and learns nothing.
 pub fn evaluation(attack: &Attack, victim: &Victim, batch: usize, targeted: bool) -> (Game, Passes) {
-    let Mounted { phases, looped, passes } = mount(attack, victim, NAME, IMAGES, targeted);
+    let Mounted { phases, loops, passes } = mount(attack, victim, NAME, IMAGES, targeted);
     let labelled = |name: &str| Batch { labels: true, ..Batch::new(name, stream::DATA_D) };
     let game = Game {
         batch,
@@ -117,7 +120,7 @@ pub fn evaluation(attack: &Attack, victim: &Victim, batch: usize, targeted: bool
         batches: [Some(labelled(IMAGES)), targeted.then(|| labelled(TARGET))].into_iter().flatten().collect(),
         values: vec![Value::new(&format!("{NAME}_eps"), Schedule::Constant(0.0))],
         phases,
-        loops: looped.into_iter().collect(),
+        loops,
         ..Game::default()
     };
     (game, passes)

@@ -106,7 +106,7 @@ impl Classifier {
         let attack = named(name, &options)?;
         let (network, name, sample) = (self.network.clone(), "C".to_owned(), self.sample.clone());
         let mounted = mount(&attack, &Victim { network, name, sample }, NAME, "images", false);
-        Ok((mounted.phases, mounted.looped.into_iter().collect(), vec![eps]))
+        Ok((mounted.phases, mounted.loops, vec![eps]))
     }
 
     /// How many times the phase that learns runs on each batch.
