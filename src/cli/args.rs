@@ -259,7 +259,7 @@ pub struct SampleArgs {
     /// Draw from these latents instead of seeds: the tensor `latents` [n, z] of a file, numbered from 0.
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "seeds")]
     pub latents: Option<PathBuf>,
-    /// Also write what was drawn as numbers: `latents` [n, z], `classes` [n] where there are any, and `images` [n, C, H, W].
+    /// Also write what was drawn as numbers: `latents` [n, z], `classes` `[n]` where there are any, and `images` [n, C, H, W].
     #[arg(long, value_name = "FILE.safetensors", value_parser = safetensors)]
     pub save_latents: Option<PathBuf>,
     /// Columns x rows of the picture, such as 8x8.

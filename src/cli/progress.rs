@@ -80,7 +80,13 @@ fn quality(report: &Report, shown: &[Shown]) -> String {
         format!("{} {value:.3}", s.label)
     });
     let known = |name: &String| shown.iter().any(|s| s.value == *name || s.minus.as_ref() == Some(name));
-    let rest = report.scalars.iter().filter(|(name, _)| !known(name)).map(|(name, value)| format!("{name} {value:.3}"));
+    // On the page of the run, and told of when it matters.
+    let quiet = |name: &String| matches!(name.as_str(), "average_gap" | "diversity");
+    let rest = report
+        .scalars
+        .iter()
+        .filter(|(name, _)| !known(name) && !quiet(name))
+        .map(|(name, value)| format!("{name} {value:.3}"));
     let mut text = first.chain(rest).collect::<Vec<_>>().join("  ");
     if report.nonfinite > 0 {
         text += &format!("  NOT FINITE {}", report.nonfinite);

@@ -117,7 +117,7 @@ impl Extractor {
     /// Images that are cut short; a device that fails.
     pub fn extend(&mut self, found: &mut Features, images: &[f32]) -> Result<()> {
         let (elems, dims, rows) = (self.image.iter().product::<usize>(), self.network.dims(), self.network.rows());
-        if images.len() % elems != 0 {
+        if !images.len().is_multiple_of(elems) {
             let reason = format!("{} numbers are no whole number of images of {:?}", images.len(), self.image);
             return Err(Error::Graph(reason));
         }

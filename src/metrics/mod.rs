@@ -1,7 +1,7 @@
 //! Measures of what was learned: mode coverage of points, and distances between sets of images by the features of a network.
 //!
 //! A [`FeatureNetwork`] says how images become features; an [`Extractor`] computes them on a device, and [`Pairs`] compares them
-//! there, two by two. Statistics are made of them in f64 on the host: [`frechet`], [`kid`], [`precision_recall`].
+//! there, two by two. Statistics are made of them in f64 on the host: [`frechet()`], [`kid()`], [`precision_recall()`].
 //!
 //! May use `graph`, `nn`, `plan`, `device`, `data`, `philox`. Deliberately absent: runs, checkpoints, printing.
 

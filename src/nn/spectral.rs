@@ -35,7 +35,7 @@ pub fn spectral_weight<'g>(
             (image * u).sum_all()
         }
         Mode::Eval => {
-            let stored = matrix.from_torch(v);
+            let stored = matrix.of_torch(v);
             let known = |shape: Shape| stored.square().sum_all().reshape([1, 1]).expand(shape);
             let u = known(u.shape()).select(u, unit(u));
             let v = known(stored.shape()).select(stored, unit(matrix.transposed_times(u)));
@@ -107,7 +107,7 @@ impl<'g> Matrix<'g> {
     }
 
     /// The inverse of [`Matrix::to_torch`].
-    fn from_torch(&self, v: Tensor<'g>) -> Tensor<'g> {
+    fn of_torch(&self, v: Tensor<'g>) -> Tensor<'g> {
         let v = self.kernel.map_or(v, |[h, w, c]| v.reshape([c, h, w]).permute(&[1, 2, 0]));
         v.reshape([1, self.columns])
     }

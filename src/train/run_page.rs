@@ -16,8 +16,11 @@ use std::path::{Path, PathBuf};
 const PICTURES: usize = 48;
 const PICTURE_BYTES: u64 = 8 << 20;
 
+/// A chart of several lines.
+type Group = (&'static str, &'static str, fn(&str) -> bool);
+
 /// Charts of several lines: title, what stands beside it, and which scalars.
-const GROUPS: &[(&str, &str, fn(&str) -> bool)] = &[
+const GROUPS: &[Group] = &[
     ("Losses", "loss", |name| name == "loss" || name.ends_with("_loss")),
     ("What the discriminator says", "mean logit", |name| matches!(name, "d_real" | "d_fake")),
     ("Lengths of gradients", "log10", |name| name.ends_with("_grad_norm")),
@@ -190,7 +193,8 @@ fn curves(reports: &[Report]) -> Vec<Chart> {
 fn measures(run: &RunFolder) -> Result<Vec<Chart>> {
     let all = measurement::read(&run.metrics())?;
     type Line = (&'static str, fn(&Measurement) -> Option<f64>);
-    let groups: [(&str, Option<(f64, f64)>, &[Line]); 4] = [
+    type Lines = (&'static str, Option<(f64, f64)>, &'static [Line]);
+    let groups: [Lines; 4] = [
         (
             "Fréchet distance",
             None,

@@ -370,7 +370,9 @@ impl Session {
     }
 
     fn save(&mut self, mut state: Checkpoint) -> Result<PathBuf> {
-        if let Some(gap) = average_gap(&state) {
+        // Only where every run of this configuration saves: one that was stopped and goes on reports what an unbroken one does.
+        let due = self.trainer.step() == 0 || self.is_due(self.config.checkpoint.every_kimg);
+        if let Some(gap) = average_gap(&state).filter(|_| due) {
             self.reports.set_average_gap(gap);
         }
         self.reports.write(&mut state);

@@ -174,8 +174,7 @@ fn settings_are_printed_in_a_form_that_is_read() {
     assert!(text.contains("# path is not set ") && text.contains("batch = 9 "), "{text}");
     fs::write(dir.path().join("own.toml"), done(dir.path(), "config ring8 --set train.batch=9")).unwrap();
     assert!(done(dir.path(), "config --config own.toml").contains("batch = 9 "));
-    let sentence =
-        "error: command line: data.size 48: does not go with model.kind \"dcgan\": it makes images of 32 or 64\n";
+    let sentence = "error: command line: data.size 48: does not go with model.kind \"dcgan\": it makes images of 32, 64, 128 or 256\n";
     assert_eq!(refused(dir.path(), "config --set data.size=48"), sentence);
 }
 

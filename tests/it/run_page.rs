@@ -30,9 +30,9 @@ fn a_page_needs_nothing_beside_it_and_is_kept_up_to_date() {
 #[test]
 fn an_alarm_names_its_cause_and_the_setting_to_turn() {
     let dir = tempfile::tempdir().unwrap();
-    let words = "train ring8 --device host --batch 32 --set model.hidden=32 --set log.every_steps=4 --set loss.kind=ns --set loss.r1_gamma=0 \
-                 --set loss.r2_gamma=0 --set optim.lr=1e-5 --set optim.lr_d_scale=300 --set sample.every_kimg=0 --kimg 12 \
-                 --set checkpoint.every_kimg=9 --out run";
+    let words = "train faces32 --device host --batch 8 --set model.g_width=4 --set model.d_width=8 --set model.z=8 --set data.count=32 \
+                 --set sample.count=2x2 --set log.every_steps=4 --set optim.lr=1e-5 --set optim.lr_d_scale=100 --set sample.every_kimg=0 \
+                 --kimg 1.6 --set checkpoint.every_kimg=1.2 --out run";
     let output = run(dir.path(), words);
     assert!(output.status.success(), "{}", stderr(&output));
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), stderr(&output));
@@ -46,7 +46,7 @@ fn an_alarm_names_its_cause_and_the_setting_to_turn() {
     let warned = |page: &str| page.split("class=\"warn\"").count();
     let before = warned(&page());
     assert!(before > 1);
-    let again = run(dir.path(), "train --resume run --device host --kimg 13");
+    let again = run(dir.path(), "train --resume run --device host --kimg 1.8");
     let said = format!("{}{}", String::from_utf8_lossy(&again.stdout), stderr(&again));
     assert!(!said.contains("almost without error"), "what lasts is not told again: {said}");
     assert_eq!(warned(&page()), before);

@@ -97,7 +97,9 @@ fn a_generator_of_pytorch_is_imported_and_draws_what_pytorch_draws() {
     let sample = "sample run --device host --latents latents.safetensors --out all.png";
     let side = |words: &str| {
         done(dir, &format!("{sample}{words}"));
-        image::image_dimensions(dir.join("all.png")).unwrap()
+        let side = image::image_dimensions(dir.join("all.png")).unwrap();
+        fs::remove_file(dir.join("all.png")).unwrap();
+        side
     };
     let ((wide, low), (narrow, high)) = (side(""), side(" --grid 1x3"));
     assert!(wide == low && high > 2 * narrow, "{wide}x{low} and {narrow}x{high}");
@@ -249,13 +251,15 @@ fn a_classifier_of_pytorch_is_imported_and_counted() {
 }
 
 #[test]
-fn a_run_without_a_classifier_is_not_counted() {
+fn a_run_of_points_has_its_modes_counted() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     done(dir, "train ring8 --device host --batch 32 --kimg 0.032 --set model.hidden=16 --out run");
-    let sentence = refused(dir, "eval run --device host");
-    let wanted = "error: run: train.task gan: this run holds no classifier; draw from it with danskin sample\n";
-    assert_eq!(sentence, wanted);
+    let text = done(dir, "eval run --device host --samples 100 --json modes.json");
+    assert!(text.contains(" of 8 modes, ") && text.contains("of 100 samples within 3 sigma"), "{text}");
+    let json = fs::read_to_string(dir.join("modes.json")).unwrap();
+    assert!(json.contains("\"high_quality\":") && json.contains("\"samples\":100"), "{json}");
+    assert!(refused(dir, "eval run --device host --metrics fd").contains("is for images, and this run makes points"));
     assert!(refused(dir, "eval nowhere").starts_with("error: nowhere: is not a run folder"));
 }
 
@@ -336,7 +340,7 @@ fn a_classifier_learns_and_goes_on_to_the_same_bits() {
     for (set, part) in [
         ("model.classes=1", "model.classes 1: must be at least 2 for a classifier"),
         ("model.classes=3", "net.toml: model.c ends in [2]: must end in [3]"),
-        ("model.kind=dcgan", "does not go with data.size 8: it makes images of 32 or 64"),
+        ("model.kind=dcgan", "does not go with data.size 8: it makes images of 32, 64, 128 or 256"),
         ("data.source=faces", "must name a factor of the built-in faces, such as glasses, for a classifier"),
     ] {
         let sentence = refused(dir, &format!("train --config net.toml --device host --out new --set {set}"));

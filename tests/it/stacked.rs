@@ -30,8 +30,8 @@ fn three_digits_make_an_image_and_its_label() {
     let set = load(&Spec::new(source(3, 500), 32), &|_, _| {}).unwrap();
     assert_eq!((set.count, set.channels, set.classes.len(), set.classes[42].as_str()), (500, 3, 1000, "042"));
     let labels = set.labels.as_ref().unwrap();
-    for k in 0..set.count {
-        let (image, label) = (set.image(k), labels[k]);
+    for (k, &label) in labels.iter().enumerate() {
+        let image = set.image(k);
         for (channel, digit) in [label / 100, label / 10 % 10, label % 10].into_iter().enumerate() {
             // Two pixels of black frame, then the digit.
             let at = |y: usize, x: usize| u32::from(image[(y * 32 + x) * 3 + channel]);
