@@ -85,6 +85,7 @@ fn images(args: &EvalArgs, config: &Config, latest: &Latest) -> Result<()> {
     let from = Instant::now();
     let measured = evaluation.measure(&latest.checkpoint, &latest.path)?;
     let seconds = from.elapsed().as_secs_f64();
+    let measured = Measurement { kimg: latest.images as f64 / 1000.0, seconds, ..measured };
     let (file, samples) = (latest.path.display(), measured.samples.unwrap_or(0));
     output::line(format_args!(
         "{file}: {samples} samples, features \"{}\", {loaded:.1} s for the reals and {seconds:.1} s for the samples",

@@ -1,12 +1,12 @@
 //! `danskin reproduce`: published results beside our own, by commands that could be typed. Whatever is done already is not done again.
 
 use super::args::{Cli, Command, ReproduceArgs};
-use super::{attack, commands, output};
+use super::{attack, commands, eval, output};
 use crate::page::{Chart, Series};
-use crate::robustness::{REPRODUCTIONS, Reproduction, Variant};
+use crate::robustness::{MeasuredBy, REPRODUCTIONS, Reproduction, Variant};
 use crate::{Error, Result, files};
 use clap::Parser;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Trains and attacks every network of a reproduction for every seed, and prints the table.
 ///
@@ -23,9 +23,16 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<()> {
         let names: Vec<&str> = REPRODUCTIONS.iter().map(|r| r.name).collect();
         return Err(Error::setting("command line", "reproduce", name, format!("must be one of {}", names.join(", "))));
     };
-    let Some(data) = &args.data else {
-        let hint = "name the folder of the MNIST files with --data PATH";
-        return Err(Error::setting("command line", "--data", "is not set", hint));
+    let data = match (&args.data, reproduction.data) {
+        (Some(path), "") => {
+            let hint = format!("{name} is on data of the program's own: leave it out");
+            return Err(Error::setting("command line", "--data", path.display(), hint));
+        }
+        (None, wanted) if !wanted.is_empty() => {
+            let hint = format!("name {wanted} with --data PATH");
+            return Err(Error::setting("command line", "--data", "is not set", hint));
+        }
+        (data, _) => data.as_deref(),
     };
     let root = args.out.clone().unwrap_or_else(|| Path::new("runs/reproduce").join(name));
     std::fs::create_dir_all(&root).map_err(Error::io(&root, "creating the folder"))?;
@@ -54,52 +61,71 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<()> {
     Ok(())
 }
 
-/// Clean accuracy and what each attack leaves, as shares.
-type Accuracies = (f64, Vec<f64>);
-
-/// One network of one seed; `None` where it was stopped.
+/// The numbers of one network of one seed, a column each; `None` where it was stopped.
 fn one(
     args: &ReproduceArgs,
     reproduction: &Reproduction,
     variant: &Variant,
     config: &Path,
-    data: &Path,
+    data: Option<&Path>,
     root: &Path,
     seed: u32,
-) -> Result<Option<Accuracies>> {
+) -> Result<Option<Vec<f64>>> {
     let letters: String = variant.label.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
     let run = root.join(format!("{letters}-seed{seed}"));
     let tail = format!("--device {}", args.device);
+    let with_data = |mut paths: Vec<(&'static str, PathBuf)>| {
+        paths.extend(data.map(|data| ("--data", data.to_owned())));
+        paths
+    };
     if !run.exists() {
         let words = format!("{} --seed {seed} {tail}", variant.train);
-        call("train", &words, &[("--config", config), ("--data", data), ("--out", &run)], None)?;
+        call("train", &words, &with_data(vec![("--config", config.into()), ("--out", run.clone())]), None)?;
     } else if newest_kimg(&run)?.is_none_or(|(at, end)| at < end) {
-        call("train", &tail, &[("--resume", &run), ("--data", data)], None)?;
+        call("train", &tail, &with_data(vec![("--resume", run.clone())]), None)?;
     }
     if newest_kimg(&run)?.is_none_or(|(at, end)| at < end) {
         return Ok(None);
     }
-    let (mut clean, mut left) = (0.0, vec![]);
-    for (number, (_, words)) in reproduction.attacks.iter().enumerate() {
+    let attacks = match reproduction.measured {
+        MeasuredBy::Attacks(attacks) => attacks,
+        MeasuredBy::Samples(words, columns) => {
+            let file = run.join("eval.json");
+            if !file.exists() {
+                call("eval", &format!("{words} {tail}"), &with_data(vec![("--json", file.clone())]), Some(&run))?;
+            }
+            let json = read_json(&file)?;
+            let number = |key| json[key].as_f64().ok_or_else(|| Error::checkpoint(&file, format!("holds no {key}")));
+            return columns.iter().map(|c| Ok(c.factor * number(c.key)?)).collect::<Result<Vec<f64>>>().map(Some);
+        }
+    };
+    let mut found = vec![];
+    for (number, (_, words)) in attacks.iter().enumerate() {
         let folder = run.join("attacks").join(format!("reproduce-{number}"));
         let report = folder.join("report.json");
         if folder.exists() && !report.exists() {
-            call("attack", &format!("--no-curves {tail}"), &[("--resume", &folder)], None)?;
+            call("attack", &format!("--no-curves {tail}"), &[("--resume", folder.clone())], None)?;
         } else if !report.exists() {
             let words = format!("{words} --test --no-curves {tail}");
-            call("attack", &words, &[("--data", data), ("--out", &folder)], Some(&run))?;
+            call("attack", &words, &with_data(vec![("--out", folder.clone())]), Some(&run))?;
         }
-        let text = std::fs::read_to_string(&report).map_err(Error::io(&report, "reading the report"))?;
-        let json: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| Error::checkpoint(&report, format!("is damaged: {e}")))?;
+        let json = read_json(&report)?;
         if json["attacks"].as_array().is_some_and(|all| all.iter().any(|one| one["complete"] != true)) {
             let _ = std::fs::remove_file(&report);
             return Ok(None);
         }
-        clean = json["clean_accuracy"].as_f64().unwrap_or(0.0);
-        left.push(json["robust_accuracy"].as_f64().unwrap_or(0.0));
+        if found.is_empty() {
+            found.push(100.0 * json["clean_accuracy"].as_f64().unwrap_or(0.0));
+        }
+        found.push(100.0 * json["robust_accuracy"].as_f64().unwrap_or(0.0));
     }
-    Ok(Some((clean, left)))
+    Ok(Some(found))
+}
+
+/// What a command has written.
+fn read_json(file: &Path) -> Result<serde_json::Value> {
+    let text = std::fs::read_to_string(file).map_err(Error::io(file, "reading what was measured"))?;
+    serde_json::from_str(&text).map_err(|e| Error::checkpoint(file, format!("is damaged: {e}")))
 }
 
 /// Thousands of images that a run has seen at its newest checkpoint, and at its end.
@@ -111,7 +137,7 @@ fn newest_kimg(run: &Path) -> Result<Option<(f64, f64)>> {
 }
 
 /// Says and does a command of this program; `paths` may hold spaces.
-fn call(command: &str, words: &str, paths: &[(&str, &Path)], first: Option<&Path>) -> Result<()> {
+fn call(command: &str, words: &str, paths: &[(&str, PathBuf)], first: Option<&Path>) -> Result<()> {
     let mut all: Vec<std::ffi::OsString> = vec!["danskin".into(), command.into()];
     all.extend(first.map(|path| path.as_os_str().to_owned()));
     all.extend(words.split_whitespace().map(Into::into));
@@ -121,52 +147,60 @@ fn call(command: &str, words: &str, paths: &[(&str, &Path)], first: Option<&Path
     match Cli::try_parse_from(&all).map(|cli| cli.command) {
         Ok(Command::Train(args)) => commands::train(&args),
         Ok(Command::Attack(args)) => attack::attack(&args),
+        Ok(Command::Eval(args)) => eval::eval(&args),
         Ok(_) => Err(Error::Check(format!("{command} is no part of a reproduction"))),
         Err(usage) => Err(Error::Check(usage.to_string())),
     }
 }
 
-/// Mean and standard deviation in per cent.
+/// Mean and standard deviation.
 fn spread(values: &[f64]) -> String {
     let n = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / n;
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
     match values.len() {
-        0 | 1 => format!("{:.2}", 100.0 * mean),
-        _ => format!("{:.2} ± {:.2}", 100.0 * mean, 100.0 * variance.sqrt()),
+        0 | 1 => format!("{mean:.2}"),
+        _ => format!("{mean:.2} ± {:.2}", variance.sqrt()),
+    }
+}
+
+/// What the columns of numbers are called.
+fn heads(reproduction: &Reproduction) -> Vec<String> {
+    match reproduction.measured {
+        MeasuredBy::Samples(_, columns) => columns.iter().map(|column| column.label.to_owned()).collect(),
+        MeasuredBy::Attacks(attacks) => {
+            let of_attacks = attacks.iter().map(|(label, _)| format!("{label} %"));
+            ["clean %".to_owned()].into_iter().chain(of_attacks).collect()
+        }
     }
 }
 
 /// The table as Markdown: a row per network, mean ± standard deviation over seeds, beside what was published.
-fn table(reproduction: &Reproduction, rows: &[(&Variant, Vec<Accuracies>)]) -> String {
-    let attacks: Vec<&str> = reproduction.attacks.iter().map(|(label, _)| *label).collect();
-    let mut out = format!(
-        "{}\n\n| network | seeds | clean % | {} % | published % |\n|---|---|---|",
-        reproduction.about,
-        attacks.join(" % | ")
-    );
-    out += &"---|".repeat(attacks.len() + 1);
+fn table(reproduction: &Reproduction, rows: &[(&Variant, Vec<Vec<f64>>)]) -> String {
+    let heads = heads(reproduction);
+    let mut out =
+        format!("{}\n\n| network | seeds | {} | published |\n|---|---|---|", reproduction.about, heads.join(" | "));
+    out += &"---|".repeat(heads.len());
     for (variant, results) in rows {
-        let clean: Vec<f64> = results.iter().map(|(clean, _)| *clean).collect();
-        let of = |i: usize| spread(&results.iter().map(|(_, left)| left[i]).collect::<Vec<f64>>());
-        let left: Vec<String> = (0..attacks.len()).map(of).collect();
+        let of = |i: usize| spread(&results.iter().map(|numbers| numbers[i]).collect::<Vec<f64>>());
+        let numbers: Vec<String> = (0..heads.len()).map(of).collect();
         let (label, published) = (variant.label, if variant.published.is_empty() { "–" } else { variant.published });
-        out += &format!("\n| {label} | {} | {} | {} | {published} |", results.len(), spread(&clean), left.join(" | "));
+        out += &format!("\n| {label} | {} | {} | {published} |", results.len(), numbers.join(" | "));
     }
     out + "\n"
 }
 
-/// Clean accuracy against what the first attack leaves, a point per network.
-fn chart(reproduction: &Reproduction, rows: &[(&Variant, Vec<Accuracies>)]) -> String {
-    let point = |(variant, results): &(&Variant, Vec<Accuracies>)| {
-        let mean = |of: &dyn Fn(&Accuracies) -> f64| results.iter().map(of).sum::<f64>() / results.len().max(1) as f64;
-        let (x, y) = (100.0 * mean(&|r| r.0), 100.0 * mean(&|r| r.1.first().copied().unwrap_or(0.0)));
-        Series { name: variant.label.into(), points: vec![(x, y)] }
+/// The first number against the second, a point per network.
+fn chart(reproduction: &Reproduction, rows: &[(&Variant, Vec<Vec<f64>>)]) -> String {
+    let point = |(variant, results): &(&Variant, Vec<Vec<f64>>)| {
+        let mean = |i: usize| results.iter().map(|numbers| numbers[i]).sum::<f64>() / results.len().max(1) as f64;
+        Series { name: variant.label.into(), points: vec![(mean(0), mean(1))] }
     };
+    let heads = heads(reproduction);
     let svg = Chart {
         title: "Clean against robust accuracy".into(),
         x: "clean accuracy %".into(),
-        y: format!("accuracy % under {}", reproduction.attacks[0].0),
+        y: format!("accuracy under {}", heads[1]),
         series: rows.iter().map(point).collect(),
         range: Some((0.0, 100.0)),
     }
@@ -185,8 +219,13 @@ mod tests {
                 let words = format!("danskin train {} --seed 1", variant.train);
                 assert!(Cli::try_parse_from(words.split_whitespace()).is_ok(), "{words}");
             }
-            for (_, words) in r.attacks {
-                let words = format!("danskin attack run {words} --test");
+            let measured = match r.measured {
+                MeasuredBy::Attacks(attacks) => {
+                    attacks.iter().map(|(_, words)| format!("danskin attack run {words} --test")).collect()
+                }
+                MeasuredBy::Samples(words, _) => vec![format!("danskin eval run {words} --json file.json")],
+            };
+            for words in measured {
                 assert!(Cli::try_parse_from(words.split_whitespace()).is_ok(), "{words}");
             }
             assert!(toml::from_str::<toml::Table>(r.config).is_ok(), "{}", r.name);
@@ -195,14 +234,14 @@ mod tests {
 
     #[test]
     fn spreads_are_means_with_deviations() {
-        assert_eq!(spread(&[0.5]), "50.00");
-        assert_eq!(spread(&[0.9, 0.92, 0.94]), "92.00 ± 2.00");
+        assert_eq!(spread(&[50.0]), "50.00");
+        assert_eq!(spread(&[90.0, 92.0, 94.0]), "92.00 ± 2.00");
     }
 
     #[test]
     fn a_table_has_a_row_per_network() {
         let r = &REPRODUCTIONS[0];
-        let rows: Vec<_> = r.variants.iter().map(|v| (v, vec![(0.99, vec![0.0, 0.0])])).collect();
+        let rows: Vec<_> = r.variants.iter().map(|v| (v, vec![vec![99.0, 0.0, 0.0]])).collect();
         let text = table(r, &rows);
         assert!(text.contains("| fast | 1 | 99.00 | 0.00 | 0.00 | 98.5 / 88.8"), "{text}");
     }

@@ -18,6 +18,8 @@ pub struct Variant {
 pub struct Reproduction {
     /// What it is asked for by.
     pub name: &'static str,
+    /// What `--data` has to name; empty where it needs none.
+    pub data: &'static str,
     /// One line for people, with its source.
     pub about: &'static str,
     /// What it takes with three seeds on two processor cores.
@@ -26,10 +28,31 @@ pub struct Reproduction {
     pub config: &'static str,
     /// The networks.
     pub variants: &'static [Variant],
-    /// Words behind `danskin attack RUN`, with what each is called in the table; the data follows.
-    pub attacks: &'static [(&'static str, &'static str)],
-    /// Whether clean accuracy is drawn against robust accuracy.
+    /// How they are measured.
+    pub measured: MeasuredBy,
+    /// Whether the first number is drawn against the second.
     pub chart: bool,
+}
+
+/// How the networks of a reproduction are measured.
+#[derive(Clone, Copy, Debug)]
+pub enum MeasuredBy {
+    /// Clean accuracy and what attacks leave of it: words behind `danskin attack RUN`, with what each is called in the table; the data
+    /// follows.
+    Attacks(&'static [(&'static str, &'static str)]),
+    /// Words behind `danskin eval RUN` (the data follows), and of what it finds which numbers make columns.
+    Samples(&'static str, &'static [Column]),
+}
+
+/// A column of numbers that `danskin eval --json` writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// What tables call it.
+    pub label: &'static str,
+    /// The number's name.
+    pub key: &'static str,
+    /// It is multiplied by this: 100 for per cent.
+    pub factor: f64,
 }
 
 /// The network that Wong 2020 trains on MNIST: two convolutions of stride 2 and two linear layers.
@@ -86,6 +109,9 @@ steps = 40
 every_kimg = 120.0
 "#;
 
+/// What reproductions on MNIST want.
+const MNIST: &str = "the folder of the MNIST files";
+
 const PGD50: (&str, &str) =
     ("PGD-50, 10 restarts", "--attack pgd --steps 50 --alpha 0.01 --restarts 10 --eps 0.3 --count 1000");
 const AUTO: (&str, &str) = ("AutoAttack", "--attack auto --eps 0.3 --count 1000");
@@ -94,6 +120,7 @@ const AUTO: (&str, &str) = ("AutoAttack", "--attack auto --eps 0.3 --count 1000"
 pub const REPRODUCTIONS: &[Reproduction] = &[
     Reproduction {
         name: "mnist-fast",
+        data: MNIST,
         about: "fast adversarial training and nothing, the network of Wong 2020, MNIST, ε = 0.3",
         budget: "10 minutes",
         config: SMALL,
@@ -105,11 +132,12 @@ pub const REPRODUCTIONS: &[Reproduction] = &[
                 published: "98.5 / 88.8 (PGD-50, 10 restarts)",
             },
         ],
-        attacks: &[PGD50, AUTO],
+        measured: MeasuredBy::Attacks(&[PGD50, AUTO]),
         chart: false,
     },
     Reproduction {
         name: "mnist-defences",
+        data: MNIST,
         about: "PGD, TRADES, MART, AWP and free training on the small network, MNIST, ε = 0.3",
         budget: "90 minutes",
         config: SMALL,
@@ -139,11 +167,12 @@ pub const REPRODUCTIONS: &[Reproduction] = &[
                 published: "none for MNIST",
             },
         ],
-        attacks: &[PGD50, AUTO],
+        measured: MeasuredBy::Attacks(&[PGD50, AUTO]),
         chart: false,
     },
     Reproduction {
         name: "mnist-free",
+        data: MNIST,
         about: "free against fast adversarial training at equal passes through the network, MNIST, ε = 0.3",
         budget: "10 minutes",
         config: SMALL,
@@ -161,11 +190,12 @@ pub const REPRODUCTIONS: &[Reproduction] = &[
                 published: "none for MNIST",
             },
         ],
-        attacks: &[PGD50],
+        measured: MeasuredBy::Attacks(&[PGD50]),
         chart: false,
     },
     Reproduction {
         name: "mnist-challenge",
+        data: MNIST,
         about: "PGD-40 training of the MNIST challenge's network, a fiftieth as long as published (Madry 2018)",
         budget: "one seed in 40 minutes; meant for a GPU",
         config: CHALLENGE,
@@ -175,11 +205,12 @@ pub const REPRODUCTIONS: &[Reproduction] = &[
 
             published: "98.5 / 92.5 (PGD-100), 88.5 (AutoAttack)",
         }],
-        attacks: &[("PGD-100", "--attack pgd --steps 100 --alpha 0.01 --eps 0.3 --count 1000")],
+        measured: MeasuredBy::Attacks(&[("PGD-100", "--attack pgd --steps 100 --alpha 0.01 --eps 0.3 --count 1000")]),
         chart: false,
     },
     Reproduction {
         name: "tradeoff",
+        data: MNIST,
         about: "clean against robust accuracy over the radius of training and over TRADES' β (Tsipras 2018), MNIST",
         budget: "60 minutes",
         config: SMALL,
@@ -207,7 +238,135 @@ pub const REPRODUCTIONS: &[Reproduction] = &[
                 published: "",
             },
         ],
-        attacks: &[("PGD-50 at ε = 0.2", "--attack pgd --steps 50 --alpha 0.01 --eps 0.2 --count 1000")],
+        measured: MeasuredBy::Attacks(&[(
+            "PGD-50 at ε = 0.2",
+            "--attack pgd --steps 50 --alpha 0.01 --eps 0.2 --count 1000",
+        )]),
         chart: true,
     },
+    Reproduction {
+        name: "ring8",
+        data: "",
+        about: "modes of 8 Gaussians on a ring that each loss covers",
+        budget: "3 minutes",
+        config: "preset = \"ring8\"\n",
+        variants: TOYS,
+        measured: MODES,
+        chart: false,
+    },
+    Reproduction {
+        name: "grid25",
+        data: "",
+        about: "modes of 25 Gaussians on a grid that each loss covers",
+        budget: "4 minutes",
+        config: "preset = \"grid25\"\n",
+        variants: TOYS,
+        measured: MODES,
+        chart: false,
+    },
+    Reproduction {
+        name: "few-images",
+        data: "a set of face images",
+        about: "500 images, DCGAN at 32x32: augmentation against none, by the distance to all images (Zhao 2020, Karras 2020)",
+        budget: "15 minutes",
+        config: FEW,
+        variants: &[
+            Variant { label: "none", train: "", published: "–" },
+            Variant { label: "diffaugment", train: "--set augment.kind=diffaugment", published: "better, other data" },
+            Variant {
+                label: "ada",
+                train: "--set augment.kind=ada --set augment.speed_kimg=50",
+                published: "better, other data",
+            },
+        ],
+        measured: DISTANCES,
+        chart: false,
+    },
+    Reproduction {
+        name: "gan-adversaries",
+        data: "",
+        about: "adversaries inside a GAN's step against none, at equal passes through D, built-in faces 32x32, DCGAN of width 8",
+        budget: "6 minutes",
+        config: NARROW,
+        variants: &[
+            Variant { label: "off, 24 kimg", train: "--kimg 24", published: "–" },
+            Variant { label: "free, 12 kimg, as many passes", train: "--adversary free --kimg 12", published: "–" },
+            Variant {
+                label: "dat, ε = 0.25, 12 kimg, as many passes",
+                train: "--adversary dat --kimg 12",
+                published: "–",
+            },
+            Variant { label: "off, 12 kimg, half the passes", train: "--kimg 12", published: "–" },
+        ],
+        measured: DISTANCES,
+        chart: false,
+    },
+    Reproduction {
+        name: "faces32",
+        data: "",
+        about: "the default preset on the built-in faces",
+        budget: "12 minutes",
+        config: "preset = \"faces32\"\n",
+        variants: &[Variant { label: "DCGAN, 500 kimg", train: "", published: "none" }],
+        measured: DISTANCES,
+        chart: false,
+    },
 ];
+
+/// One network per loss. Published of a plain GAN: 6.3 to 7.3 of 8 and 17.3 to 21 of 25 (Lin 2018).
+const TOYS: &[Variant] = &[
+    Variant {
+        label: "ns, no penalty",
+        train: "--set loss.kind=ns --set loss.r1_gamma=0 --set loss.r2_gamma=0",
+        published: "6.3–7.3 of 8, 17.3–21 of 25 modes",
+    },
+    Variant {
+        label: "wgan-gp",
+        train: "--set loss.kind=wgan --set loss.r1_gamma=0 --set loss.r2_gamma=0 --set loss.gp_lambda=0.1 --set loss.n_critic=5",
+        published: "all (Gulrajani 2017, in a picture)",
+    },
+    Variant { label: "rpgan + R1 + R2", train: "", published: "all (Huang 2024, on Stacked-MNIST)" },
+];
+
+const MODES: MeasuredBy = MeasuredBy::Samples(
+    "",
+    &[
+        Column { label: "modes", key: "modes", factor: 1.0 },
+        Column { label: "within 3σ %", key: "high_quality", factor: 100.0 },
+    ],
+);
+
+const DISTANCES: MeasuredBy = MeasuredBy::Samples(
+    "--metrics fd,kid,pr --samples 2048",
+    &[
+        Column { label: "FD", key: "fd", factor: 1.0 },
+        Column { label: "floor", key: "fd_floor", factor: 1.0 },
+        Column { label: "KID · 10³", key: "kid", factor: 1000.0 },
+        Column { label: "recall %", key: "recall", factor: 100.0 },
+    ],
+);
+
+const FEW: &str = r#"preset = "faces32"
+
+[data]
+limit = 500
+
+[train]
+kimg = 60.0
+
+[checkpoint]
+every_kimg = 60.0
+"#;
+
+const NARROW: &str = r#"preset = "faces32"
+
+[model]
+g_width = 8
+d_width = 8
+
+[train]
+batch = 16
+
+[checkpoint]
+every_kimg = 12.0
+"#;
