@@ -286,7 +286,7 @@ pub const REPRODUCTIONS: &[Reproduction] = &[
         name: "gan-adversaries",
         data: "",
         about: "adversaries inside a GAN's step against none, at equal passes through D, built-in faces 32x32, DCGAN of width 8",
-        budget: "6 minutes",
+        budget: "12 minutes",
         config: NARROW,
         variants: &[
             Variant { label: "off, 24 kimg", train: "--kimg 24", published: "–" },
@@ -297,6 +297,31 @@ pub const REPRODUCTIONS: &[Reproduction] = &[
                 published: "–",
             },
             Variant { label: "off, 12 kimg, half the passes", train: "--kimg 12", published: "–" },
+            Variant {
+                label: "pgd on reals, 2 steps, 12 kimg, as many passes",
+                train: "--adversary pgd --set adversary.steps=2 --set adversary.eps=4/255 --kimg 12",
+                published: "–",
+            },
+            Variant {
+                label: "off, no norm in D, 24 kimg",
+                train: "--set model.d_norm=false --kimg 24",
+                published: "–",
+            },
+            Variant {
+                label: "alr, no norm in D, 8 kimg, as many passes",
+                train: "--adversary alr --set model.d_norm=false --kimg 8",
+                published: "–",
+            },
+            Variant {
+                label: "off, six classes, 24 kimg",
+                train: "--set model.classes=6 --set data.label=backdrop --kimg 24",
+                published: "–",
+            },
+            Variant {
+                label: "robgan, six classes, 6.9 kimg, as many passes",
+                train: "--adversary robgan --set model.classes=6 --set data.label=backdrop --kimg 6.9",
+                published: "–",
+            },
         ],
         measured: DISTANCES,
         chart: false,

@@ -199,12 +199,12 @@ fn measures(run: &RunFolder) -> Result<Vec<Chart>> {
             "Fréchet distance",
             None,
             &[
-                ("to the reals it learns from", |m| m.fd),
+                ("to its own reals", |m| m.fd),
                 ("to other reals", |m| m.fd_held_out),
-                ("floor: reals to reals", |m| m.fd_floor),
+                ("reals to reals", |m| m.fd_floor),
             ],
         ),
-        ("KID", None, &[("to the reals it learns from", |m| m.kid), ("floor: reals to reals", |m| m.kid_floor)]),
+        ("KID", None, &[("to its own reals", |m| m.kid), ("reals to reals", |m| m.kid_floor)]),
         (
             "Precision and recall",
             Some((0.0, 1.0)),
