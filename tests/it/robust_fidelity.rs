@@ -127,7 +127,8 @@ fn mart() {
     classifier("mart", &["defence.kind=mart", ALPHA], &Device::Host);
 }
 
-/// Each replay drops other features: the fourth word of the random numbers counts them.
+/// Each replay drops other features: the fourth word of the random numbers counts them. On the host only: in the last replay lavapipe rounds
+/// one sign of the gradient the other way, and an element of δ with it.
 #[test]
 fn free_training() {
     classifier("free", &["defence.kind=free", "defence.replays=3"], &Device::Host);
