@@ -15,6 +15,9 @@ use rayon::prelude::*;
 /// Most elements of a block.
 pub const BLOCK: usize = 1024;
 
+/// Elements of a run that are copied one by one.
+const SHORT: usize = 8;
+
 /// Blocks of a task of [`Prepared::run`].
 const TASK: usize = 16;
 
@@ -80,20 +83,28 @@ impl Walk {
     fn load<T: Scalar>(&self, input: &[T], start: usize, out: &mut [T]) {
         let input = &input[self.offset..];
         let (inner, stride) = self.axes[0];
-        let mut done = 0;
+        // From a run to its neighbour it is a step, without a division, until the axis around it is through.
+        let (around, step) = self.axes.get(1).copied().unwrap_or((1, 0));
+        let (mut number, mut skip, mut done) = (start / inner, start % inner, 0);
+        let (mut neighbours, mut offset) = (around - number % around, self.run(number));
         while done < out.len() {
-            let at = start + done;
-            let skip = at % inner;
             let count = (inner - skip).min(out.len() - done);
-            let (from, run) = (self.run(at / inner) + skip * stride, &mut out[done..done + count]);
+            let (from, run) = (offset + skip * stride, &mut out[done..done + count]);
             match stride {
+                // Short runs are not worth the call that fills or copies long ones.
+                _ if count <= SHORT => (0..count).for_each(|i| run[i] = input[from + i * stride]),
                 0 => run.fill(input[from]),
                 1 => run.copy_from_slice(&input[from..from + count]),
                 _ => run.iter_mut().zip(input[from..].iter().step_by(stride)).for_each(|(o, &v)| *o = v),
             }
             done += count;
+            skip = 0;
             if done >= inner && self.repeats() {
                 return repeat(out, done - done % inner);
+            }
+            (number, neighbours, offset) = (number + 1, neighbours - 1, offset + step);
+            if neighbours == 0 {
+                (neighbours, offset) = (around, self.run(number));
             }
         }
     }

@@ -31,30 +31,30 @@ pub fn level() -> Level {
 
 /// Defines functions over a [`Scalar`](super::Scalar) that are compiled once for each vector width.
 macro_rules! multiversion {
-    ($($(#[$meta:meta])* $vis:vis fn $name:ident<T: Scalar>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => {$(
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident<T: Scalar $(, const $c:ident: usize)?>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => {$(
         $(#[$meta])*
-        $vis fn $name<T: Scalar>($($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name<T: Scalar $(, const $c: usize)?>($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
-            fn portable<T: Scalar>($($arg: $ty),*) $(-> $ret)? $body
+            fn portable<T: Scalar $(, const $c: usize)?>($($arg: $ty),*) $(-> $ret)? $body
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2")]
-                fn avx512<T: Scalar>($($arg: $ty),*) $(-> $ret)? {
-                    portable($($arg),*)
+                fn avx512<T: Scalar $(, const $c: usize)?>($($arg: $ty),*) $(-> $ret)? {
+                    portable::<T $(, $c)?>($($arg),*)
                 }
                 #[target_feature(enable = "avx2")]
-                fn avx2<T: Scalar>($($arg: $ty),*) $(-> $ret)? {
-                    portable($($arg),*)
+                fn avx2<T: Scalar $(, const $c: usize)?>($($arg: $ty),*) $(-> $ret)? {
+                    portable::<T $(, $c)?>($($arg),*)
                 }
                 match $crate::host::simd::level() {
                     // SAFETY: the level says that this machine has the features the function was compiled for.
-                    $crate::host::simd::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    $crate::host::simd::Level::Avx512 => return unsafe { avx512::<T $(, $c)?>($($arg),*) },
                     // SAFETY: as above.
-                    $crate::host::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::host::simd::Level::Avx2 => return unsafe { avx2::<T $(, $c)?>($($arg),*) },
                     $crate::host::simd::Level::Portable => {}
                 }
             }
-            portable($($arg),*)
+            portable::<T $(, $c)?>($($arg),*)
         }
     )*};
 }
