@@ -87,7 +87,7 @@ impl<'g> AdaPipe<'g> {
     pub fn apply(&self, x: Tensor<'g>) -> Tensor<'g> {
         let mut x = x;
         if let Some(map) = &self.map {
-            x = warp::warped(x, map);
+            x = if self.on.geom { warp::warped(x, map) } else { warp::copied(x, map) };
         }
         if let Some(colour) = &self.colour {
             x = colour.apply(x);

@@ -41,6 +41,20 @@ fn fir(up: usize, down: usize, pad: i64, after: i64, gain: f64, flip: bool) -> F
     FirSpec { taps, up, down, pad: [[pad, after]; 2], flip }
 }
 
+/// x `[N,H,W,C]` looked up through `map`, pixel by pixel: for flips, quarter turns and shifts by whole pixels, which copy pixels as they
+/// are (of images whose sides differ by an odd number a quarter turn blends them). Beyond the border the image is mirrored once, and
+/// black beyond that.
+pub(super) fn copied<'g>(x: Tensor<'g>, map: &Lookup<'g>) -> Tensor<'g> {
+    let sides = [x.dim(1), x.dim(2)];
+    let [rows, columns] = places(x.graph(), sides);
+    let middle = sides.map(|side| (side - 1) as f64 / 2.0);
+    let at = map.along_y * (rows - middle[0]) + map.along_x * (columns - middle[1]) + map.middle;
+    let coordinate = |axis: usize| {
+        back(at.slice(&[0, 0, 0, axis], [x.dim(0), sides[0], sides[1], 1]) + middle[axis], 0, sides[axis])
+    };
+    x.sample(Tensor::concat(&[coordinate(0), coordinate(1)], 3))
+}
+
 /// x `[N,H,W,C]` looked up through `map`, bilinearly on a grid twice as fine that is filtered by a wavelet before and after
 /// (Karras 2020, appendix B). Beyond the border the image is mirrored once, and black beyond that: the margin is the largest that the
 /// published code chooses, so that no image depends on its neighbours in the batch. Images that the map leaves alone stay as they are.

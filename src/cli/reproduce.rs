@@ -8,6 +8,9 @@ use crate::{Error, Result, files};
 use clap::Parser;
 use std::path::{Path, PathBuf};
 
+/// Folder of the classifier that counts modes.
+const CLASSIFIER: &str = "classifier";
+
 /// Trains and attacks every network of a reproduction for every seed, and prints the table.
 ///
 /// # Errors
@@ -38,6 +41,11 @@ pub fn reproduce(args: &ReproduceArgs) -> Result<()> {
     std::fs::create_dir_all(&root).map_err(Error::io(&root, "creating the folder"))?;
     let config = root.join("config.toml");
     files::write(&config, "writing the configuration", reproduction.config.as_bytes())?;
+    if let MeasuredBy::Labelled { classifier, .. } = reproduction.measured
+        && !train(&format!("{classifier} --seed 0"), &args.device.to_string(), &root.join(CLASSIFIER), data, None)?
+    {
+        return Ok(());
+    }
     let mut rows = vec![];
     for variant in reproduction.variants {
         let mut results = vec![];
@@ -78,21 +86,20 @@ fn one(
         paths.extend(data.map(|data| ("--data", data.to_owned())));
         paths
     };
-    if !run.exists() {
-        let words = format!("{} --seed {seed} {tail}", variant.train);
-        call("train", &words, &with_data(vec![("--config", config.into()), ("--out", run.clone())]), None)?;
-    } else if newest_kimg(&run)?.is_none_or(|(at, end)| at < end) {
-        call("train", &tail, &with_data(vec![("--resume", run.clone())]), None)?;
-    }
-    if newest_kimg(&run)?.is_none_or(|(at, end)| at < end) {
+    let words = format!("{} --seed {seed}", variant.train);
+    if !train(&words, &args.device.to_string(), &run, data, Some(config))? {
         return Ok(None);
     }
     let attacks = match reproduction.measured {
         MeasuredBy::Attacks(attacks) => attacks,
-        MeasuredBy::Samples(words, columns) => {
+        MeasuredBy::Samples(eval, columns) | MeasuredBy::Labelled { eval, columns, .. } => {
             let file = run.join("eval.json");
             if !file.exists() {
-                call("eval", &format!("{words} {tail}"), &with_data(vec![("--json", file.clone())]), Some(&run))?;
+                let mut paths = with_data(vec![("--json", file.clone())]);
+                if let MeasuredBy::Labelled { .. } = reproduction.measured {
+                    paths.push(("--labels", root.join(CLASSIFIER)));
+                }
+                call("eval", &format!("{eval} {tail}"), &paths, Some(&run))?;
             }
             let json = read_json(&file)?;
             let number = |key| json[key].as_f64().ok_or_else(|| Error::checkpoint(&file, format!("holds no {key}")));
@@ -120,6 +127,22 @@ fn one(
         found.push(100.0 * json["robust_accuracy"].as_f64().unwrap_or(0.0));
     }
     Ok(Some(found))
+}
+
+/// Trains a network, or goes on where that was stopped; whether it is trained to its end.
+fn train(words: &str, device: &str, run: &Path, data: Option<&Path>, config: Option<&Path>) -> Result<bool> {
+    let trained = || Ok::<bool, Error>(newest_kimg(run)?.is_some_and(|(at, end)| at >= end));
+    let data = data.map(|data| ("--data", data.to_owned()));
+    if !run.exists() {
+        let mut paths = vec![("--out", run.to_owned())];
+        paths.extend(config.map(|config| ("--config", config.to_owned())));
+        paths.extend(data);
+        call("train", &format!("{words} --device {device}"), &paths, None)?;
+    } else if !trained()? {
+        let paths: Vec<_> = [("--resume", run.to_owned())].into_iter().chain(data).collect();
+        call("train", &format!("--device {device}"), &paths, None)?;
+    }
+    trained()
 }
 
 /// What a command has written.
@@ -167,7 +190,9 @@ fn spread(values: &[f64]) -> String {
 /// What the columns of numbers are called.
 fn heads(reproduction: &Reproduction) -> Vec<String> {
     match reproduction.measured {
-        MeasuredBy::Samples(_, columns) => columns.iter().map(|column| column.label.to_owned()).collect(),
+        MeasuredBy::Samples(_, columns) | MeasuredBy::Labelled { columns, .. } => {
+            columns.iter().map(|column| column.label.to_owned()).collect()
+        }
         MeasuredBy::Attacks(attacks) => {
             let of_attacks = attacks.iter().map(|(label, _)| format!("{label} %"));
             ["clean %".to_owned()].into_iter().chain(of_attacks).collect()
@@ -224,6 +249,10 @@ mod tests {
                     attacks.iter().map(|(_, words)| format!("danskin attack run {words} --test")).collect()
                 }
                 MeasuredBy::Samples(words, _) => vec![format!("danskin eval run {words} --json file.json")],
+                MeasuredBy::Labelled { classifier, eval, .. } => vec![
+                    format!("danskin train {classifier} --seed 0"),
+                    format!("danskin eval run {eval} --labels classifier"),
+                ],
             };
             for words in measured {
                 assert!(Cli::try_parse_from(words.split_whitespace()).is_ok(), "{words}");

@@ -42,6 +42,15 @@ pub enum MeasuredBy {
     Attacks(&'static [(&'static str, &'static str)]),
     /// Words behind `danskin eval RUN` (the data follows), and of what it finds which numbers make columns.
     Samples(&'static str, &'static [Column]),
+    /// The same with modes counted by a classifier.
+    Labelled {
+        /// Words behind the `danskin train` that makes the classifier first.
+        classifier: &'static str,
+        /// Words behind `danskin eval RUN`.
+        eval: &'static str,
+        /// Columns of the table.
+        columns: &'static [Column],
+    },
 }
 
 /// A column of numbers that `danskin eval --json` writes.
@@ -265,6 +274,56 @@ pub const REPRODUCTIONS: &[Reproduction] = &[
         chart: false,
     },
     Reproduction {
+        name: "gamma",
+        data: "",
+        about: "the weight of R1 and R2 under rpgan, modes of 25 Gaussians on a grid (Huang 2024)",
+        budget: "5 minutes",
+        config: "preset = \"grid25\"\n",
+        variants: GAMMAS,
+        measured: MODES,
+        chart: false,
+    },
+    Reproduction {
+        name: "stacked-mnist",
+        data: MNIST,
+        about: "modes of a thousand stacks of three digits, 32x32: the loss of R3GAN against the plain one (Huang 2024)",
+        budget: "40 minutes",
+        config: STACKED,
+        variants: &[
+            Variant {
+                label: "rpgan + R1 + R2, no norm in D",
+                train: "",
+                published: "1000, .029 (R3GAN, its own network)",
+            },
+            Variant {
+                label: "ns, DCGAN as published",
+                train: "--set loss.kind=ns --set loss.r1_gamma=0 --set loss.r2_gamma=0 --set model.d_norm=true --set optim.lr=2e-4 --set optim.beta1=0.5 --set optim.beta2=0.999",
+                published: "99, 3.40 (DCGAN; Metz 2017, Lin 2018)",
+            },
+        ],
+        measured: MeasuredBy::Labelled {
+            classifier: "mnist --kimg 60 --set optim.lr=1e-3 --set optim.lr_schedule=triangle",
+            eval: "--metrics modes --samples 26000",
+            columns: &[
+                Column { label: "modes of 1000", key: "modes", factor: 1.0 },
+                Column { label: "KL", key: "kl", factor: 1.0 },
+                Column { label: "KL of the data", key: "kl_of_data", factor: 1.0 },
+                Column { label: "digits read right %", key: "digits_read_right", factor: 100.0 },
+            ],
+        },
+        chart: false,
+    },
+    Reproduction {
+        name: "digits32",
+        data: MNIST,
+        about: "DCGAN on digits, 32x32",
+        budget: "6 minutes",
+        config: "preset = \"digits32\"\n",
+        variants: &[Variant { label: "DCGAN, 100 kimg", train: "--kimg 100", published: "none in these features" }],
+        measured: DISTANCES,
+        chart: false,
+    },
+    Reproduction {
         name: "few-images",
         data: "a set of face images",
         about: "500 images, DCGAN at 32x32: augmentation against none, by the distance to all images (Zhao 2020, Karras 2020)",
@@ -336,6 +395,36 @@ pub const REPRODUCTIONS: &[Reproduction] = &[
         measured: DISTANCES,
         chart: false,
     },
+    Reproduction {
+        name: "photos32",
+        data: "a set of face images",
+        about: "the network of the default preset on photographs of faces",
+        budget: "8 minutes",
+        config: "preset = \"faces32\"\n",
+        variants: &[Variant { label: "DCGAN, 225 kimg", train: "--kimg 225", published: "none in these features" }],
+        measured: DISTANCES,
+        chart: false,
+    },
+    Reproduction {
+        name: "faces64",
+        data: "",
+        about: "DCGAN at 64x64, half as wide as published, on the built-in faces",
+        budget: "15 minutes",
+        config: DCGAN64,
+        variants: &[Variant { label: "DCGAN, 60 kimg", train: "", published: "none in these features" }],
+        measured: DISTANCES,
+        chart: false,
+    },
+    Reproduction {
+        name: "photos64",
+        data: "a set of face images",
+        about: "DCGAN at 64x64, half as wide as published, on photographs of faces",
+        budget: "15 minutes",
+        config: DCGAN64,
+        variants: &[Variant { label: "DCGAN, 60 kimg", train: "", published: "none in these features" }],
+        measured: DISTANCES,
+        chart: false,
+    },
 ];
 
 /// One network per loss. Published of a plain GAN: 6.3 to 7.3 of 8 and 17.3 to 21 of 25 (Lin 2018).
@@ -351,6 +440,15 @@ const TOYS: &[Variant] = &[
         published: "all (Gulrajani 2017, in a picture)",
     },
     Variant { label: "rpgan + R1 + R2", train: "", published: "all (Huang 2024, on Stacked-MNIST)" },
+];
+
+/// γ from a thousandth of the preset's to a hundred times it.
+const GAMMAS: &[Variant] = &[
+    Variant { label: "γ = 0.001", train: "--set loss.r1_gamma=0.001 --set loss.r2_gamma=0.001", published: "–" },
+    Variant { label: "γ = 0.01", train: "--set loss.r1_gamma=0.01 --set loss.r2_gamma=0.01", published: "–" },
+    Variant { label: "γ = 0.1", train: "--set loss.r1_gamma=0.1 --set loss.r2_gamma=0.1", published: "–" },
+    Variant { label: "γ = 1", train: "--set loss.r1_gamma=1 --set loss.r2_gamma=1", published: "–" },
+    Variant { label: "γ = 10", train: "--set loss.r1_gamma=10 --set loss.r2_gamma=10", published: "–" },
 ];
 
 const MODES: MeasuredBy = MeasuredBy::Samples(
@@ -375,6 +473,44 @@ const FEW: &str = r#"preset = "faces32"
 
 [data]
 limit = 500
+
+[train]
+kimg = 60.0
+
+[checkpoint]
+every_kimg = 60.0
+"#;
+
+/// The loss and the optimiser of R3GAN on the networks of DCGAN, small enough for two processor cores.
+const STACKED: &str = r#"preset = "stacked-mnist"
+
+[model]
+g_width = 32
+d_width = 32
+d_norm = false
+
+[loss]
+kind = "rpgan"
+r1_gamma = 1.0
+r2_gamma = 1.0
+
+[optim]
+lr = 5e-4
+beta1 = 0.0
+beta2 = 0.99
+
+[train]
+batch = 32
+kimg = 100.0
+
+[checkpoint]
+every_kimg = 100.0
+"#;
+
+const DCGAN64: &str = r#"preset = "faces32"
+
+[data]
+size = 64
 
 [train]
 kimg = 60.0

@@ -3,7 +3,8 @@ formulas, with raw random numbers that the file holds, and gradients of a random
 
 The warp is that of the publication: mirrored margin, symlet filters around a grid twice as fine, affine_grid and grid_sample. Two things are
 pinned here that the publication leaves to the batch or to other draws: the margin is the largest it may choose (side - 1), and an angle is
-that of two normal numbers instead of a uniform one. What the margin changes is printed.
+that of two normal numbers instead of a uniform one. What the margin changes is printed. Alone, `blit` copies pixels as they are, as its
+definition says; the published code sends it through the filters too.
 
     python tests/goldens/augment.py      # writes tests/goldens/augment.safetensors
 """
@@ -186,9 +187,24 @@ for n, name in enumerate(["bg", "bgc", "bgcf", "bgcfn", "bgcfnc"], 2):
     SETS[name] = list(SETS)[:n]
 
 
+def copied(x, u, p):
+    """Flips, quarter turns and whole shifts without any resampling: pixels are copied as they are (Karras 2020, section 2.2)."""
+    out = []
+    for image, u in zip(x, u, strict=True):
+        down, right = [int(torch.round((2 * u[k] - 1) * 0.125 * SIDE)) if u[6] < p else 0 for k in [5, 4]]
+        image = F.pad(image[None], [SIDE - 1] * 4, mode="reflect")[0]
+        image = image.flip(2) if u[1] < p and u[0] >= 0.5 else image
+        image = torch.rot90(image, int(torch.floor(4 * u[2])) if u[3] < p else 0, [1, 2])
+        image = torch.roll(image, [down, right], [1, 2])
+        out.append(image[:, SIDE - 1 : 2 * SIDE - 1, SIDE - 1 : 2 * SIDE - 1])
+    return torch.stack(out)
+
+
 def pipe(name, x, u, v, noise, p, margin="largest"):
     on = SETS[name]
-    if "blit" in on or "geom" in on:
+    if on == ["blit"]:
+        x = copied(x, u, p)
+    elif "blit" in on or "geom" in on:
         height, width = x.shape[2:]
         largest = [width - 1, height - 1, width - 1, height - 1]
         x = warp(x, inverse_map(on, u, v, p, width, height), largest if margin == "largest" else None)

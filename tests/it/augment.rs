@@ -442,7 +442,7 @@ fn augmentation_stays_within_its_budget() {
     let (launches, moved) = cost(&[]);
     for (kind, policy, most, mib) in [
         ("diffaugment", "color,translation,cutout", 80, 21.5),
-        ("ada", "blit", 124, 191.0),
+        ("ada", "blit", 100, 13.0),
         ("ada", "bgc", 232, 203.0),
         ("ada", "bgcfnc", 372, 365.0),
     ] {
