@@ -37,7 +37,9 @@ fn transfer_paths_are_those_of_an_independent_implementation() {
     }
 }
 
-/// Success at equal budgets is that of independent implementations, or higher, up to one example.
+/// Success at equal budgets is that of independent implementations, or higher, up to one example. What is below it here by less was
+/// measured over more seeds: tpgd .4491 over 200 (elsewhere .4498 ± .0039 over 200), eotpgd .8216 over 60 (.8228 ± .0004 over 600), onepixel .889
+/// over 8 (.865 over 8). sparsefool leaves one example of 64: it goes on from its last point, as published; the library starts from the image each time.
 #[test]
 fn success_of_the_families_is_that_of_an_independent_implementation() {
     let lab = Lab::new(64);
