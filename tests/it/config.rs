@@ -793,11 +793,13 @@ fn optimisers_and_their_schedules() {
     assert_eq!(told(&format!("optim.kind=adamw {constant} optim.weight_decay=0.5"), 1.0), (decoupled, 0.1, 0.95));
 }
 
-/// R3GAN's courses over its burn-in of 20 Mimg (Huang 2024), the same of both networks: learning rate, β₂, γ, half-life of the average.
+/// R3GAN's courses over its burn-in of 20 Mimg (Huang 2024), the same of both networks: learning rate, β₂, γ, half-life of the average, augmentation.
 #[test]
 fn r3gan_presets_follow_the_published_courses() {
     use danskin::optim::Progress;
-    for (preset, gamma, half_life) in [("r3gan32", 0.05, 5000.0), ("r3gan64", 2.0, 500.0), ("r3gan256", 150.0, 500.0)] {
+    for (preset, gamma, half_life, augmented) in
+        [("r3gan32", 0.05, 5000.0, 0.55), ("r3gan64", 2.0, 500.0, 0.3), ("r3gan256", 150.0, 500.0, 0.3)]
+    {
         let game = Settings::new(&Config::preset(preset).unwrap()).unwrap().game;
         for (kimg, left) in
             [(0.0, 1.0), (5000.0, 0.5 + 0.125f64.sqrt()), (10_000.0, 0.5), (20_000.0, 0.0), (90_000.0, 0.0)]
@@ -811,8 +813,11 @@ fn r3gan_presets_follow_the_published_courses() {
                 near(told[1], 0.0);
                 near(told[2], course(0.9, 0.99));
             }
-            assert_eq!(game.values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>(), ["r1_gamma", "r2_gamma"]);
-            game.values.iter().for_each(|v| near(v.schedule.at(kimg) * v.weight, course(gamma, gamma / 10.0)));
+            let names: Vec<&str> = game.values.iter().map(|v| v.name.as_str()).collect();
+            assert_eq!(names, ["r1_gamma", "r2_gamma", "augment_p"]);
+            let values: Vec<f64> = game.values.iter().map(|v| v.schedule.at(kimg) * v.weight).collect();
+            values[..2].iter().for_each(|v| near(*v, course(gamma, gamma / 10.0)));
+            near(values[2], augmented * (1.0 - left));
             let average = game.networks[0].average.as_ref().unwrap();
             near(average.half_life_kimg.at(kimg), course(0.0, half_life));
             assert_eq!(average.ramp, 0.0);
