@@ -45,8 +45,8 @@ impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let verdict = if self.wrong.is_empty() { "ok" } else { "WRONG" };
         let Family { name, variants, comparisons, worst, worst_at, .. } = self;
-        write!(f, "{name:<15}{variants:>5} variants {comparisons:>6} results, at worst {worst:>9.2e} of the bound ")?;
-        write!(f, "({worst_at})  {verdict}")
+        write!(f, "{name:<15}{variants:>5} variants {comparisons:>6} results, at worst {worst:>9.2e} of the bound  ")?;
+        write!(f, "{verdict:<5}  {worst_at}")
     }
 }
 
@@ -215,14 +215,12 @@ impl Set {
     ) -> Result<()> {
         let Planned { program, writes, roots } = Planned::new(&self.cases, self.options(way))?;
         let lower = |step: &Step| lowering(&way.tuning, step);
-        let mut families = vec![];
+        let mut subjects = vec![];
         for plan in &program.plans {
-            // A product's operands may be made by chains: those are not what the case is there for.
-            let own = plan.steps.iter().map(|step| step.work.name()).find(|name| !["pointwise", "pad"].contains(name));
-            families.push(own.or(plan.steps.last().map(|step| step.work.name())).unwrap_or("pointwise"));
             for step in &plan.steps {
                 found.launched(step.work.name(), &program, &lower(step)?);
             }
+            subjects.push(Subject::of(&plan.steps, lower)?);
         }
         let is_half = |region: &Region| program.buffers[region.buffer].element == Element::F16;
         let stores: Vec<usize> =
@@ -235,10 +233,37 @@ impl Set {
             for (root, values) in loaded.run(i)? {
                 let allowed = rounding::with_halves(allowed[&root], stores[i]);
                 let row = case.compare(&root, &values, &references[i][&root], allowed);
-                found.compared(families[i], &way.name, &row);
+                found.compared(&subjects[i], &way.name, &row);
             }
         }
         Ok(())
+    }
+}
+
+/// What a plan is there to check.
+struct Subject {
+    family: &'static str,
+    /// Its kernel, with the constants that set variants apart: `conv/tiled.wgsl ROWS 64 COLS 64 …`
+    kernel: String,
+}
+
+impl Subject {
+    /// Chains and padding make a product's operands and read its result; where there is nothing else, they are what is checked.
+    fn of(steps: &[Step], lower: impl Fn(&Step) -> Result<Vec<Dispatch>>) -> Result<Subject> {
+        let own = steps.iter().find(|step| !["pointwise", "pad"].contains(&step.work.name()));
+        let Some(step) = own.or(steps.last()) else {
+            return Ok(Subject { family: "pointwise", kernel: String::new() });
+        };
+        let launches = lower(step)?;
+        let kernel = launches.first().map_or(String::new(), |launch| {
+            let path = match &launch.source {
+                Source::File(path) => path,
+                Source::Generated { template, .. } => template,
+            };
+            let constants = launch.overrides.iter().map(|(name, value)| format!(" {name} {value}"));
+            format!("{path}{}", constants.collect::<String>())
+        });
+        Ok(Subject { family: step.work.name(), kernel })
     }
 }
 
@@ -274,8 +299,8 @@ impl Findings {
         kernels.extend(launches.iter().map(|launch| Kernel::of(launch, program)));
     }
 
-    fn compared(&mut self, family: &'static str, way: &str, row: &Row) {
-        let entry = self.families.entry(family).or_default();
+    fn compared(&mut self, subject: &Subject, way: &str, row: &Row) {
+        let entry = self.families.entry(subject.family).or_default();
         entry.comparisons += 1;
         // A sum of nothing is −0.
         let share = (row.relative_error / row.allowed).max(row.largest_error / (SPREAD * row.allowed)).abs();
@@ -285,8 +310,9 @@ impl Findings {
         if !row.passed {
             let Row { name, relative_error, largest_error, allowed, .. } = row;
             entry.wrong.push(format!(
-                "{name}, {way}, is wrong on {}: off by {relative_error:.1e} of the root of the mean square (rounding explains \
+                "{name}, {way} ({}), is wrong on {}: off by {relative_error:.1e} of the root of the mean square (rounding explains \
                  {allowed:.1e}), single values by {largest_error:.1e} of the largest ({:.1e})",
+                subject.kernel,
                 self.device,
                 SPREAD * allowed
             ));

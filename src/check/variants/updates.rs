@@ -1,7 +1,7 @@
 //! Steps that no graph describes, on a device and on the host in f64: optimisers, loss scaling, drawing of batches, logs, rounds.
 
 use super::super::{Row, rounding, seed, values};
-use super::{Findings, Lowering};
+use super::{Findings, Lowering, Subject};
 use crate::Result;
 use crate::gpu::{self, Gpu};
 use crate::host::Host;
@@ -124,8 +124,12 @@ pub(super) fn program(updates: &[Update]) -> (Program, Vec<Places>) {
 pub(super) fn run(device: &gpu::Device, lowering: &Lowering, found: &mut Findings) -> Result<()> {
     let updates = all();
     let (program, places) = program(&updates);
-    for step in program.plans.iter().flat_map(|plan| &plan.steps) {
-        found.launched(step.work.name(), &program, &lowering(device.tuning(), step)?);
+    let mut subjects = vec![];
+    for plan in &program.plans {
+        for step in &plan.steps {
+            found.launched(step.work.name(), &program, &lowering(device.tuning(), step)?);
+        }
+        subjects.push(Subject::of(&plan.steps, |step| lowering(device.tuning(), step))?);
     }
     let mut host = Host::<f64>::new(program.clone(), None)?;
     let mut gpu = Gpu::load_with(device.clone(), program, |step| lowering(device.tuning(), step))?;
@@ -154,7 +158,7 @@ pub(super) fn run(device: &gpu::Device, lowering: &Lowering, found: &mut Finding
                 ),
             };
             let name = format!("{} {} output {n}", update.work.name(), update.name);
-            found.compared(update.work.name(), "as chosen", &compare(name, &got, &expected));
+            found.compared(&subjects[i], "as chosen", &compare(name, &got, &expected));
         }
     }
     Ok(())
