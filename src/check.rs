@@ -1,17 +1,19 @@
 //! Checks a device: every primitive and every phase of real models, against the f64 host.
 //!
 //! `danskin check` prints what [`run`] finds; the tests use the same [`cases`]. Uses everything below `cli`. A case is a graph
-//! with values for its leaves; all cases become plans of one program, so a device is opened once.
+//! with values for its leaves; all cases become plans of one program, so a device is opened once. `variants` forces every variant of
+//! every kernel in turn.
 
 mod phases;
 mod rounding;
+pub mod variants;
 
 pub use phases::games;
 
 use crate::device::Device;
 use crate::graph::{ConvSpec, Dag, Dist, FirSpec, Graph, Kind, Op, Real, Tensor};
 use crate::host::{self, Rng};
-use crate::plan::{Builder, Class, Element, Executor, Options, Places, RNG, Region};
+use crate::plan::{Builder, Class, Element, Executor, Options, Places, Program, RNG, Region};
 use crate::{Error, Result, philox};
 use std::collections::HashMap;
 use std::fmt;
@@ -129,12 +131,15 @@ pub struct Loaded {
     roots: Vec<Vec<(String, Region)>>,
 }
 
-impl Loaded {
-    /// Plans all cases and feeds their leaves.
-    ///
-    /// # Errors
-    /// A case that can't be planned; a device that fails.
-    pub fn new(cases: &[Case], device: &Device, options: Options) -> Result<Loaded> {
+/// Cases as plans of one program, with what its leaves hold.
+struct Planned {
+    program: Program,
+    writes: Vec<(Region, Vec<f32>)>,
+    roots: Vec<Vec<(String, Region)>>,
+}
+
+impl Planned {
+    fn new(cases: &[Case], options: Options) -> Result<Planned> {
         let mut b = Builder::new(options);
         let mut writes: Vec<(Region, Vec<f32>)> = vec![];
         let mut roots = vec![];
@@ -156,12 +161,30 @@ impl Loaded {
             b.plan(&case.name, &case.dag, &leaves, &outputs.iter().cloned().collect())?;
             roots.push(outputs);
         }
-        let mut device = device.load(b.finish())?;
-        for (region, values) in &writes {
+        Ok(Planned { program: b.finish(), writes, roots })
+    }
+}
+
+impl Loaded {
+    /// Plans all cases and feeds their leaves.
+    ///
+    /// # Errors
+    /// A case that can't be planned; a device that fails.
+    pub fn new(cases: &[Case], device: &Device, options: Options) -> Result<Loaded> {
+        let Planned { program, writes, roots } = Planned::new(cases, options)?;
+        Loaded::fed(device.load(program)?, &writes, roots)
+    }
+
+    /// A device that holds the program of some cases, and what its leaves are to hold.
+    fn fed(
+        mut device: Box<dyn Executor>,
+        writes: &[(Region, Vec<f32>)],
+        roots: Vec<Vec<(String, Region)>>,
+    ) -> Result<Loaded> {
+        for (region, values) in writes {
             device.write(*region, values)?;
         }
-        let rng = Region { buffer: RNG, offset: 0, len: 4 };
-        device.write_u32(rng, &[SEED.seed as u32, (SEED.seed >> 32) as u32, SEED.step, 0])?;
+        seed(device.as_mut())?;
         Ok(Loaded { device, roots })
     }
 
@@ -179,6 +202,12 @@ impl Loaded {
         let roots = self.roots.get(i).ok_or_else(|| Error::Check(format!("there is no case {i}")))?.clone();
         roots.into_iter().map(|(name, region)| Ok((name, self.device.read(region)?))).collect()
     }
+}
+
+/// Gives a program the random numbers of every case.
+fn seed(device: &mut dyn Executor) -> Result<()> {
+    let rng = Region { buffer: RNG, offset: 0, len: 4 };
+    device.write_u32(rng, &[SEED.seed as u32, (SEED.seed >> 32) as u32, SEED.step, 0])
 }
 
 /// The random numbers every case was evaluated with.

@@ -19,8 +19,25 @@ pub(super) fn allowed(dag: &Dag) -> Vec<f64> {
         let before = node.src.iter().map(|&s| roundings[s]).fold(0.0, f64::max);
         roundings.push(before + own(dag, node));
     }
+    roundings.into_iter().map(of).collect()
+}
+
+/// The relative error that so many independent roundings explain.
+fn of(roundings: f64) -> f64 {
     // A result is stored, if nothing else.
-    roundings.into_iter().map(|squares| MARGIN * UNIT * squares.max(1.0).sqrt()).collect()
+    MARGIN * UNIT * roundings.max(1.0).sqrt()
+}
+
+/// The same of an optimiser's step: some dozen roundings, a root and a quotient.
+pub(super) fn allowed_of_update() -> f64 {
+    of(TRANSCENDENTAL)
+}
+
+/// `allowed` where `stores` results on the way are kept as 16-bit floats: each is off by at most half a unit in the last place, 2⁻¹¹,
+/// independently of the others, and what is computed from it is off by as much of its own mean square.
+pub(super) fn with_halves(allowed: f64, stores: usize) -> f64 {
+    const HALF: f64 = 1.0 / 2048.0;
+    allowed.hypot(HALF * (stores as f64).sqrt())
 }
 
 /// Roundings of a node itself.

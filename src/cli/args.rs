@@ -436,6 +436,9 @@ pub struct CheckArgs {
     /// Device: auto, host, list, vulkan, vulkan:1, metal, dx12.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
+    /// Every kernel variant that the device may come to run, each tile and split, in 32 and 16 bits: a row per family.
+    #[arg(long)]
+    pub all_variants: bool,
 }
 
 fn safetensors(text: &str) -> Result<PathBuf, String> {

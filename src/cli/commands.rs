@@ -6,8 +6,9 @@ use super::job::{PlanJob, TrainJob};
 use super::progress::Progress;
 use super::{interrupt, output, startup};
 use crate::bench::report;
+use crate::check::variants;
 use crate::config::Config;
-use crate::device::Autotune;
+use crate::device::{Autotune, Device};
 use crate::train::games::GanAdversary;
 use crate::train::{Event, Feed, Measuring, Outcome, Session, Settings, Trainer};
 use crate::{Error, Result, files};
@@ -136,6 +137,9 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
     if args.device == DeviceChoice::List {
         return devices();
     }
+    if args.all_variants {
+        return check_variants(args);
+    }
     // With the schedules that training uses.
     let device = startup::open(args.device, &TuningArgs { autotune: Autotune::Cached, tuning: None })?;
     let report = crate::check::run(&device, &mut |row| output::line(row))?;
@@ -148,4 +152,28 @@ pub(super) fn check(args: &CheckArgs) -> Result<()> {
             report.rows
         ))),
     }
+}
+
+/// A row per family of kernels.
+fn check_variants(args: &CheckArgs) -> Result<()> {
+    let setup = startup::quiet(&TuningArgs { autotune: Autotune::Cached, tuning: None });
+    let (device, notice) = Device::select_with(&args.device.to_string(), setup)?;
+    let Device::Gpu(device) = device else {
+        let hint = match notice {
+            Some(_) => {
+                "there is no hardware GPU, and the host runs every primitive in one way; name a device (danskin devices lists them)"
+            }
+            None => "the host runs every primitive in one way; name a GPU (danskin devices lists them)",
+        };
+        return Err(Error::setting("command line", "--device", args.device, hint));
+    };
+    let bar = output::counter("ways to run");
+    let families = variants::run(&device, &mut |done, total| output::count(&bar, done, total));
+    bar.finish_and_clear();
+    let families = families?;
+    families.iter().for_each(output::line);
+    let sum = |of: fn(&variants::Family) -> usize| families.iter().map(of).sum::<usize>();
+    let (kernels, results, wrong) = (sum(|f| f.variants), sum(|f| f.comparisons), sum(|f| f.wrong.len()));
+    output::line(format_args!("{kernels} variants on {}: {results} results, {wrong} wrong", device.facts().describe()));
+    variants::verdict(&families)
 }

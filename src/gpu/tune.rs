@@ -1,7 +1,8 @@
 //! Measuring schedules on the device they are for.
 //!
 //! Every candidate makes the same product of random numbers. One that differs from the naive kernel by more than rounding is
-//! dropped, whatever its speed; of the others the fastest is kept, in the user's cache folder if there is one.
+//! dropped, whatever its speed; of the others the fastest is kept, in the user's cache folder if there is one. Where none is left the
+//! naive kernel itself is the choice.
 
 use super::device::{Autotune, Device};
 use super::executor::Gpu;
@@ -77,6 +78,9 @@ impl TuningFile {
     }
 }
 
+/// Candidates that are not used, with the reason.
+type Problems = Vec<(Schedule, String)>;
+
 /// What became of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Verdict {
@@ -137,9 +141,7 @@ impl Device {
         }
         for (done, (name, (step, product))) in shapes.iter().enumerate() {
             self.notify(Notice::Tuning { done, total, shape: name.clone() });
-            if let Some(choice) = self.race(name, step, product, lowering)? {
-                measured.set(name.clone(), choice);
-            }
+            measured.set(name.clone(), self.race(name, step, product, lowering)?);
         }
         self.notify(Notice::Tuning { done: total, total, shape: String::new() });
         if let Err(problem) = self.0.tuning_file.add(&measured) {
@@ -149,22 +151,22 @@ impl Device {
         Ok(measured)
     }
 
-    /// The fastest of the candidates that agree with the naive kernel; `None` where none does.
-    fn race(&self, name: &str, step: &Step, product: &Product, lowering: &Lowering) -> Result<Option<Choice>> {
+    /// The fastest of the candidates that agree with the naive kernel; where none does, the naive kernel.
+    fn race(&self, name: &str, step: &Step, product: &Product, lowering: &Lowering) -> Result<Choice> {
         let limits = self.0.device.limits();
         let len = step.outputs[0].len;
         let fits = |s: &Schedule| {
             4 * s.scratch(len) as u64 <= limits.max_storage_buffer_binding_size
                 && s.tile.threads() <= limits.max_compute_invocations_per_workgroup as usize
         };
-        let candidates = Schedule::candidates(product, CANDIDATES, fits);
+        let mut candidates = Schedule::candidates(product, CANDIDATES, fits);
+        let (mut problems, tried) = (vec![], candidates.len());
         let mut race = match Race::new(self, step, &candidates, lowering) {
-            Ok(race) => race,
-            Err(error @ Error::Shader { .. }) => {
-                self.notify(Notice::Warning(format!("{name}: keeps its estimated schedule: {error}")));
-                return Ok(None);
+            Err(Error::Shader { .. }) => {
+                (candidates, problems) = self.compiling(step, candidates, lowering)?;
+                Race::new(self, step, &candidates, lowering)?
             }
-            Err(error) => return Err(error),
+            race => race?,
         };
         let results = race.run(product.depth)?;
         let mut best: Option<(f64, &Schedule)> = None;
@@ -172,17 +174,50 @@ impl Device {
             match result {
                 Verdict::Seconds(s) if best.is_none_or(|(least, _)| s < least) => best = Some((s, schedule)),
                 Verdict::Seconds(_) => {}
-                Verdict::Wrong(share) => self.notify(Notice::Warning(format!(
-                    "{name}: tile {} in {} parts is not used: {:.1} % of its results differ from the naive kernel's by more \
-                     than rounding; please report it with the driver's version, {}",
-                    schedule.tile,
-                    schedule.parts,
-                    100.0 * share,
-                    self.facts().driver
-                ))),
+                Verdict::Wrong(share) => {
+                    let share = 100.0 * share;
+                    let reason =
+                        format!("{share:.1} % of its results differ from the naive kernel's by more than rounding");
+                    problems.push((*schedule, reason));
+                }
             }
         }
-        Ok(best.map(|(seconds, schedule)| Choice::new(schedule, seconds)))
+        let report = format!("please report it with the driver's version, {}", self.facts().driver);
+        let Some((seconds, schedule)) = best else {
+            let (schedule, reason) =
+                problems.first().ok_or_else(|| self.error(format!("{name}: nothing was measured")))?;
+            self.notify(Notice::Warning(format!(
+                "{name}: none of {tried} tilings works on this device, so the naive kernel is used, which is right and slow \
+                 (tile {} in {} parts: {reason}); {report}",
+                schedule.tile, schedule.parts
+            )));
+            return Ok(Choice::naive(race.gpu.seconds(0)?));
+        };
+        for (schedule, reason) in &problems {
+            let Schedule { tile, parts, .. } = schedule;
+            self.notify(Notice::Warning(format!(
+                "{name}: tile {tile} in {parts} parts is not used: {reason}; {report}"
+            )));
+        }
+        Ok(Choice::new(schedule, seconds))
+    }
+
+    /// The candidates that the driver compiles, and those that it does not, each with its reason.
+    fn compiling(
+        &self,
+        step: &Step,
+        candidates: Vec<Schedule>,
+        lowering: &Lowering,
+    ) -> Result<(Vec<Schedule>, Problems)> {
+        let (mut compiled, mut problems) = (vec![], vec![]);
+        for schedule in candidates {
+            match Race::new(self, step, &[schedule], lowering) {
+                Ok(_) => compiled.push(schedule),
+                Err(error @ Error::Shader { .. }) => problems.push((schedule, error.to_string())),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((compiled, problems))
     }
 }
 

@@ -4,11 +4,11 @@
 //! tiles, a kernel of its own for a transposed convolution to a few channels, and the naive kernel for narrow groups.
 
 use super::after::After;
-use super::matmul::{Gemm, bindings, in_parts};
+use super::matmul::{Gemm, bindings, in_parts, then};
 use super::params::conv_naive::Params;
 use super::tile::{Product, Schedule};
 use super::tuning::{Tuning, name};
-use super::{Dispatch, fold, room};
+use super::{Dispatch, fold};
 use crate::Result;
 use crate::plan::{ConvDims, Step, Work};
 
@@ -63,12 +63,15 @@ impl Conv {
         let d = &self.d;
         let product = self.product();
         if let Some(gemm) = self.gemm() {
-            Route::MatMul(gemm)
+            if gemm.is_naive(tuning) { Route::Naive } else { Route::MatMul(gemm) }
         } else if d.spec.groups == d.cin && d.cin > 1 {
             self.depthwise_route()
         } else if d.spec.groups == 1 && product.cols <= NARROW && self.member == Member::X {
             Route::Narrow
         } else if d.spec.groups > 1 && product.cols <= NARROW && self.member != Member::W {
+            Route::Naive
+        } else if tuning.is_naive(&self.bucket()) {
+            // No tile was right on this device.
             Route::Naive
         } else {
             Route::Tiled(tuning.schedule(&self.bucket(), &product))
@@ -171,13 +174,6 @@ impl Conv {
         }
     }
 
-    /// The naive kernel has no place for an epilogue: that is a launch of its own, by way of the step's scratch.
-    fn naive_then(&self, step: &Step, after: &After) -> Result<Vec<Dispatch>> {
-        let product = room(step, step.outputs[0].len)?;
-        let first = self.naive(&Step { outputs: vec![product], ..step.clone() });
-        Ok([first, after.launch(step, product)?].concat())
-    }
-
     fn naive(&self, step: &Step) -> Vec<Dispatch> {
         let file = self.file(["conv/naive.wgsl", "conv/naive_x.wgsl", "conv/naive_w.wgsl"]);
         let out = step.outputs[0];
@@ -243,19 +239,18 @@ impl Conv {
 /// [`Error::Graph`](crate::Error::Graph) where the step lacks the room that [`scratch`] asks for.
 pub(super) fn lower(step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<Dispatch>> {
     let Some(conv) = Conv::of(&step.work) else { return Ok(vec![]) };
-    match (conv.route(tuning), after) {
-        (Route::MatMul(gemm), _) => gemm.lower(step, tuning, after),
-        (Route::Depthwise { part, parts }, _) => conv.depthwise(step, after, part, parts),
-        (Route::Tiled(schedule), _) => conv.tiled(step, after, &schedule),
-        (Route::Narrow, _) => conv.narrow(step, after),
-        (Route::Naive, None) => Ok(conv.naive(step)),
-        (Route::Naive, Some(after)) => conv.naive_then(step, after),
+    match conv.route(tuning) {
+        Route::MatMul(gemm) => gemm.lower(step, tuning, after),
+        Route::Depthwise { part, parts } => conv.depthwise(step, after, part, parts),
+        Route::Tiled(schedule) => conv.tiled(step, after, &schedule),
+        Route::Narrow => conv.narrow(step, after),
+        Route::Naive => then(step, after, |step| conv.naive(step)),
     }
 }
 
 /// Whether this convolution's kernel has no place for an epilogue.
-pub(super) fn stores_plainly(work: &Work) -> bool {
-    Conv::of(work).is_some_and(|conv| conv.route(&Tuning::default()) == Route::Naive)
+pub(super) fn stores_plainly(work: &Work, tuning: &Tuning) -> bool {
+    Conv::of(work).is_some_and(|conv| conv.route(tuning) == Route::Naive)
 }
 
 /// Elements of room for partial results.

@@ -65,14 +65,21 @@ impl Gemm {
     pub fn lower(&self, step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<Dispatch>> {
         match self.sum() {
             Some(work) => reduce::lower(&Step { work, ..step.clone() }, after),
+            None if self.is_naive(tuning) => then(step, after, |step| self.naive(step)),
             None => self.tiled(step, after, &self.schedule(tuning)),
         }
+    }
+
+    /// Whether it runs by the naive kernel, which has no place for an epilogue: no tile was right on the device.
+    pub fn is_naive(&self, tuning: &Tuning) -> bool {
+        self.sum().is_none() && tuning.is_naive(&self.bucket())
     }
 
     /// Elements of room for partial results.
     pub fn scratch(&self, tuning: &Tuning) -> usize {
         match self.sum() {
             Some(work) => reduce::scratch(&work),
+            None if self.is_naive(tuning) => 0,
             None => self.schedule(tuning).scratch(self.m * self.n),
         }
     }
@@ -87,6 +94,15 @@ impl Gemm {
         let a = if self.ta { [1, self.m] } else { [self.k, 1] };
         let b = if self.tb { [1, self.k] } else { [self.n, 1] };
         [a[0], a[1], b[0], b[1]].map(|v| v as u32)
+    }
+
+    /// The launch of this product with one thread per output.
+    fn naive(&self, step: &Step) -> Vec<Dispatch> {
+        let [a_row, a_depth, b_depth, b_col] = self.strides();
+        let [m, n, k] = [self.m, self.n, self.k].map(|v| v as u32);
+        let params = matmul_naive::Params { m, n, k, a_row, a_depth, b_depth, b_col, ..Default::default() };
+        let groups = fold((self.m * self.n).div_ceil(64));
+        vec![Dispatch::file("matmul/naive.wgsl", params, bindings(step, step.outputs[0]), groups)]
     }
 
     /// The launches of this product on tiles.
@@ -117,6 +133,18 @@ impl Gemm {
                 .with(schedule.tile.overrides())
         })
     }
+}
+
+/// A kernel that has no place for an epilogue, which is then a launch of its own, by way of the step's scratch.
+pub(super) fn then(
+    step: &Step,
+    after: Option<&After>,
+    plain: impl Fn(&Step) -> Vec<Dispatch>,
+) -> Result<Vec<Dispatch>> {
+    let Some(after) = after else { return Ok(plain(step)) };
+    let product = room(step, step.outputs[0].len)?;
+    let first = plain(&Step { outputs: vec![product], ..step.clone() });
+    Ok([first, after.launch(step, product)?].concat())
 }
 
 /// The two operands of a product, and where it goes.
@@ -162,6 +190,11 @@ pub fn scratch(work: &Work, tuning: &Tuning) -> usize {
     Gemm::of(work).map_or(0, |gemm| gemm.scratch(tuning))
 }
 
+/// Whether this product's kernel has no place for an epilogue.
+pub(super) fn stores_plainly(work: &Work, tuning: &Tuning) -> bool {
+    Gemm::of(work).is_some_and(|gemm| gemm.is_naive(tuning))
+}
+
 /// The bucket of a [`Work::MatMul`] that takes a schedule, and its product.
 pub(super) fn bucket(work: &Work) -> Option<(String, Product)> {
     Gemm::of(work).and_then(|gemm| gemm.scheduled())
@@ -185,10 +218,5 @@ pub fn tiled(step: &Step, schedule: &Schedule) -> Result<Vec<Dispatch>> {
 
 /// The launch of a [`Work::MatMul`] with one thread per output: the oracle of [`tiled`] on the same device.
 pub fn naive(step: &Step) -> Vec<Dispatch> {
-    let Some(gemm) = Gemm::of(&step.work) else { return vec![] };
-    let [a_row, a_depth, b_depth, b_col] = gemm.strides();
-    let [m, n, k] = [gemm.m, gemm.n, gemm.k].map(|v| v as u32);
-    let params = matmul_naive::Params { m, n, k, a_row, a_depth, b_depth, b_col, ..Default::default() };
-    let groups = fold((gemm.m * gemm.n).div_ceil(64));
-    vec![Dispatch::file("matmul/naive.wgsl", params, bindings(step, step.outputs[0]), groups)]
+    Gemm::of(&step.work).map_or(vec![], |gemm| gemm.naive(step))
 }

@@ -85,7 +85,8 @@ pub fn scratch(work: &Work) -> usize {
 pub fn scratch_with(tuning: &Tuning, work: &Work) -> usize {
     match work {
         Work::Then { work, chain } => {
-            scratch_with(tuning, work) + if conv::stores_plainly(work) { chain.elems() } else { 0 }
+            let plain = conv::stores_plainly(work, tuning) || matmul::stores_plainly(work, tuning);
+            scratch_with(tuning, work) + if plain { chain.elems() } else { 0 }
         }
         Work::Reduce { .. } => reduce::scratch(work),
         Work::MatMul { .. } => matmul::scratch(work, tuning),

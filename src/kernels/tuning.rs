@@ -11,10 +11,14 @@ use std::collections::BTreeMap;
 /// Most parts of the depth that a file may ask for.
 const MOST_PARTS: usize = 256;
 
+/// In place of a tile: the kernel with one thread per output.
+const NAIVE: &str = "naive";
+
 /// A schedule without the shape it is for, and what it took when it was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
-    /// Rows, columns and depth of the tile, then rows and columns of a thread: `64x64x8 8x4`.
+    /// Rows, columns and depth of the tile, then rows and columns of a thread: `64x64x8 8x4`. Or `naive`: the kernel with one thread
+    /// per output, for a device on which no tile gives the right result.
     pub tile: String,
     /// Parts of the depth.
     pub parts: usize,
@@ -55,7 +59,17 @@ impl Choice {
         Choice { tile: schedule.tile.to_string(), parts: schedule.parts, ms: (1e9 * seconds).round() / 1e6 }
     }
 
-    /// `None` for what no kernel was made for.
+    /// The kernel with one thread per output.
+    pub fn naive(seconds: f64) -> Choice {
+        Choice { tile: NAIVE.into(), parts: 1, ms: (1e9 * seconds).round() / 1e6 }
+    }
+
+    /// Whether it is the kernel with one thread per output.
+    pub fn is_naive(&self) -> bool {
+        self.tile == NAIVE && self.parts == 1
+    }
+
+    /// `None` for what no tiled kernel was made for.
     fn tile(&self) -> Option<Tile> {
         Tile::ALL
             .into_iter()
@@ -75,6 +89,11 @@ impl Tuning {
         let choice = self.choices.get(bucket).and_then(|choice| Some((choice.tile()?, choice.parts)));
         choice
             .map_or_else(|| Schedule::pick_on(product, self.units), |(tile, parts)| Schedule::new(product, tile, parts))
+    }
+
+    /// Whether products of this bucket run by the naive kernel.
+    pub(super) fn is_naive(&self, bucket: &str) -> bool {
+        self.choices.get(bucket).is_some_and(Choice::is_naive)
     }
 
     /// Whether this bucket was measured.
@@ -120,7 +139,7 @@ impl Tuning {
     /// A clause for people: why the text can't be used.
     pub fn from_json(text: &str) -> Result<(Tuning, String), String> {
         let saved: Saved = serde_json::from_str(text).map_err(|e| format!("it holds no schedules ({e})"))?;
-        match saved.schedules.iter().find(|(_, choice)| choice.tile().is_none()) {
+        match saved.schedules.iter().find(|(_, choice)| choice.tile().is_none() && !choice.is_naive()) {
             Some((bucket, choice)) => {
                 Err(format!("{bucket}: there is no kernel with tile {} in {} parts", choice.tile, choice.parts))
             }
@@ -191,6 +210,11 @@ mod tests {
         assert_eq!(tuning.schedule("b", &product), Schedule::pick(&product));
         let (back, device) = Tuning::from_json(&tuning.to_json("a device")).unwrap();
         assert_eq!((back, device.as_str()), (tuning.clone(), "a device"));
+        // No tile at all is a choice too.
+        tuning.set("a".into(), Choice::naive(0.25));
+        assert!(tuning.is_naive("a") && !tuning.is_naive("b"));
+        assert_eq!(Tuning::from_json(&tuning.to_json("")).unwrap().0, tuning);
+        tuning.set("a".into(), Choice::new(&chosen, 0.25));
         let odd = tuning.to_json("").replace("\"parts\": 4", "\"parts\": 1000");
         assert!(Tuning::from_json(&odd).unwrap_err().contains("1000 parts"));
         assert!(Tuning::from_json("[1, 2").is_err());

@@ -14,6 +14,14 @@ fn the_host_passes_its_own_check() {
 }
 
 #[test]
+fn variants_are_checked_on_gpus_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), "check --all-variants --device host");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("--device host: the host runs every primitive in one way"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_plan_is_a_table_or_json() {
     let dir = tempfile::tempdir().unwrap();
     let json: Value = serde_json::from_str(&done(dir.path(), "plan faces32 --json")).unwrap();

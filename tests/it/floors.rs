@@ -35,7 +35,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     ("robustness", &["attack", "train", "device", "data", "grid", "page", "config", "files"]),
     ("export", &["graph", "nn", "host", "config", "train"]),
-    ("check", &["graph", "nn", "loss", "augment", "plan", "philox", "host", "device", "train"]),
+    ("check", &["graph", "nn", "loss", "augment", "plan", "philox", "host", "kernels", "gpu", "device", "train"]),
     (
         "bench",
         &[

@@ -5,10 +5,10 @@ use crate::harness::{close, device, noise};
 use crate::program::{command, done, stderr};
 use crate::startup::{Heard, files};
 use crate::training::{config, trainer};
-use danskin::gpu::{Autotune, Device, Setup};
+use danskin::gpu::{Autotune, Device, Lowering, Setup};
 use danskin::kernels::tile::{Product, Schedule, Tile};
 use danskin::kernels::tuning::{Choice, bucket, scheduled};
-use danskin::kernels::{self, Tuning};
+use danskin::kernels::{self, Source, Tuning};
 use danskin::plan::{Buffer, Class, Element, Executor, Plan, Program, Region, Step, Work};
 use std::path::Path;
 
@@ -111,18 +111,65 @@ fn candidates_that_compute_something_else_are_dropped_and_reported() {
     let warnings = heard.warnings();
     assert_eq!(warnings.len(), candidates.len() - 1, "{warnings:?}");
     assert!(warnings.iter().all(|w| w.contains(&name) && w.contains("is not used") && w.contains('%')), "{warnings:?}");
+}
 
-    // Where none is right there is no choice, and nothing in the file that was not there.
-    let (dir, heard) = (tempfile::tempdir().unwrap(), Heard::default());
-    let device = open(Autotune::Full, Some(dir.path()), &heard);
-    let none = |step: &Step, schedule: &Schedule| {
+/// Where no candidate is right, or none compiles, the naive kernel is what the device runs, and what it remembers.
+#[test]
+fn where_no_candidate_is_right_the_naive_kernel_is_used_and_told_of_once() {
+    let (name, _) = shape();
+    let wrong = |step: &Step, schedule: &Schedule| {
         let mut launches = scheduled(step, schedule)?;
         launches[0].bindings[1] = launches[0].bindings[0];
         Ok(launches)
     };
-    assert!(device.tune_with(&program(&device), &none).unwrap().is_none());
-    assert_eq!(heard.warnings().len(), candidates.len());
-    assert_eq!(open(Autotune::Cached, Some(dir.path()), &heard).tuning().iter().count(), 0);
+    let broken = |step: &Step, schedule: &Schedule| {
+        let mut launches = scheduled(step, schedule)?;
+        let text = format!("no kernel for {}", schedule.tile);
+        launches[0].source = Source::Generated { template: "matmul/tiled.wgsl", text };
+        Ok(launches)
+    };
+    let exact: Vec<f64> = product(&device()).into_iter().map(f64::from).collect();
+    let lowerings: [(&Lowering, &str); 2] = [(&wrong, "% of its results differ"), (&broken, "matmul/tiled.wgsl")];
+    for (lowering, reason) in lowerings {
+        let (dir, heard) = (tempfile::tempdir().unwrap(), Heard::default());
+        let device = open(Autotune::Full, Some(dir.path()), &heard);
+        let tuned = device.tune_with(&program(&device), lowering).unwrap().expect("the naive kernel is a choice");
+        let [warning] = heard.warnings().try_into().unwrap();
+        assert!([&name, "so the naive kernel is used", reason].iter().all(|part| warning.contains(part)), "{warning}");
+        // The next start takes it from the file, without a word.
+        let again = Heard::default();
+        let next = open(Autotune::Cached, Some(dir.path()), &again);
+        assert!(next.tune(&program(&next)).unwrap().is_none());
+        assert_eq!(again.warnings(), Vec::<String>::new());
+        for device in [tuned, next] {
+            let choices: Vec<(&str, bool)> = device.tuning().iter().map(|(n, c)| (n, c.is_naive())).collect();
+            assert_eq!(choices, [(name.as_str(), true)]);
+            let [step] = &program(&device).plans[0].steps[..] else { panic!("one step") };
+            let launches = kernels::lower_with(device.tuning(), step).unwrap();
+            assert_eq!(launches[0].source, Source::File("matmul/naive.wgsl"));
+            close("naive", &product(&device), &exact, 1e-5, 1e-5);
+        }
+    }
+}
+
+/// A kernel that one driver refuses costs that candidate alone.
+#[test]
+fn a_candidate_that_does_not_compile_is_dropped_and_reported() {
+    let ((name, shape), heard) = (shape(), Heard::default());
+    let candidates = Schedule::candidates(&shape, 8, |_| true);
+    let lowering = |step: &Step, schedule: &Schedule| {
+        let mut launches = scheduled(step, schedule)?;
+        if *schedule == candidates[0] {
+            launches[0].source = Source::Generated { template: "matmul/tiled.wgsl", text: "no kernel".into() };
+        }
+        Ok(launches)
+    };
+    let device = open(Autotune::Full, None, &heard);
+    let tuned = device.tune_with(&program(&device), &lowering).unwrap().expect("the others are right");
+    let chosen = tuned.tuning().schedule(&name, &shape);
+    assert!(candidates[1..].contains(&chosen), "{chosen:?}");
+    let [warning] = heard.warnings().try_into().unwrap();
+    assert!(warning.contains("is not used") && warning.contains("matmul/tiled.wgsl"), "{warning}");
 }
 
 #[test]
