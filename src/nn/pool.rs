@@ -23,8 +23,8 @@ pub fn max_pool(x: Tensor<'_>, kernel: usize, stride: usize) -> Tensor<'_> {
     let filled = inside.pad(&[0; 4], [n, rows, columns, c]);
     let at = |i: usize, j: usize| {
         let block = filled.slice(&[0, i / stride * stride, j / stride * stride, 0], [n, ho * stride, wo * stride, c]);
-        let split = block.reshape([n * ho, stride, wo, stride * c]);
-        split.slice(&[0, i % stride, 0, j % stride * c], [n * ho, 1, wo, c]).reshape([n, ho, wo, c])
+        let split = block.reshape([n * ho, stride, wo, stride, c]);
+        split.slice(&[0, i % stride, 0, j % stride, 0], [n * ho, 1, wo, 1, c]).reshape([n, ho, wo, c])
     };
     let mut best = at(0, 0);
     for pixel in 1..kernel * kernel {
