@@ -89,7 +89,7 @@ fn conv_family(c: &mut Criterion, name: &str, d: ConvDims) {
 
 /// A view over [rows, channels].
 fn view(strides: [usize; 2]) -> View {
-    View { strides: strides.to_vec(), offset: 0 }
+    View { strides: strides.to_vec(), offset: 0, within: vec![] }
 }
 
 fn memory_bound(c: &mut Criterion) {
@@ -119,7 +119,7 @@ fn memory_bound(c: &mut Criterion) {
     );
     let tanh = Chain {
         extents: vec![n],
-        views: vec![View { strides: vec![1], offset: 0 }],
+        views: vec![View { strides: vec![1], offset: 0, within: vec![] }],
         instrs: vec![Instr::Load(0), apply(Op::Tanh, &[0])],
     };
     bench(c, "tanh 1M", bytes(2 * n), host(Work::Pointwise(tanh), &[n], &[n], &[]));

@@ -22,7 +22,7 @@ fn program() -> Program {
         let op = if i.is_multiple_of(2) { Op::Scale(Real(0.5)) } else { Op::Abs };
         let chain = Chain {
             extents: vec![64],
-            views: vec![View { strides: vec![1], offset: 0 }],
+            views: vec![View { strides: vec![1], offset: 0, within: vec![] }],
             instrs: vec![Instr::Load(0), Instr::Apply(op, vec![0])],
         };
         Step {

@@ -321,7 +321,7 @@ pub fn primitive_cases(kind: Kind) -> Vec<Case> {
             case("of every other axis", kind, |g| g.input("a", [5, 7, 11, 3]).sum(&[0, 2])),
         ],
         Kind::Slice => vec![case("", kind, |g| g.input("a", [5, 7, 11]).slice(&[1, 2, 3], [3, 4, 5]))],
-        Kind::Pad => vec![case("", kind, |g| g.input("a", [3, 4, 5]).pad(&[1, 2, 3], [5, 7, 11]))],
+        Kind::Pad => pad_cases(),
         Kind::MatMul => [(false, false), (true, false), (false, true), (true, true)]
             .into_iter()
             .map(|(ta, tb)| {
@@ -379,6 +379,35 @@ fn followed(case: Case) -> Case {
 
 fn fir(up: usize, down: usize, pad: [i64; 2], flip: bool) -> FirSpec {
     FirSpec { taps: [0.1, 0.4, 0.3, 0.2].map(Real).to_vec(), up, down, pad: [pad; 2], flip }
+}
+
+/// Alone, and where chains take it in: around what they compute, side by side, in every second place, cut by other shapes.
+fn pad_cases() -> Vec<Case> {
+    let kind = Kind::Pad;
+    vec![
+        case("", kind, |g| g.input("a", [3, 4, 5]).pad(&[1, 2, 3], [5, 7, 11])),
+        case("of a chain", kind, |g| {
+            (g.input("a", [3, 4, 5]) + g.input("b", [1, 4, 1])).exp().pad(&[1, 0, 3], [5, 4, 8])
+        }),
+        case("of a pad", kind, |g| g.input("a", [3, 8]).pad(&[1, 0], [5, 8]).exp().pad(&[0, 4], [5, 16])),
+        case("side by side", kind, |g| {
+            let (a, b) = (g.input("a", [3, 4, 5]), g.input("b", [3, 2, 5]));
+            Tensor::concat(&[a.exp(), b, b * b, a.slice(&[0, 1, 0], [3, 3, 5])], 1).tanh()
+        }),
+        case("in every second place", kind, |g| {
+            let (a, b) = (g.input("a", [3, 1, 4, 1, 8]), g.input("b", [3, 1, 4, 1, 8]));
+            let [p, q, r] = [(a.exp(), [0, 1]), (b, [1, 0]), ((a - b).select(a, b), [1, 1])]
+                .map(|(x, [i, j])| x.pad(&[0, i, 0, j, 0], [3, 2, 4, 2, 8]));
+            (p + q + r).reshape([6, 8, 8]).permute(&[1, 0, 2])
+        }),
+        case("of constants", kind, |g| {
+            let one = |i| g.constant(i as f64, [1]).pad(&[i], [5]);
+            g.input("a", [4, 5]) * (one(1) + one(2) + one(4)).reshape([1, 5])
+        }),
+        case("cut in rows", kind, |g| g.input("a", [12]).tanh().pad(&[5], [30]).reshape([6, 5]).permute(&[1, 0])),
+        case("of whole rows", kind, |g| g.input("a", [10]).tanh().pad(&[5], [30]).reshape([6, 5]).permute(&[1, 0])),
+        case("summed", kind, |g| (g.input("a", [3, 4, 5]).exp().pad(&[1, 2, 3], [5, 7, 11]) + 1.0).sum(&[0, 2])),
+    ]
 }
 
 fn conv_cases(kind: Kind) -> Vec<Case> {

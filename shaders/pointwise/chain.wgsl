@@ -1,7 +1,8 @@
 // out[i] = expression of in0[f0(i)], in1[f1(i)], … : any fused chain of pointwise primitives over strided views.
 //
 // Layouts: out is contiguous. Input n is read at offset + i·unit + Σ_q (i / divisor_q)·step_{n,q}, modulo 2³²: every expand,
-// permutation and slice has that form, and a view that is walked in order has no quotient and so no division.
+// permutation and slice has that form, and a view that is walked in order has no quotient and so no division. A pad limits indices:
+// inputs are then read, or values kept, where each is inside.
 // Work: one thread per `V`, which is one element, or four neighbours where the innermost extent divides by 4.
 // A template: the launcher (src/kernels/pointwise.rs) replaces the marked blocks; as it stands it copies.
 
@@ -17,6 +18,8 @@ struct Params {
     reciprocals: array<vec4<f32>, 2>,
     // Three per input: (offset, unit, –, –), then a step per quotient.
     inputs: array<vec4<u32>, 21>,
+    // Of each limit: extent of its axis, first index inside, number of indices inside, –.
+    limits: array<vec4<u32>, 8>,
     constants: array<vec4<f32>, 8>,
 }
 

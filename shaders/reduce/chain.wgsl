@@ -28,6 +28,8 @@ struct Params {
     reciprocals: array<vec4<f32>, 2>,
     // Three per input: (offset, unit₀, unit₁, –), then a step per quotient.
     inputs: array<vec4<u32>, 21>,
+    // Of each limit: extent of its axis, first index inside, number of indices inside, –.
+    limits: array<vec4<u32>, 8>,
     constants: array<vec4<f32>, 8>,
     // See shared/after.wgsl.
     after: array<vec4<u32>, 33>,

@@ -121,7 +121,7 @@ impl Item {
     /// leaky_relu(x·scale + shift) with a number per channel of 64, as batch norm applies it.
     fn pointwise(len: usize) -> Item {
         let channels = if len.is_multiple_of(64) { 64 } else { 1 };
-        let view = |strides: [usize; 2]| View { strides: strides.to_vec(), offset: 0 };
+        let view = |strides: [usize; 2]| View { strides: strides.to_vec(), offset: 0, within: vec![] };
         let apply = |op: Op, args: &[usize]| Instr::Apply(op, args.to_vec());
         let chain = Chain {
             extents: vec![len / channels, channels],
@@ -142,7 +142,7 @@ impl Item {
 
     /// The sums of the columns, as the gradient of a bias needs them.
     fn reduce([rows, cols]: [usize; 2]) -> Item {
-        let view = View { strides: vec![cols, 1], offset: 0 };
+        let view = View { strides: vec![cols, 1], offset: 0, within: vec![] };
         let chain = Chain { extents: vec![rows, cols], views: vec![view], instrs: vec![Instr::Load(0)] };
         let work = Work::Reduce { chain, reduced: vec![true, false] };
         let operands = [rows * cols, cols].map(floats).to_vec();

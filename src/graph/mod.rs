@@ -6,6 +6,7 @@ mod checked;
 mod dag;
 mod op;
 mod products;
+mod settled;
 mod shape;
 mod tensor;
 mod views;

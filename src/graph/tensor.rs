@@ -4,6 +4,7 @@
 //! Shapes are checked when a node is made: a mismatch is a mistake in the program that builds the graph and panics with
 //! both shapes.
 
+use super::settled::Settled;
 use super::{Dag, Dist, Node, NodeId, Op, Real, Shape, require};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -121,27 +122,33 @@ impl Graph {
         tensors
     }
 
-    /// Freezes what `roots` need, in topological order.
+    /// Freezes what `roots` need, in topological order. Derivatives were taken before: x − detach(x), which is there for its derivative
+    /// alone, is 0 from here on and costs nothing.
     pub fn freeze(&self, roots: &[(String, Tensor)]) -> Dag {
         let inner = self.inner.borrow();
+        let settled = Settled::of(&inner.nodes);
+        let sources = |id: NodeId| inner.nodes[id].src.iter().map(|&s| settled.stands[s]);
         let mut live = vec![false; inner.nodes.len()];
         for (_, root) in roots {
             require!(std::ptr::eq(root.graph, self), "a root of another graph");
-            live[root.id] = true;
+            live[settled.stands[root.id]] = true;
         }
         for id in (0..inner.nodes.len()).rev() {
-            if live[id] {
-                inner.nodes[id].src.iter().for_each(|&s| live[s] = true);
+            if live[id] && !settled.zero[id] {
+                sources(id).for_each(|s| live[s] = true);
             }
         }
         let mut new_id = vec![usize::MAX; inner.nodes.len()];
         let mut dag = Dag::default();
         for (id, node) in inner.nodes.iter().enumerate().filter(|(id, _)| live[*id]) {
             new_id[id] = dag.nodes.len();
-            let src = node.src.iter().map(|&s| new_id[s]).collect();
-            dag.nodes.push(Node { op: node.op.clone(), src, shape: node.shape.clone() });
+            let shape = node.shape.clone();
+            dag.nodes.push(match settled.zero[id] {
+                true => Node { op: Op::Const(Real(0.0)), src: vec![], shape },
+                false => Node { op: node.op.clone(), src: sources(id).map(|s| new_id[s]).collect(), shape },
+            });
         }
-        dag.roots = roots.iter().map(|(name, t)| (name.clone(), new_id[t.id])).collect();
+        dag.roots = roots.iter().map(|(name, t)| (name.clone(), new_id[settled.stands[t.id]])).collect();
         dag
     }
 }

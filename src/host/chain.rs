@@ -7,6 +7,7 @@ use super::Scalar;
 use super::arena::Lanes;
 use super::check::MAX_INPUTS;
 use super::layout::transpose;
+use super::limits::Limits;
 use super::pointwise::apply;
 use crate::graph::Op;
 use crate::plan::{Chain, Instr, View};
@@ -35,6 +36,8 @@ enum Place {
 struct Walk {
     input: usize,
     offset: usize,
+    /// Elements that limited indices, which count from their first one inside, are ahead.
+    ahead: usize,
     axes: Vec<(usize, usize)>,
 }
 
@@ -43,6 +46,10 @@ struct Walk {
 enum Action {
     /// Collects elements of an input.
     Load(Walk),
+    /// The same inside limits, 0 outside.
+    LoadWithin(Walk, Limits),
+    /// 1 inside limits, 0 outside.
+    Inside(Limits),
     /// Applies a primitive to values of the block.
     Apply(Op, Vec<Place>),
 }
@@ -68,7 +75,7 @@ pub struct Prepared {
 
 impl Walk {
     fn new(chain: &Chain, input: usize) -> Walk {
-        let View { strides, offset } = &chain.views[input];
+        let View { strides, offset, within } = &chain.views[input];
         let mut axes: Vec<(usize, usize)> = vec![];
         for (&extent, &stride) in chain.extents.iter().zip(strides).rev().filter(|(extent, _)| **extent != 1) {
             match axes.last_mut() {
@@ -76,7 +83,8 @@ impl Walk {
                 _ => axes.push((extent, stride)),
             }
         }
-        Walk { input, offset: *offset, axes }
+        let ahead = within.iter().map(|w| w.from * strides[w.dim]).sum();
+        Walk { input, offset: *offset, ahead, axes }
     }
 
     /// Copies elements `start..start + out.len()` of the walk.
@@ -89,7 +97,7 @@ impl Walk {
         let (mut neighbours, mut offset) = (around - number % around, self.run(number));
         while done < out.len() {
             let count = (inner - skip).min(out.len() - done);
-            let (from, run) = (offset + skip * stride, &mut out[done..done + count]);
+            let (from, run) = (offset + skip * stride - self.ahead, &mut out[done..done + count]);
             match stride {
                 // Short runs are not worth the call that fills or copies long ones.
                 _ if count <= SHORT => (0..count).for_each(|i| run[i] = input[from + i * stride]),
@@ -173,7 +181,12 @@ impl Prepared {
                     places.push(Place::Input(*input, chain.views[*input].offset));
                     continue;
                 }
-                Instr::Load(input) => Action::Load(Walk::new(chain, *input)),
+                Instr::Load(input) if chain.views[*input].within.is_empty() => Action::Load(Walk::new(chain, *input)),
+                Instr::Load(input) => {
+                    let limits = Limits::new(&chain.extents, &chain.views[*input].within);
+                    Action::LoadWithin(Walk::new(chain, *input), limits)
+                }
+                Instr::Inside(within) => Action::Inside(Limits::new(&chain.extents, within)),
                 Instr::Apply(op, args) => Action::Apply(op.clone(), args.iter().map(|&a| places[a]).collect()),
                 Instr::Const(_) => continue,
             };
@@ -343,6 +356,13 @@ impl<'a, T> Inputs<'a, T> {
 fn line<T: Scalar>(action: &Action, inputs: Inputs<T>, start: usize, before: &[T], after: &[T], out: &mut [T]) {
     match action {
         Action::Load(walk) => walk.load(inputs.slices[walk.input], start, out),
+        Action::LoadWithin(walk, limits) => limits.stretches(start, out.len(), |part, inside| match inside {
+            true => walk.load(inputs.slices[walk.input], start + part.start, &mut out[part]),
+            false => out[part].fill(T::ZERO),
+        }),
+        Action::Inside(limits) => limits.stretches(start, out.len(), |part, inside| {
+            out[part].fill(if inside { T::ONE } else { T::ZERO });
+        }),
         Action::Apply(op, args) => {
             let value = |place: &Place| match *place {
                 Place::Input(input, offset) => inputs.at(input, offset + start),
@@ -361,11 +381,11 @@ fn uniform(chain: &Chain, instr: &Instr) -> Option<Uniform> {
     match instr {
         Instr::Const(c) => Some(Uniform::Const(c.0)),
         Instr::Load(input) => {
-            let View { strides, offset } = &chain.views[*input];
+            let View { strides, offset, within } = &chain.views[*input];
             let still = chain.extents.iter().zip(strides).all(|(&extent, &stride)| extent == 1 || stride == 0);
-            still.then_some(Uniform::Element(*input, *offset))
+            (still && within.is_empty()).then_some(Uniform::Element(*input, *offset))
         }
-        Instr::Apply(..) => None,
+        Instr::Inside(_) | Instr::Apply(..) => None,
     }
 }
 

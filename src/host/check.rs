@@ -3,7 +3,7 @@
 
 use crate::graph::Op;
 use crate::plan::{
-    ALIGN, Chain, ConvDims, Element, Instr, MAX_CROP, OPTIMISER_SCALARS, Plan, Program, RNG, Region, Step, Work,
+    ALIGN, Chain, ConvDims, Element, Instr, MAX_CROP, OPTIMISER_SCALARS, Plan, Program, RNG, Region, Step, Within, Work,
 };
 use crate::{Error, Result};
 use Element::{F32, U32};
@@ -94,7 +94,8 @@ fn needs_of(work: &Work, step: &Step) -> Result<Needs, String> {
         Work::Then { work, chain } => {
             let mut needs = needs_of(work, step)?;
             let lens = chain_inputs(chain)?;
-            if needs.outputs != [(F32, chain.elems())] || !lens.is_empty() && !chain.is_contiguous(0) {
+            let follows = lens.is_empty() || chain.is_contiguous(0);
+            if needs.outputs != [(F32, chain.elems())] || !follows || !chain.limits().is_empty() {
                 return Err(format!("an epilogue over {:?} after {}", chain.extents, work.name()));
             }
             needs.inputs.extend(lens.into_iter().skip(1).map(|len| (F32, len)));
@@ -107,16 +108,6 @@ fn needs_of(work: &Work, step: &Step) -> Result<Needs, String> {
             }
             let kept = chain.extents.iter().zip(reduced).filter(|(_, reduced)| !**reduced);
             plain(&chain_inputs(chain)?, kept.map(|(extent, _)| extent).product())
-        }
-        Work::Pad { from, to, start } => {
-            let fits = from.len() == to.len()
-                && start.len() == to.len()
-                && !to.is_empty()
-                && (0..to.len()).all(|a| start[a] + from[a] <= to[a]);
-            if !fits {
-                return Err(format!("{from} at {start:?} does not fit into {to}"));
-            }
-            plain(&[from.elems()], to.elems())
         }
         Work::MatMul { m, n, k, .. } => plain(&[m * k, k * n], m * n),
         Work::Conv(d) => conv(d, |x, w, y| plain(&[x, w], y))?,
@@ -206,19 +197,27 @@ fn chain_inputs(chain: &Chain) -> Result<Vec<usize>, String> {
     for (i, instr) in chain.instrs.iter().enumerate() {
         let ok = match instr {
             Instr::Load(input) => *input < chain.views.len(),
-            Instr::Const(_) => true,
+            Instr::Const(_) | Instr::Inside(_) => true,
             Instr::Apply(op, args) => op.is_pointwise() && args.len() == arity(op) && args.iter().all(|&a| a < i),
         };
         if !ok {
             return Err(format!("line {i} of the chain, {instr:?}, is not valid"));
         }
     }
+    let fits = |w: &Within| w.from < w.to && chain.extents.get(w.dim).is_some_and(|extent| w.to <= *extent);
+    if let Some(limit) = chain.limits().iter().find(|limit| !fits(limit)) {
+        return Err(format!("{limit:?} over {:?}", chain.extents));
+    }
     let mut lens = vec![];
     for view in &chain.views {
-        if view.strides.len() != chain.extents.len() {
+        let once = |w: &Within| view.within.iter().filter(|other| other.dim == w.dim).count() == 1;
+        if view.strides.len() != chain.extents.len() || !view.within.iter().all(once) {
             return Err(format!("{view:?} over {:?}", chain.extents));
         }
-        let last: usize = chain.extents.iter().zip(&view.strides).map(|(n, stride)| n.saturating_sub(1) * stride).sum();
+        let count =
+            |dim: usize, extent: usize| view.within.iter().find(|w| w.dim == dim).map_or(extent, |w| w.to - w.from);
+        let counts = chain.extents.iter().enumerate().map(|(dim, &extent)| count(dim, extent).saturating_sub(1));
+        let last: usize = counts.zip(&view.strides).map(|(last, stride)| last * stride).sum();
         lens.push(if chain.elems() == 0 { 0 } else { view.offset + last + 1 });
     }
     Ok(lens)

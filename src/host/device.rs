@@ -7,7 +7,7 @@ use super::index::Sampling;
 use super::memory::{Memory, Slices};
 use super::optim::{Learning, loss_scale};
 use super::reduce::Reduction;
-use super::{Scalar, check, conv, draw, fir, index, layout, matmul, random};
+use super::{Scalar, check, conv, draw, fir, index, matmul, random};
 use crate::plan::{
     ALIGN, Counters, Element, Executor, Plan, Program, RNG, ReadId, Region, Slice, Step, Timeline, Work,
 };
@@ -183,7 +183,6 @@ fn plain<T: Scalar>(work: &Work, kernel: &Kernel, rng: Rng, slices: Slices<T>, a
     match (work, kernel) {
         (Work::Pointwise(_), Kernel::Pointwise(chain)) => chain.run(&inputs, out, arena.lanes()),
         (Work::Reduce { .. }, Kernel::Reduce(reduction)) => reduction.run(&inputs, out, arena),
-        (Work::Pad { from, to, start }, _) => layout::pad(a, from, start, to, out),
         (&Work::MatMul { ta, tb, m, n, k }, _) => {
             matmul::matmul([ta, tb], [m, n, k], a, b, out, None, arena);
         }

@@ -16,6 +16,7 @@ mod eval;
 mod fir;
 mod index;
 mod layout;
+mod limits;
 mod math;
 mod matmul;
 mod memory;

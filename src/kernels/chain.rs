@@ -4,7 +4,7 @@
 //! constants travel as parameters, so layers of different sizes share a pipeline.
 
 use crate::graph::Op;
-use crate::plan::{Chain, Instr};
+use crate::plan::{Chain, Instr, View, Within};
 use crate::{Error, Result};
 use std::fmt::Write;
 
@@ -12,6 +12,8 @@ use std::fmt::Write;
 pub const MAX_INPUTS: usize = 7;
 /// Quotients that all walks of a launch may need together.
 const MAX_QUOTIENTS: usize = 8;
+/// Limits of indices a chain may have.
+const MAX_LIMITS: usize = 8;
 /// Constants that travel as parameters; more are written into the text.
 const MAX_CONSTANTS: usize = 32;
 /// Below this, `quotient` of `shared/divide.wgsl` is exact.
@@ -79,24 +81,41 @@ impl Names {
     }
 }
 
-/// An axis of an iteration space and how each input steps along it.
+/// An axis of an iteration space, how each input steps along it, and its limits: their number in [`Chain::limits`], first
+/// index, count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Axis {
     pub extent: usize,
     pub strides: Vec<usize>,
+    limits: Vec<(usize, [usize; 2])>,
+}
+
+impl Axis {
+    /// Whether four neighbours along it are inside every limit together, or outside.
+    pub fn in_fours(&self) -> bool {
+        self.extent.is_multiple_of(4) && self.limits.iter().flat_map(|(_, range)| range).all(|n| n.is_multiple_of(4))
+    }
 }
 
 /// The axes of a chain that `keep` picks, outermost first; extents of 1 vanish and neighbours that every input walks as
-/// one are merged.
+/// one are merged, unless the inner one is limited.
 pub(super) fn axes(chain: &Chain, keep: impl Fn(usize) -> bool) -> Vec<Axis> {
+    let all = chain.limits();
     let mut merged: Vec<Axis> = vec![];
     for (a, &extent) in chain.extents.iter().enumerate().filter(|(a, n)| keep(*a) && **n != 1) {
         let strides: Vec<usize> = chain.views.iter().map(|v| v.strides[a]).collect();
+        let own = all.iter().enumerate().filter(|(_, limit)| limit.dim == a);
+        let limits: Vec<_> = own.map(|(number, w)| (number, [w.from, w.to - w.from])).collect();
         match merged.last_mut() {
-            Some(left) if left.strides.iter().zip(&strides).all(|(&outer, &inner)| outer == extent * inner) => {
-                *left = Axis { extent: extent * left.extent, strides };
+            Some(left)
+                if limits.is_empty()
+                    && left.strides.iter().zip(&strides).all(|(&outer, &inner)| outer == extent * inner) =>
+            {
+                left.extent *= extent;
+                left.strides = strides;
+                left.limits.iter_mut().for_each(|(_, range)| *range = range.map(|n| n * extent));
             }
-            _ => merged.push(Axis { extent, strides }),
+            _ => merged.push(Axis { extent, strides, limits }),
         }
     }
     merged
@@ -113,6 +132,18 @@ pub(super) struct Walk {
     quotients: Vec<(u32, Vec<u32>)>,
     /// Step of each input along the innermost axis.
     units: Vec<u32>,
+    /// Limits of its axes.
+    limits: Vec<Limit>,
+}
+
+/// A limit of an axis of a walk.
+struct Limit {
+    /// In [`Chain::limits`].
+    number: usize,
+    /// Of the axis, outermost first.
+    axis: usize,
+    /// Extent of the axis, first index inside, number of indices inside.
+    row: [u32; 3],
 }
 
 impl Walk {
@@ -126,7 +157,32 @@ impl Walk {
             quotients.push((divisor as u32, steps));
         }
         let units = axes.last().map_or(vec![0; inputs], |a| a.strides.iter().map(|&s| s as u32).collect());
-        Walk { name, count: axes.iter().map(|a| a.extent).product(), quotients, units }
+        let limits = axes.iter().enumerate().flat_map(|(axis, a)| {
+            a.limits.iter().map(move |&(number, [from, count])| Limit {
+                number,
+                axis,
+                row: [a.extent, from, count].map(|n| n as u32),
+            })
+        });
+        let limits = limits.collect();
+        Walk { name, count: axes.iter().map(|a| a.extent).product(), quotients, units, limits }
+    }
+
+    /// One `let` a limit: `w{number}`, whether the index is inside. An index along an axis is its quotient less the whole turns
+    /// that the next outer quotient counts.
+    fn limit_text(&self) -> String {
+        let mut text = String::new();
+        for Limit { number, axis, .. } in &self.limits {
+            // The last quotient is that of the outermost axis.
+            let quotient = |axis: usize| match self.quotients.len() - axis {
+                0 => self.name.to_string(),
+                inner => format!("{}{}", self.name, inner - 1),
+            };
+            let row = format!("p.limits[{number}]");
+            let turns = if *axis == 0 { String::new() } else { format!(" - {} * {row}.x", quotient(axis - 1)) };
+            let _ = writeln!(text, "let w{number} = ({}{turns}) - {row}.y < {row}.z;", quotient(*axis));
+        }
+        text
     }
 
     /// One `let` a quotient; `slot` counts those of all walks.
@@ -173,6 +229,7 @@ pub(super) struct Filled {
     pub divisors: [[u32; 4]; 2],
     pub reciprocals: [[f32; 4]; 2],
     pub inputs: [[u32; 4]; 3 * MAX_INPUTS],
+    pub limits: [[u32; 4]; MAX_LIMITS],
     pub constants: [[f32; 4]; MAX_CONSTANTS / 4],
 }
 
@@ -180,7 +237,10 @@ pub(super) struct Filled {
 /// in steps of 4, if any.
 pub(super) fn fill(chain: &Chain, walks: &[Walk], vector: Option<usize>, names: Names) -> Result<Filled> {
     let slots: usize = walks.iter().map(|w| w.quotients.len()).sum();
-    let count = chain.views.len();
+    let (count, limits) = (chain.views.len(), chain.limits());
+    if limits.len() > MAX_LIMITS || matches!(names, Names::After { .. }) && !limits.is_empty() {
+        return Err(Error::Graph(format!("a chain over {:?} with the limits {limits:?}", chain.extents)));
+    }
     if count > MAX_INPUTS || slots > MAX_QUOTIENTS {
         return Err(Error::Graph(format!(
             "a chain of {count} inputs over extents {:?} passes the {MAX_INPUTS} inputs or {MAX_QUOTIENTS} axes a kernel has",
@@ -194,6 +254,7 @@ pub(super) fn fill(chain: &Chain, walks: &[Walk], vector: Option<usize>, names: 
         divisors: Default::default(),
         reciprocals: Default::default(),
         inputs: Default::default(),
+        limits: Default::default(),
         constants: Default::default(),
     };
     let (mut slot, mut places) = (0, vec![vec![]; count]);
@@ -201,8 +262,10 @@ pub(super) fn fill(chain: &Chain, walks: &[Walk], vector: Option<usize>, names: 
         let inner = w + 1 == walks.len();
         let text = if inner { &mut filled.body } else { &mut filled.bases };
         *text += &walk.quotient_text(slot, names);
+        *text += &walk.limit_text();
+        walk.limits.iter().for_each(|limit| filled.limits[limit.number][..3].copy_from_slice(&limit.row));
         for (i, view) in chain.views.iter().enumerate() {
-            filled.inputs[3 * i][0] = view.offset as u32;
+            filled.inputs[3 * i][0] = start(view);
             filled.inputs[3 * i][w + 1] = walk.units[i];
             if w == 0 {
                 places[i].push(names.input(12 * i));
@@ -230,9 +293,16 @@ pub(super) fn fill(chain: &Chain, walks: &[Walk], vector: Option<usize>, names: 
         let load = load(chain, walks, vector, i, &terms.join(" + "), names);
         let (element, name) = (if load.whole { "V" } else { "f32" }, names.variable(i));
         let _ = writeln!(filled.bindings, "@group(0) @binding({binding}) var<storage, read> {name}: array<{element}>;");
-        filled.body += &load.text;
+        let within = condition(&chain.views[i].within, &limits);
+        filled.body += &match within.is_empty() {
+            true => load.text,
+            false => {
+                let text = load.text.replace(&format!("let x{i} = "), &format!("x{i} = "));
+                format!("var x{i} = V(0.0);\nif {within} {{\n{text}}}\n")
+            }
+        };
     }
-    expression(chain, names, &mut filled)?;
+    expression(chain, &limits, names, &mut filled)?;
     Ok(filled)
 }
 
@@ -240,6 +310,18 @@ struct Load {
     text: String,
     /// The input is bound as whole vectors.
     whole: bool,
+}
+
+/// Where an input would be read at index 0 of every extent, modulo 2³²: of limited ones possibly before its region.
+fn start(view: &View) -> u32 {
+    let before: usize = view.within.iter().map(|w| w.from * view.strides[w.dim]).sum();
+    view.offset.wrapping_sub(before) as u32
+}
+
+/// `w0 && w2`: whether every index is within these limits.
+fn condition(limits: &[Within], all: &[Within]) -> String {
+    let number = |limit| all.iter().position(|w| w == limit).unwrap_or(0);
+    limits.iter().map(|limit| format!("w{}", number(limit))).collect::<Vec<_>>().join(" && ")
 }
 
 /// `let x{input} = …;` for the element, or the four, at `place`.
@@ -250,7 +332,7 @@ fn load(chain: &Chain, walks: &[Walk], vector: Option<usize>, input: usize, plac
     let aligned = |step: u32| step.is_multiple_of(4);
     let steps = walks.iter().flat_map(|w| w.quotients.iter().map(|(_, steps)| steps[i]));
     let others = walks.iter().enumerate().filter(|(w, _)| *w != v).map(|(_, w)| w.units[i]);
-    let whole = chain.views[i].offset.is_multiple_of(4) && steps.chain(others).all(aligned);
+    let whole = start(&chain.views[i]).is_multiple_of(4) && steps.chain(others).all(aligned);
     match walks[v].units[i] {
         0 => single(format!("let x{i} = V({array}[{place}]);\n")),
         1 if whole => Load { text: format!("let x{i} = {array}[({place}) >> 2u];\n"), whole: true },
@@ -264,7 +346,7 @@ fn load(chain: &Chain, walks: &[Walk], vector: Option<usize>, input: usize, plac
 }
 
 /// One `let` an instruction; the last is called `value`.
-fn expression(chain: &Chain, names: Names, filled: &mut Filled) -> Result<()> {
+fn expression(chain: &Chain, limits: &[Within], names: Names, filled: &mut Filled) -> Result<()> {
     let (mut constants, last) = (0, chain.instrs.len() - 1);
     let mut constant = |value: f64, filled: &mut Filled| {
         if constants == MAX_CONSTANTS {
@@ -278,6 +360,7 @@ fn expression(chain: &Chain, names: Names, filled: &mut Filled) -> Result<()> {
         let text = match instr {
             Instr::Load(input) => format!("x{input}"),
             Instr::Const(c) => format!("V({})", constant(c.0, filled)),
+            Instr::Inside(within) => format!("V(select(0.0, 1.0, {}))", condition(within, limits)),
             Instr::Apply(op, operands) => {
                 let args: Vec<String> = operands.iter().map(|n| format!("v{n}")).collect();
                 let c = match op {
@@ -339,10 +422,10 @@ fn power(p: f64, a: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::View;
 
     fn chain(extents: &[usize], views: &[(&[usize], usize)]) -> Chain {
-        let views = views.iter().map(|(s, offset)| View { strides: s.to_vec(), offset: *offset }).collect();
+        let views =
+            views.iter().map(|(s, offset)| View { strides: s.to_vec(), offset: *offset, within: vec![] }).collect();
         Chain { extents: extents.to_vec(), views, instrs: vec![Instr::Load(0)] }
     }
 

@@ -55,7 +55,7 @@ impl Gemm {
         let matrix = usize::from(self.n != 1);
         let by_rows = depths[matrix] == 1;
         let pair = |outer: usize, inner: usize| if by_rows { vec![outer, inner] } else { vec![inner, outer] };
-        let views = [0, 1].map(|i| View { strides: pair(steps[i], depths[i]), offset: 0 }).to_vec();
+        let views = [0, 1].map(|i| View { strides: pair(steps[i], depths[i]), offset: 0, within: vec![] }).to_vec();
         let instrs = vec![Instr::Load(0), Instr::Load(1), Instr::Apply(Op::Mul, vec![0, 1])];
         let chain = Chain { extents: pair(long, self.k), views, instrs };
         Some(Work::Reduce { chain, reduced: vec![!by_rows, by_rows] })

@@ -15,7 +15,6 @@ mod lanes;
 pub mod matmul;
 mod module;
 mod optim;
-mod pad;
 mod pointwise;
 mod random;
 mod reduce;
@@ -63,7 +62,6 @@ fn launches(step: &Step, tuning: &Tuning, after: Option<&After>) -> Result<Vec<D
     match &step.work {
         Work::Pointwise(_) => pointwise::lower(step),
         Work::Reduce { .. } => reduce::lower(step, after),
-        Work::Pad { .. } => pad::lower(step),
         Work::MatMul { .. } => matmul::lower(step, tuning, after),
         Work::Conv(_) | Work::ConvX(_) | Work::ConvW(_) => conv::lower(step, tuning, after),
         Work::Fir { .. } => fir::lower(step, after),

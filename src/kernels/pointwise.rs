@@ -13,7 +13,7 @@ pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
     let Work::Pointwise(chain) = &step.work else { return Ok(vec![]) };
     let axes = axes(chain, |_| true);
     let width = match axes.last() {
-        Some(inner) if inner.extent.is_multiple_of(4) => 4,
+        Some(inner) if inner.in_fours() => 4,
         _ => 1,
     };
     let walk = [Walk::new('i', &axes, step.inputs.len())];
@@ -31,6 +31,7 @@ pub fn lower(step: &Step) -> Result<Vec<Dispatch>> {
         divisors: filled.divisors,
         reciprocals: filled.reciprocals,
         inputs: filled.inputs,
+        limits: filled.limits,
         constants: filled.constants,
         ..Params::default()
     };

@@ -1,7 +1,7 @@
 //! Launches of `reduce/chain.wgsl`: one for small sums; for long sums with few outputs, slices and then the sum of slices.
 
 use super::after::{After, Tail};
-use super::chain::{Names, Walk, axes, fill};
+use super::chain::{Axis, Names, Walk, axes, fill};
 use super::params::reduce_chain::Params;
 use super::{Binding, Dispatch, Module, Source, fold, room};
 use crate::Result;
@@ -35,7 +35,7 @@ impl Cut {
         let inner = (0..reduced.len()).rev().find(|&a| chain.extents[a] != 1);
         let rows = inner.is_some_and(|a| reduced[a]);
         // The vector runs along the innermost merged axis of its walk.
-        let vector = axes(chain, |a| reduced[a] == rows).last().is_some_and(|a| a.extent.is_multiple_of(4));
+        let vector = axes(chain, |a| reduced[a] == rows).last().is_some_and(Axis::in_fours);
         let width = if vector { 4 } else { 1 };
         let count = |summed: bool| -> usize {
             let all = chain.extents.iter().zip(reduced).filter(|(_, r)| **r == summed).map(|(n, _)| n);
@@ -92,7 +92,7 @@ pub(super) fn lower(step: &Step, after: Option<&After>) -> Result<Vec<Dispatch>>
 fn sum_of_slices(cut: Cut) -> (Chain, [bool; 2]) {
     let outputs = cut.outputs * cut.output_width();
     let extents = if cut.rows { [outputs, cut.slices] } else { [cut.slices, outputs] };
-    let views = vec![View { strides: vec![extents[1], 1], offset: 0 }];
+    let views = vec![View { strides: vec![extents[1], 1], offset: 0, within: vec![] }];
     let chain = Chain { extents: extents.to_vec(), views, instrs: vec![Instr::Load(0)] };
     (chain, [!cut.rows, cut.rows])
 }
@@ -142,6 +142,7 @@ fn launch(
         divisors: filled.divisors,
         reciprocals: filled.reciprocals,
         inputs: filled.inputs,
+        limits: filled.limits,
         constants: filled.constants,
         after: tail.block,
         ..Params::default()

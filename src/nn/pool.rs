@@ -23,15 +23,32 @@ pub fn max_pool(x: Tensor<'_>, kernel: usize, stride: usize) -> Tensor<'_> {
     let filled = inside.pad(&[0; 4], [n, rows, columns, c]);
     let at = |i: usize, j: usize| {
         let block = filled.slice(&[0, i / stride * stride, j / stride * stride, 0], [n, ho * stride, wo * stride, c]);
-        let split = block.reshape([n * ho, stride, wo, stride * c]);
-        split.slice(&[0, i % stride, 0, j % stride * c], [n * ho, 1, wo, c]).reshape([n, ho, wo, c])
+        let split = block.reshape([n * ho, stride, wo, stride, c]);
+        split.slice(&[0, i % stride, 0, j % stride, 0], [n * ho, 1, wo, 1, c]).reshape([n, ho, wo, c])
     };
     let mut best = at(0, 0);
+    let mut which = x.graph().constant(0.0, best.shape());
     for pixel in 1..kernel * kernel {
         let next = at(pixel / kernel, pixel % kernel);
-        best = (next - best).select(next, best);
+        let larger = next - best;
+        best = larger.select(next, best);
+        which = larger.select(x.graph().constant(pixel as f64, which.shape()), which);
     }
-    best
+    if kernel != stride || kernel == 1 {
+        return best;
+    }
+    // Where windows tile the image, the derivative is shorter to write than by way of every pixel's own slice: it passes where a
+    // pixel's number in its window is that of the largest.
+    let apart = inside.reshape([n * ho, kernel, wo, kernel, c]);
+    let number = |pixel: usize| {
+        let minus = x.graph().constant(-(pixel as f64), [1; 5]);
+        minus.pad(&[0, pixel / kernel, 0, pixel % kernel, 0], [1, kernel, 1, kernel, 1])
+    };
+    let numbers = (2..kernel * kernel).fold(number(1), |sum, pixel| sum + number(pixel));
+    let other = (which.reshape([n * ho, 1, wo, 1, c]) + numbers).abs();
+    let nothing = x.graph().constant(0.0, apart.shape());
+    let largest = other.select(nothing, apart).sum(&[1, 3]).reshape([n, ho, wo, c]);
+    best.detach() + (largest - largest.detach())
 }
 
 /// Mean of each window of `kernel`² pixels, a window every `stride` pixels.

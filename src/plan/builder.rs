@@ -185,7 +185,7 @@ impl Builder {
 
     /// Sum of squares of a whole buffer as a plan of one step: gradient norms.
     pub fn sum_squares(&mut self, name: &str, input: Region, output: Region) -> usize {
-        let view = View { strides: vec![1], offset: 0 };
+        let view = View { strides: vec![1], offset: 0, within: vec![] };
         let instrs = vec![Instr::Load(0), Instr::Apply(Op::Mul, vec![0, 0])];
         let chain = Chain { extents: vec![input.len], views: vec![view], instrs };
         self.step(name, Work::Reduce { chain, reduced: vec![true] }, vec![input], vec![output])

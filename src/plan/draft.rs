@@ -51,7 +51,7 @@ pub(super) fn fixed(place: &Place) -> Option<Region> {
 
 /// A draft that copies `len` elements.
 pub(super) fn copy(name: &str, len: usize, from: Place, to: Place) -> Draft {
-    let views = vec![View { strides: vec![1], offset: 0 }];
+    let views = vec![View { strides: vec![1], offset: 0, within: vec![] }];
     let work = Work::Pointwise(Chain { extents: vec![len], views, instrs: vec![Instr::Load(0)] });
     Draft { work, inputs: vec![from], outputs: vec![to], label: format!("copy to {name}"), flops: 0, exact: true }
 }

@@ -49,7 +49,9 @@ fn epilogue_of(drafts: &[Draft], at: usize, lens: &[usize]) -> Option<usize> {
     let views: Vec<usize> = (0..inputs.len()).filter(|&i| inputs[i] == value).collect();
     let &[view] = &views[..] else { return None };
     let whole = chain.elems() == lens[number] && chain.is_contiguous(view) && chain.views[view].offset == 0;
-    let fits = product.inputs.len() + inputs.len() - 1 <= MAX_VIEWS && chain.instrs.len() <= MAX_LINES;
+    let fits = product.inputs.len() + inputs.len() - 1 <= MAX_VIEWS
+        && chain.instrs.len() <= MAX_LINES
+        && chain.limits().is_empty();
     // The chain moves up to the product: nothing in between may make what it reads, or touch what it writes.
     let between = &drafts[at + 1..reader];
     let others = || inputs.iter().filter(|place| **place != value);

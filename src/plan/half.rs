@@ -14,7 +14,7 @@ pub(super) const LEAST: usize = 1024;
 pub(super) fn may_round(work: &Work) -> bool {
     matches!(
         work.product(),
-        Work::Pointwise(_) | Work::MatMul { .. } | Work::Conv(_) | Work::ConvX(_) | Work::Fir { .. } | Work::Pad { .. }
+        Work::Pointwise(_) | Work::MatMul { .. } | Work::Conv(_) | Work::ConvX(_) | Work::Fir { .. }
     )
 }
 

@@ -98,7 +98,6 @@ impl Lowering<'_> {
         let conv = |spec: &ConvSpec, x: &[usize], cout: usize| ConvDims { spec: *spec, n: x[0], cin: x[3], cout };
         match &node.op {
             Op::Rand { dist, stream } => Work::Rand { dist: *dist, stream: *stream },
-            Op::Pad(start) => Work::Pad { from: shape(0).clone(), to: node.shape.clone(), start: start.clone() },
             Op::MatMul { ta, tb } => {
                 let k = shape(0)[usize::from(!*ta)];
                 Work::MatMul { ta: *ta, tb: *tb, m: node.shape[0], n: node.shape[1], k }

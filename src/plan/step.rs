@@ -123,14 +123,29 @@ impl Region {
     }
 }
 
+/// A part of an iteration space: where the index of extent `dim` is at least `from` and below `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Within {
+    /// Which extent of the chain.
+    pub dim: usize,
+    /// First index inside.
+    pub from: usize,
+    /// First index behind; more than `from`.
+    pub to: usize,
+}
+
 /// How a chain walks one of its inputs: element (i₀, i₁, …) of the iteration space is at `offset + Σ iₐ·strides[a]`
 /// of the input's region. Stride 0 repeats (expand); permuted strides transpose; an offset slices.
+///
+/// Where `within` limits indices (pad), each counts from its first one inside, and outside the element is 0 and nothing is read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct View {
     /// One stride an extent of the chain, in elements.
     pub strides: Vec<usize>,
     /// Start inside the region.
     pub offset: usize,
+    /// Limits of indices, at most one per extent; usually none.
+    pub within: Vec<Within>,
 }
 
 /// One line of a chain; operands are indices of earlier lines.
@@ -140,6 +155,8 @@ pub enum Instr {
     Load(usize),
     /// A constant.
     Const(Real),
+    /// 1 where every index is within its limits, else 0.
+    Inside(Vec<Within>),
     /// A pointwise primitive (`Op::is_pointwise`) of one to three earlier lines.
     Apply(Op, Vec<usize>),
 }
@@ -170,10 +187,26 @@ impl Chain {
         }
     }
 
+    /// The different limits of indices in views and lines, in order of appearance.
+    pub fn limits(&self) -> Vec<Within> {
+        let of_lines = self.instrs.iter().flat_map(|instr| match instr {
+            Instr::Inside(limits) => limits.as_slice(),
+            _ => &[],
+        });
+        let mut limits: Vec<Within> = vec![];
+        for limit in self.views.iter().flat_map(|view| &view.within).chain(of_lines) {
+            if !limits.contains(limit) {
+                limits.push(*limit);
+            }
+        }
+        limits
+    }
+
     /// Whether input `i` is read in the order of iteration: element n at `offset + n`.
     pub fn is_contiguous(&self, i: usize) -> bool {
         let strides = Shape::from(self.extents.as_slice()).strides();
-        (0..self.extents.len()).all(|a| self.extents[a] == 1 || self.views[i].strides[a] == strides[a])
+        self.views[i].within.is_empty()
+            && (0..self.extents.len()).all(|a| self.extents[a] == 1 || self.views[i].strides[a] == strides[a])
     }
 }
 
@@ -241,15 +274,13 @@ pub enum WeightDecay {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // Fields of variants are described with the variant.
 pub enum Work {
-    /// output`[i]` = chain(i). Expand, Permute, Slice, Const and copies are chains with strided views.
+    /// output`[i]` = chain(i). Expand, Permute, Slice, Pad, Const and copies are chains with strided views.
     Pointwise(Chain),
     /// Sum of the chain over the extents where `reduced` is set; the output runs over the others, in order.
     Reduce { chain: Chain, reduced: Vec<bool> },
     /// `work`, which [`Work::takes_epilogue`], each element of whose output goes through `chain` before it is stored. Input 0 of the chain is
     /// that element, in order; the others follow the work's own inputs.
     Then { work: Box<Work>, chain: Chain },
-    /// The input `from` at `start` inside zeros of `to`.
-    Pad { from: Shape, to: Shape, start: Vec<usize> },
     /// `[m,k]`·`[k,n]` with transposes: a is stored `[k,m]` if `ta`, b is stored `[n,k]` if `tb`.
     MatMul { ta: bool, tb: bool, m: usize, n: usize, k: usize },
     /// (x, w) → y
@@ -310,7 +341,6 @@ impl Work {
             Work::Pointwise(_) => "pointwise",
             Work::Reduce { .. } => "reduce",
             Work::Then { work, .. } => work.name(),
-            Work::Pad { .. } => "pad",
             Work::MatMul { .. } => "matmul",
             Work::Conv(_) => "conv",
             Work::ConvX(_) => "conv_x",

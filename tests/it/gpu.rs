@@ -20,7 +20,7 @@ fn region(buffer: usize) -> Region {
 fn scale(from: Region, to: Region, factor: f64) -> Step {
     let chain = Chain {
         extents: vec![LEN],
-        views: vec![View { strides: vec![1], offset: 0 }],
+        views: vec![View { strides: vec![1], offset: 0, within: vec![] }],
         instrs: vec![Instr::Load(0), Instr::Apply(Op::Scale(Real(factor)), vec![0])],
     };
     let label = format!("scale by {factor}");

@@ -8,7 +8,7 @@ use danskin::graph::{Dist, FirSpec, Graph, Op, Real, Shape, Tensor};
 use danskin::host::{Host, Rng, Scalar, eval};
 use danskin::plan::{
     ALIGN, Buffer, Chain, Class, ConvDims, Draw, Element, Executor, Instr, Plan, Program, Region, Step, View,
-    WeightDecay, Work,
+    WeightDecay, Within, Work,
 };
 use danskin::{kernels, philox};
 use std::collections::HashMap;
@@ -168,15 +168,27 @@ fn filters() {
 #[test]
 fn padding() {
     for (from, to, start) in [
-        (vec![1], vec![1], vec![0]),
+        (vec![1], vec![2], vec![0]),
         (vec![3, 4], vec![3, 9], vec![0, 2]),
         (vec![2, 3, 5, 7], vec![2, 5, 6, 20], vec![0, 1, 1, 13]),
         (vec![2, 1, 130], vec![5, 300, 131], vec![3, 299, 1]),
+        (vec![40, 1, 30, 1, 7], vec![40, 2, 30, 3, 7], vec![0, 1, 0, 2, 0]),
     ] {
         let (from, to) = (Shape::from(from), Shape::from(to));
         let x = noise(5, from.elems());
         let want = oracle(|a, _| a.pad(&start, &to), (&from, &x), (&[1], &[0.0]));
-        check(&format!("{from} in {to}"), Work::Pad { from, to, start: start.clone() }, &[&x], &want, 0.0);
+        let limited = (0..to.len()).filter(|&a| from[a] != to[a]);
+        let within: Vec<Within> =
+            limited.map(|dim| Within { dim, from: start[dim], to: start[dim] + from[dim] }).collect();
+        let view = View { strides: from.strides(), offset: 0, within: within.clone() };
+        let chain = |instrs| Chain { extents: to.to_vec(), views: vec![view.clone()], instrs };
+        let plain = Work::Pointwise(chain(vec![Instr::Load(0)]));
+        check(&format!("{from} in {to}"), plain, &[&x], &want, 0.0);
+        // What a chain computes outside is replaced.
+        let select = Instr::Apply(Op::Select, vec![1, 0, 2]);
+        let replaced = chain(vec![Instr::Load(0), Instr::Inside(within), Instr::Const(Real(0.5)), select]);
+        let want = chain_values(&replaced, &[&x]);
+        check(&format!("{from} in halves of {to}"), Work::Pointwise(replaced), &[&x], &want, 0.0);
     }
 }
 
@@ -215,6 +227,9 @@ fn random_numbers() {
 /// A chain evaluated one element at a time: values in the order of iteration.
 fn chain_values(chain: &Chain, inputs: &[&[f64]]) -> Vec<f64> {
     let strides = Shape::from(chain.extents.as_slice()).strides();
+    let inside = |within: &[Within], n: usize| {
+        within.iter().all(|w| (w.from..w.to).contains(&(n / strides[w.dim] % chain.extents[w.dim])))
+    };
     let element = |n: usize| {
         let mut line: Vec<f64> = vec![];
         for instr in &chain.instrs {
@@ -222,8 +237,11 @@ fn chain_values(chain: &Chain, inputs: &[&[f64]]) -> Vec<f64> {
                 Instr::Load(i) => {
                     let view = &chain.views[*i];
                     let at = |a: usize| n / strides[a] % chain.extents[a] * view.strides[a];
-                    inputs[*i][view.offset + (0..strides.len()).map(at).sum::<usize>()]
+                    let ahead: usize = view.within.iter().map(|w| w.from * view.strides[w.dim]).sum();
+                    let place = view.offset + (0..strides.len()).map(at).sum::<usize>();
+                    if inside(&view.within, n) { inputs[*i][place - ahead] } else { 0.0 }
                 }
+                Instr::Inside(within) => f64::from(u8::from(inside(within, n))),
                 Instr::Const(c) => c.0,
                 Instr::Apply(op, args) => match (op, args.as_slice()) {
                     (Op::Add, &[a, b]) => line[a] + line[b],
@@ -259,11 +277,11 @@ fn mixed_chain(extents: &[usize]) -> (Chain, Vec<Vec<f64>>) {
     };
     let only = |axis: usize, stride: usize| (0..rank).map(|a| if a == axis { stride } else { 0 }).collect::<Vec<_>>();
     let views = vec![
-        View { strides: contiguous, offset: 3 },
-        View { strides: reversed, offset: 0 },
-        View { strides: only(rank - 1, 1), offset: 5 },
-        View { strides: only(0, 2), offset: 1 },
-        View { strides: vec![0; rank], offset: 2 },
+        View { strides: contiguous, offset: 3, within: vec![] },
+        View { strides: reversed, offset: 0, within: vec![] },
+        View { strides: only(rank - 1, 1), offset: 5, within: vec![] },
+        View { strides: only(0, 2), offset: 1, within: vec![] },
+        View { strides: vec![0; rank], offset: 2, within: vec![] },
     ];
     let total: usize = extents.iter().product();
     let widest = extents.iter().max().unwrap();
@@ -363,7 +381,7 @@ fn long_sums_are_accurate() {
     let n = 1 << 20;
     let x = vec![f64::from(0.1f32); n];
     let want = [x.iter().sum::<f64>()];
-    let view = |strides: &[usize]| View { strides: strides.to_vec(), offset: 0 };
+    let view = |strides: &[usize]| View { strides: strides.to_vec(), offset: 0, within: vec![] };
     let flat = Chain { extents: vec![n], views: vec![view(&[1])], instrs: vec![Instr::Load(0)] };
     run_as::<f32>("flat", &Work::Reduce { chain: flat, reduced: vec![true] }, &[&x], &want, 1e-7);
     let rows = Chain { extents: vec![n / 4, 4], views: vec![view(&[4, 1])], instrs: vec![Instr::Load(0)] };
@@ -560,7 +578,7 @@ fn steps_run_in_order_and_are_counted() {
     let mut b = Builder::new();
     let (x, y) = (b.region(5, Element::F32), b.region(5, Element::F32));
     let double = |to: Region, from: Region, b: &mut Builder| {
-        let view = View { strides: vec![1], offset: 0 };
+        let view = View { strides: vec![1], offset: 0, within: vec![] };
         let instrs = vec![Instr::Load(0), Instr::Apply(Op::Scale(Real(2.0)), vec![0])];
         b.step(Work::Pointwise(Chain { extents: vec![5], views: vec![view], instrs }), &[from], &[to]);
     };
@@ -580,7 +598,7 @@ fn steps_run_in_order_and_are_counted() {
 
 /// Four elements of `work` as they are.
 fn then(work: Work) -> Work {
-    let views = vec![View { strides: vec![1], offset: 0 }];
+    let views = vec![View { strides: vec![1], offset: 0, within: vec![] }];
     Work::Then { work: Box::new(work), chain: Chain { extents: vec![4], views, instrs: vec![Instr::Load(0)] } }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::harness::{Case, Data, close, floats, noise, run};
 use danskin::graph::{Op, Real, Shape};
-use danskin::plan::{Chain, Instr, View, Work};
+use danskin::plan::{Chain, Instr, View, Within, Work};
 
 /// A pointwise primitive in f64.
 fn apply(op: &Op, a: &[f64]) -> f64 {
@@ -41,15 +41,21 @@ fn chain_at(chain: &Chain, inputs: &[Data], point: &[usize]) -> f64 {
         values.push(match instr {
             Instr::Load(i) => {
                 let view = &chain.views[*i];
+                let ahead: usize = view.within.iter().map(|w| w.from * view.strides[w.dim]).sum();
                 let at = view.offset + view.strides.iter().zip(point).map(|(s, c)| s * c).sum::<usize>();
                 let Data::F32(v) = &inputs[*i] else { unreachable!() };
-                f64::from(v[at])
+                if inside(&view.within, point) { f64::from(v[at - ahead]) } else { 0.0 }
             }
+            Instr::Inside(within) => f64::from(u8::from(inside(within, point))),
             Instr::Const(c) => f64::from(c.0 as f32),
             Instr::Apply(op, args) => apply(op, &args.iter().map(|&n| values[n]).collect::<Vec<_>>()),
         });
     }
     values[values.len() - 1]
+}
+
+fn inside(within: &[Within], point: &[usize]) -> bool {
+    within.iter().all(|w| (w.from..w.to).contains(&point[w.dim]))
 }
 
 /// Every point of an iteration space, row-major.
@@ -66,7 +72,7 @@ fn chain(extents: &[usize], views: &[Strides], instrs: Vec<Instr>) -> (Chain, Ve
     let reach =
         |(strides, offset): &Strides| 1 + offset + strides.iter().zip(extents).map(|(s, n)| s * (n - 1)).sum::<usize>();
     let inputs = views.iter().zip(7..).map(|(v, seed)| Data::F32(noise(seed, reach(v)))).collect();
-    let views = views.iter().map(|(s, offset)| View { strides: s.to_vec(), offset: *offset }).collect();
+    let views = views.iter().map(|(s, offset)| View { strides: s.to_vec(), offset: *offset, within: vec![] }).collect();
     (Chain { extents: extents.to_vec(), views, instrs }, inputs)
 }
 
@@ -303,35 +309,74 @@ fn sums() {
     }
 }
 
+/// An input `from` inside zeros of `to`, as a view.
+fn padded(from: &[usize], to: &[usize], start: &[usize]) -> View {
+    let within = (0..to.len()).filter(|&a| from[a] != to[a]);
+    let within = within.map(|dim| Within { dim, from: start[dim], to: start[dim] + from[dim] }).collect();
+    View { strides: Shape::from(from).strides(), offset: 0, within }
+}
+
 #[test]
-fn pad() {
+fn limited_views() {
     type Row = (&'static [usize], &'static [usize], &'static [usize]);
-    let table: [Row; 7] = [
-        (&[1], &[1], &[0]),
+    let table: [Row; 11] = [
+        (&[1], &[2], &[0]),
         (&[63], &[131], &[65]),
+        // Limits in fours, and not.
+        (&[64], &[132], &[68]),
+        (&[64], &[132], &[66]),
         (&[3, 5], &[3, 7], &[0, 1]),
         (&[2, 1, 4], &[3, 1, 4], &[1, 0, 0]),
-        (&[2, 3, 4, 5], &[2, 5, 7, 5], &[0, 1, 2, 0]),
+        (&[2, 3, 4, 8], &[2, 5, 7, 8], &[0, 1, 2, 0]),
+        (&[2, 3, 4, 5], &[2, 5, 7, 20], &[0, 1, 2, 8]),
+        // Every second element of an axis, as pooling fills them.
+        (&[3, 1, 4, 1, 8], &[3, 2, 4, 2, 8], &[0, 1, 0, 1, 0]),
         (&[1, 2, 3, 2, 1], &[2, 3, 4, 3, 2], &[1, 1, 0, 1, 1]),
         (&[257, 300], &[300, 301], &[40, 0]),
     ];
-    let cases: Vec<Case> = table
-        .iter()
-        .map(|(from, to, start)| Case {
-            label: format!("pad {from:?} to {to:?} at {start:?}"),
-            work: Work::Pad { from: Shape::from(*from), to: Shape::from(*to), start: start.to_vec() },
-            inputs: vec![Data::F32(noise(1, from.iter().product()))],
-            outputs: vec![Data::poison(to.iter().product())],
-        })
-        .collect();
-    for ((from, to, start), (case, out)) in table.iter().zip(cases.iter().zip(run(&cases))) {
-        let mut expected = vec![0.0; to.iter().product()];
-        let x = floats(&case.inputs[0].words());
-        let strides = Shape::from(*to).strides();
-        for (p, v) in points(from).zip(x) {
-            let at: usize = (0..p.len()).map(|a| (p[a] + start[a]) * strides[a]).sum();
-            expected[at] = v;
+    let mut cases = vec![];
+    for (from, to, start) in table {
+        let view = padded(from, to, start);
+        let within = view.within.clone();
+        let x = noise(1, from.iter().product());
+        let load = vec![Instr::Load(0)];
+        // What is computed outside is replaced: by another number than 0, so that a lost limit shows.
+        let replaced = vec![
+            Instr::Load(0),
+            Instr::Inside(within),
+            Instr::Const(Real(0.5)),
+            Instr::Apply(Op::Select, vec![1, 0, 2]),
+        ];
+        for instrs in [load, replaced] {
+            let chain = Chain { extents: to.to_vec(), views: vec![view.clone()], instrs };
+            let inputs = || vec![Data::F32(x.clone())];
+            let label = format!("{from:?} in {to:?} at {start:?}, {} lines", chain.instrs.len());
+            let outputs = vec![Data::poison(chain.elems())];
+            cases.push(Case { label, work: Work::Pointwise(chain.clone()), inputs: inputs(), outputs });
+            // Summed over the first axis, over the last, over every second.
+            for reduced in [|a: usize, _: usize| a == 0, |a, last| a == last, |a, _| a % 2 == 1] {
+                let reduced: Vec<bool> = (0..to.len()).map(|a| reduced(a, to.len() - 1)).collect();
+                let outputs = to.iter().zip(&reduced).filter(|(_, r)| !**r).map(|(n, _)| n).product();
+                let label = format!("sum of {from:?} in {to:?} at {start:?} over {reduced:?}");
+                let work = Work::Reduce { chain: chain.clone(), reduced };
+                cases.push(Case { label, work, inputs: inputs(), outputs: vec![Data::poison(outputs)] });
+            }
         }
-        assert_eq!(floats(&out[0]), expected, "{}", case.label);
+    }
+    for (case, out) in cases.iter().zip(run(&cases)) {
+        let (chain, reduced) = match &case.work {
+            Work::Reduce { chain, reduced } => (chain, reduced.clone()),
+            Work::Pointwise(chain) => (chain, vec![false; chain.extents.len()]),
+            _ => unreachable!(),
+        };
+        let kept: Vec<usize> = chain.extents.iter().zip(&reduced).map(|(&n, &r)| if r { 1 } else { n }).collect();
+        let strides = Shape::from(kept.as_slice()).strides();
+        let mut expected = vec![0.0; kept.iter().product()];
+        for p in points(&chain.extents) {
+            let at: usize = (0..p.len()).filter(|&a| !reduced[a]).map(|a| p[a] * strides[a]).sum();
+            expected[at] += chain_at(chain, &case.inputs, &p);
+        }
+        let terms = (chain.elems() / expected.len()) as f64;
+        close(&case.label, &floats(&out[0]), &expected, 4e-7, 6e-8 * terms.sqrt() * 8.0);
     }
 }

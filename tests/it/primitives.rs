@@ -1,11 +1,13 @@
 //! Every primitive and every phase of real models: planned against node by node, fused against unfused, WGSL against the f64
 //! host. The cases are those of `danskin check`.
 
+use danskin::autodiff::grad;
 use danskin::check::{Case, Loaded, cases, primitive_cases, rng};
 use danskin::device::Device;
-use danskin::graph::{Graph, Kind};
+use danskin::graph::{Graph, Kind, Op, Tensor};
 use danskin::host;
 use danskin::kernels::{self, Tuning};
+use danskin::nn::pool::max_pool;
 use danskin::plan::{Builder, Class, Element, Options, Places};
 use std::collections::HashMap;
 
@@ -158,4 +160,68 @@ fn nan_passes_whatever_rectifies_or_limits() {
             check(&loaded.describe(), &root, values.iter().map(|v| v.is_nan()).collect());
         }
     }
+}
+
+/// Maxima of windows, their gradient, and the gradient of its square behind a curved function. The image has few
+/// different numbers, so that windows have ties.
+fn pooling(kernel: usize, stride: usize, [h, w]: [usize; 2]) -> [Case; 2] {
+    let x: Vec<f64> = (0..2 * h * w * 4).map(|i| (4.0 * (i as f64 * 0.7).sin()).round() / 4.0).collect();
+    type Roots = for<'g> fn(Tensor<'g>) -> Vec<(String, Tensor<'g>)>;
+    let case = |name: &str, roots: Roots| {
+        let graph = Graph::new();
+        let pooled = max_pool(graph.input("x", [2, h, w, 4]), kernel, stride);
+        let dag = graph.freeze(&roots(pooled));
+        let r = dag.nodes.iter().find(|n| matches!(&n.op, Op::Input(name) if &**name == "r"));
+        let r = r.map_or(0, |n| n.shape.elems());
+        let feeds = [("x", x.clone()), ("r", (0..r).map(|i| (i as f64 * 1.3).cos()).collect())];
+        let feeds = feeds.into_iter().map(|(name, values)| (name.to_owned(), values)).collect();
+        Case { name: format!("{name} of {kernel}² every {stride}"), kind: Some(Kind::Select), dag, feeds }
+    };
+    fn first(y: Tensor<'_>) -> Vec<(String, Tensor<'_>)> {
+        let (x, r) = (y.graph().input("x", y.graph().node(0).shape), y.graph().input("r", y.shape()));
+        vec![("y".to_owned(), y), ("dx".to_owned(), grad((y * r).sum_all(), &[x])[0])]
+    }
+    fn second(y: Tensor<'_>) -> Vec<(String, Tensor<'_>)> {
+        let (x, r) = (y.graph().input("x", y.graph().node(0).shape), y.graph().input("r", y.shape()));
+        let dx = grad((y * y * r).sum_all(), &[x])[0];
+        vec![("ddx".to_owned(), grad(dx.square().sum_all(), &[x])[0])]
+    }
+    [case("gradient", first), case("second gradient", second)]
+}
+
+#[test]
+fn pooling_matches_the_f64_oracle() {
+    let cases: Vec<Case> = [(2, 2, [8, 8]), (2, 2, [7, 9]), (3, 2, [9, 8]), (2, 3, [8, 8])]
+        .into_iter()
+        .flat_map(|(kernel, stride, size)| pooling(kernel, stride, size))
+        .collect();
+    for (device, fuse) in [(Device::Host, false), (Device::Host, true), (gpu(), true)] {
+        let mut loaded = Loaded::new(&cases, &device, device.options(fuse)).unwrap();
+        for (i, case) in cases.iter().enumerate() {
+            let (reference, allowed) = (reference(case), case.allowed());
+            for (root, values) in loaded.run(i).unwrap() {
+                let row = case.compare(&root, &values, &reference[&root], allowed[&root]);
+                assert!(row.passed, "{}, fused: {fuse}: {row}", device.describe());
+            }
+        }
+    }
+}
+
+/// One for the maxima alone; with their gradient, one each for which pixel is largest, for the numbers of pixels and for the gradient.
+#[test]
+fn pooling_takes_few_launches() {
+    let steps = |case: &Case| {
+        let mut b = Builder::new(Options::default());
+        let place = |b: &mut Builder, name: &str, len| b.buffer(name, len, Element::F32, Class::Input);
+        let leaves: Places = case.feeds.iter().map(|(n, v)| (n.clone(), place(&mut b, n, v.len()))).collect();
+        let elems = |id: usize| case.dag.nodes[id].shape.elems();
+        let roots: Places = case.dag.roots.iter().map(|(n, id)| (n.clone(), place(&mut b, n, elems(*id)))).collect();
+        b.plan("pooling", &case.dag, &leaves, &roots).unwrap();
+        b.finish().plans[0].steps.iter().map(|step| step.label.clone()).collect::<Vec<_>>()
+    };
+    let [mut case, _] = pooling(2, 2, [8, 8]);
+    assert!(steps(&case).len() <= 4, "{:?}", steps(&case));
+    let graph = Graph::new();
+    case.dag = graph.freeze(&[("y".to_owned(), max_pool(graph.input("x", [2, 8, 8, 4]), 2, 2))]);
+    assert_eq!(steps(&case).len(), 1, "{:?}", steps(&case));
 }
