@@ -93,12 +93,12 @@ const BUDGETS: &[Budget] = &[
     Budget {
         preset: "r3gan256",
         set: &[],
-        launches: 1350,
+        launches: 1640,
         gflop: 290000.0,
-        mib_moved: 6500000.0,
-        pipelines: 68,
+        mib_moved: 6600000.0,
+        pipelines: 141,
         work: 1.10,
-        recomputed: 180000.0,
+        recomputed: 186000.0,
     },
     Budget {
         preset: "ring8",
