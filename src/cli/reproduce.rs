@@ -3,7 +3,7 @@
 use super::args::{Cli, Command, ReproduceArgs};
 use super::{attack, commands, eval, output};
 use crate::page::{Chart, Series};
-use crate::robustness::{MeasuredBy, REPRODUCTIONS, Reproduction, Variant};
+use crate::robustness::{MeasuredBy, Reproduction, Variant, reproductions};
 use crate::{Error, Result, files};
 use clap::Parser;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ const CLASSIFIER: &str = "classifier";
 /// A name that is none; whatever a command of it refuses.
 pub fn reproduce(args: &ReproduceArgs) -> Result<()> {
     let Some(name) = &args.name else {
-        for r in REPRODUCTIONS {
+        for r in reproductions() {
             output::line(format_args!("{:16} {}; {}", r.name, r.about, r.budget));
         }
         return Ok(());
     };
-    let Some(reproduction) = REPRODUCTIONS.iter().find(|r| r.name == name) else {
-        let names: Vec<&str> = REPRODUCTIONS.iter().map(|r| r.name).collect();
+    let Some(reproduction) = reproductions().find(|r| r.name == name) else {
+        let names: Vec<&str> = reproductions().map(|r| r.name).collect();
         return Err(Error::setting("command line", "reproduce", name, format!("must be one of {}", names.join(", "))));
     };
     let data = match (&args.data, reproduction.data) {
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn every_command_of_every_reproduction_can_be_typed() {
-        for r in REPRODUCTIONS {
+        for r in reproductions() {
             for variant in r.variants {
                 let words = format!("danskin train {} --seed 1", variant.train);
                 assert!(Cli::try_parse_from(words.split_whitespace()).is_ok(), "{words}");
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_table_has_a_row_per_network() {
-        let r = &REPRODUCTIONS[0];
+        let r = reproductions().next().unwrap();
         let rows: Vec<_> = r.variants.iter().map(|v| (v, vec![vec![99.0, 0.0, 0.0]])).collect();
         let text = table(r, &rows);
         assert!(text.contains("| fast | 1 | 99.00 | 0.00 | 0.00 | 98.5 / 88.8"), "{text}");

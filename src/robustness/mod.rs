@@ -20,7 +20,7 @@ pub use examples::Examples;
 pub use html::page;
 pub use model::TrainedModel;
 pub use picture::triptych;
-pub use recipes::{Column, MeasuredBy, REPRODUCTIONS, Reproduction, Variant};
+pub use recipes::{Column, MeasuredBy, Reproduction, Variant, reproductions};
 pub use report::{Matrix, RobustnessReport};
 pub use store::{Request, Store, trial_file};
 pub use suite::{AUTO, AttackListener, Suite, Trial, auto};
